@@ -1,0 +1,163 @@
+"""argv to options: the only file that knows flags.
+
+Why    Parsed by hand: argparse costs 8 ms of every start, and cannot stop at the command without guessing.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from hark import __version__
+from hark.errors import HarkError
+from hark.options import Options
+
+USAGE = """\
+hark: run a command and hear every HTTP exchange it makes, live and decrypted, without root.
+
+  hark [OPTIONS] COMMAND [ARGS...]     run COMMAND; its output and exit status stay its own
+  hark read [OPTIONS] FILE             tell a recording (pcapng or pcap; - is standard input)
+  hark doctor                          what works on this machine, and what fixes the rest
+
+  -v, -vv          headers too; bodies too
+  -q               say nothing
+  --json           one HAR entry a line (COMMAND: on stderr; read: on stdout)
+  -o FILE          also write FILE.pcapng (opens decrypted in Wireshark) or FILE.jsonl; repeatable
+  --max-body SIZE  keep so much of each body for --json, -vv and .jsonl (default 1M)
+  --keys FILE      read: secrets in key log format, beside those in the recording; repeatable
+  --detach         return when COMMAND ends, though children that it left go on and are heard
+  --version, --help
+
+Options stand before the command; what follows it is the command's.
+A command that is called like one of hark's: hark run read ..., or hark -- read ...
+
+  hark curl https://example.com        hark -v ./build.sh        hark -o x.pcapng npm install
+"""
+
+_VALUES = {"-o": "outputs", "--output": "outputs", "--keys": "keys", "--max-body": "keep"}
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+USAGE_STATUS = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The `hark` command; its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(words)
+    except HarkError as error:
+        print(f"hark: {error}", file=sys.stderr)
+        return _status(error)
+    except BrokenPipeError:
+        return 141  # as a program that SIGPIPE ends
+    except KeyboardInterrupt:
+        return 130
+
+
+def _status(error: HarkError) -> int:
+    if error.what.startswith("cannot run"):
+        return 127 if error.why.startswith("no such") else 126
+    return 1
+
+
+class _Usage(HarkError):
+    """The command line cannot be understood."""
+
+
+def _main(words: list[str]) -> int:
+    options = Options()
+    try:
+        rest, chosen = _parse(words, options)
+        if chosen == "help" or (not rest and chosen == ""):
+            print(USAGE, end="", file=sys.stdout if chosen == "help" else sys.stderr)
+            return 0 if chosen == "help" else USAGE_STATUS
+        if chosen == "version":
+            print(f"hark {__version__}")
+            return 0
+        if not chosen and rest[0] == "run":
+            rest, chosen = _parse(rest[1:], options)
+            if not rest:
+                raise _Usage("hark run: which command?", "", "hark --help")
+        elif not chosen and rest[0] == "doctor":
+            if len(rest) > 1:
+                raise _Usage(f"hark doctor takes no {rest[1]}", "", "hark --help")
+            from hark.tap.probe import doctor
+
+            return doctor(print)
+        elif not chosen and rest[0] == "read":
+            return _read(rest[1:], options)
+    except _Usage as error:
+        print(f"hark: {error}", file=sys.stderr)
+        return USAGE_STATUS
+    options.command = rest
+    from hark.session import run
+
+    return run(options)
+
+
+def _read(words: list[str], options: Options) -> int:
+    from hark.session import read
+
+    files: list[str] = []
+    while words:
+        words, chosen = _parse(words, options)
+        if chosen == "help":
+            print(USAGE, end="")
+            return 0
+        if chosen == "--":
+            files += words
+            break
+        if words:
+            files.append(words.pop(0))
+    if len(files) != 1:
+        what = "which file?" if not files else "one file at a time"
+        raise _Usage(f"hark read: {what}", "", "hark read FILE, or - for standard input")
+    return read(files[0], options)
+
+
+def _parse(words: list[str], options: Options) -> tuple[list[str], str]:
+    """Take options off the front; (what is left, "help", "version", "--" where that ended them, or "")."""
+    words = list(words)
+    while words and words[0].startswith("-") and words[0] != "-":
+        word = words.pop(0)
+        if word == "--":
+            return words, "--"
+        if word in ("-h", "--help"):
+            return words, "help"
+        if word in ("-V", "--version"):
+            return words, "version"
+        name, equals, value = word.partition("=")
+        if word[:2] == "-o" and len(word) > 2 and not equals:
+            name, equals, value = "-o", "=", word[2:]
+        if name in _VALUES:
+            if not equals:
+                if not words:
+                    raise _Usage(f"{name} needs a value", "", "hark --help")
+                value = words.pop(0)
+            _set(options, name, value)
+        elif word in ("-v", "-vv", "-vvv", "--verbose"):
+            options.verbosity += max(word.count("v"), 1) if word != "--verbose" else 1
+        elif word in ("-q", "--quiet"):
+            options.quiet = True
+        elif word == "--json":
+            options.json = True
+        elif word == "--detach":
+            options.detach = True
+        else:
+            raise _Usage(f"unknown option {word}", "", "hark --help; options of the command stand behind it")
+    return words, ""
+
+
+def _set(options: Options, name: str, value: str) -> None:
+    if name == "--max-body":
+        unit = value.lower().rstrip("b")[-1:]
+        unit = unit if unit in _UNITS else ""
+        number = value.lower().rstrip("b").removesuffix(unit)
+        if not number.isdigit():
+            raise _Usage(f"--max-body {value} is no size", "", "such as 64k, 1M, 0")
+        options.keep = int(number) * _UNITS[unit]
+    elif name == "--keys":
+        options.keys.append(value)
+    else:
+        options.outputs.append(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""What the decoder tells. Times are nanoseconds since the epoch, sizes bytes.
+
+May hold: values. May not hold: state. Named tuples, for a busy connection makes thousands a second.
+`conn` numbers connections from 1 in the order in which they were seen; `stream` numbers the exchanges of one.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from hark.recording.blocks import Process
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Side(IntEnum):
+    """An end of a connection: who sent the bytes."""
+
+    CLIENT = 0
+    SERVER = 1
+
+    @property
+    def other(self) -> "Side":
+        """The opposite end."""
+        return Side(1 - self)
+
+
+class Opened(NamedTuple):
+    """A connection was asked for. Addresses are (text, port)."""
+
+    conn: int
+    time: int
+    client: tuple[str, int]
+    server: tuple[str, int]
+    pid: int
+
+
+class Established(NamedTuple):
+    """The server accepted."""
+
+    conn: int
+    time: int
+
+
+class Closed(NamedTuple):
+    """A connection ended. how: "closed", "reset by client", "reset by server", "refused", "unreachable",
+    "no answer", "still open"."""
+
+    conn: int
+    time: int
+    how: str
+    sent: int  # payload bytes by the client
+    received: int  # payload bytes by the server
+
+
+class TlsFacts(NamedTuple):
+    """What is known of a TLS session: at its hellos (done 0), and again when its handshake is done."""
+
+    conn: int
+    time: int
+    started: int
+    done: int
+    version: str
+    cipher: str
+    sni: str
+    alpn: str
+    resumed: bool
+    source: str  # which key source opened it; "" while it is closed
+    client_random: bytes
+
+
+class Sealed(NamedTuple):
+    """TLS that could not be opened, told when it ended. why is a clause."""
+
+    conn: int
+    time: int
+    sni: str
+    version: str
+    size: int  # bytes of ciphertext
+    why: str
+
+
+class Protocol(NamedTuple):
+    """What a connection speaks from here on: "http/1.1", "h2", "websocket", or "" for what hark does not know."""
+
+    conn: int
+    time: int
+    name: str
+
+
+class RequestHead(NamedTuple):
+    """A request line with its headers, or an HTTP/2 header block (pseudo headers taken out)."""
+
+    conn: int
+    stream: int
+    time: int
+    started: int  # its first byte
+    method: str
+    target: str  # as on the wire: origin, absolute, authority or asterisk form
+    scheme: str  # HTTP/2's :scheme, else ""
+    authority: str  # HTTP/2's :authority, else ""
+    version: str
+    headers: Headers
+    size: int
+
+
+class ResponseHead(NamedTuple):
+    """A status line with its headers; interim for 1xx."""
+
+    conn: int
+    stream: int
+    time: int
+    started: int
+    status: int
+    reason: str
+    version: str
+    headers: Headers
+    size: int
+    interim: bool
+
+
+class BodyData(NamedTuple):
+    """A piece of a message's body, transfer codings undone, content codings not. Lives until the next feed."""
+
+    conn: int
+    stream: int
+    side: Side
+    time: int
+    data: bytes | memoryview
+
+
+class MessageEnd(NamedTuple):
+    """A message is whole."""
+
+    conn: int
+    stream: int
+    side: Side
+    time: int
+    trailers: Headers
+
+
+class Aborted(NamedTuple):
+    """An exchange that will not be whole. why is a clause."""
+
+    conn: int
+    stream: int
+    time: int
+    why: str
+
+
+class Dns(NamedTuple):
+    """A question with its answer; rcode is "" when none came, name and qtype are the question's."""
+
+    time: int
+    asked: int
+    name: str
+    qtype: str
+    rcode: str
+    addresses: tuple[str, ...]
+    pid: int
+
+
+class Trouble(NamedTuple):
+    """Something that could not be seen or was not as it should be: kind is a short stable name."""
+
+    time: int
+    kind: str
+    conn: int
+    text: str
+
+
+Event = (
+    Opened
+    | Established
+    | Closed
+    | TlsFacts
+    | Sealed
+    | Protocol
+    | RequestHead
+    | ResponseHead
+    | BodyData
+    | MessageEnd
+    | Aborted
+    | Dns
+    | Trouble
+    | Process
+)

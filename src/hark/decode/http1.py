@@ -1,0 +1,422 @@
+"""HTTP/1.0 and 1.1, both directions at once (RFC 9112).
+
+What   Requests and responses on one connection, paired in order; bodies by length, by chunks, or until the end.
+Why    A passive reader has to do what neither library does: it knows the request when it reads the response (HEAD,
+       CONNECT, 1xx) and must go on telling when a peer is bad.
+Lax    Bare LF ends a line, header names are not checked, folded lines are joined (§5.2): what real peers accept, a
+       listener must read. What cannot be read ends the telling of that direction, never the program's connection.
+Limits HEAD_BYTES a head; PIPELINE requests without an answer.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from hark.decode import limits
+from hark.decode.events import (
+    Aborted,
+    BodyData,
+    Event,
+    Headers,
+    MessageEnd,
+    RequestHead,
+    ResponseHead,
+    Side,
+    Trouble,
+)
+from hark.decode.layer import Layer
+
+_END = re.compile(rb"\r?\n\r?\n")
+_REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +(\S.*?) +(HTTP/\d\.\d)[ \t]*$")
+_STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
+_CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_CHUNK_LINE_MAX = 16384  # bytes, extensions included
+
+_HEAD, _LENGTH, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_END, _PASSED, _BROKEN = range(9)
+
+
+class Upgrade(NamedTuple):
+    """What a connection turned into: by 101 the token of the Upgrade header, by a CONNECT's 2xx "tunnel"."""
+
+    token: str
+    request: RequestHead
+
+
+class _Asked(NamedTuple):
+    stream: int
+    head: RequestHead
+
+
+class _Half:
+    __slots__ = ("buffer", "left", "mode", "started", "stream")
+
+    def __init__(self) -> None:
+        self.mode = _HEAD
+        self.buffer = b""
+        self.started = 0  # when the first byte of the buffered head came
+        self.left = 0  # body or chunk bytes still to come
+        self.stream = 0
+
+
+class Http1:
+    """One connection. `upgrade` gives the layer that takes over after a 101 or a CONNECT."""
+
+    def __init__(self, conn: int, upgrade: Callable[[Upgrade, int], tuple[Layer, Sequence[Event]]]) -> None:
+        self._conn = conn
+        self._upgrade = upgrade
+        self._halves = (_Half(), _Half())
+        self._asked: deque[_Asked] = deque()
+        self._streams = 0
+        self._next: Layer | None = None  # what took over
+        self._answer_seen = 0  # the last stream whose final answer has begun
+        self._held: list[tuple[bytes, int]] = []  # the client's bytes behind a request that may change the protocol
+
+    # -- the layer's interface -----------------------------------------------------------------------------------
+
+    def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent."""
+        half = self._halves[side]
+        out: list[Event] = []
+        if half.mode == _PASSED:
+            return self._passed(side, data, time)
+        if half.buffer:
+            data = half.buffer + bytes(data)
+            half.buffer = b""
+        elif half.mode == _HEAD:
+            half.started = time
+        self._run(side, half, data, time, out)
+        return out
+
+    def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
+        """A hole: inside a body of known length it is harmless, elsewhere the direction is lost."""
+        half = self._halves[side]
+        if self._next is not None:
+            return self._next.lost(side, size, time)
+        if half.mode in (_LENGTH, _CHUNK_DATA) and size <= half.left:
+            half.left -= size
+            out: list[Event] = [Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured")]
+            if half.mode == _LENGTH and not half.left:
+                self._whole(side, half, time, (), out)
+            return out
+        return self._break(side, half, time, f"{size} bytes were not captured")
+
+    def end(self, side: Side, time: int) -> Sequence[Event]:
+        """`side` will send no more."""
+        half = self._halves[side]
+        out: list[Event] = []
+        if self._next is not None:
+            return self._next.end(side, time)
+        if half.mode == _UNTIL_END:
+            self._whole(side, half, time, (), out)
+        elif half.mode not in (_HEAD, _BROKEN, _PASSED):
+            out.append(Aborted(self._conn, half.stream, time, f"the {_who(side)} ended in the middle of the body"))
+            self._forget(half.stream)
+            half.mode = _BROKEN
+        elif half.mode == _HEAD and half.buffer.strip():
+            out.extend(self._break(side, half, time, f"the {_who(side)} ended in the middle of a head"))
+        return out
+
+    def close(self, time: int, how: str) -> Sequence[Event]:
+        """The connection is over: what is open stays unfinished."""
+        out: list[Event] = []
+        if self._next is not None:
+            out.extend(self._next.close(time, how))
+        streams = [asked.stream for asked in self._asked]
+        client, server = self._halves
+        for half in (client, server):
+            if half.mode not in (_HEAD, _BROKEN, _PASSED) and half.stream not in streams:
+                streams.append(half.stream)
+        for stream in streams:
+            out.append(Aborted(self._conn, stream, time, how))
+        self._asked.clear()
+        for half in self._halves:
+            half.mode, half.buffer = _BROKEN, b""
+        return out
+
+    # -- the two parsers ---------------------------------------------------------------------------------------------
+
+    def _run(self, side: Side, half: _Half, data: bytes | memoryview, time: int, out: list[Event]) -> None:
+        while len(data):
+            mode = half.mode
+            if mode == _LENGTH or mode == _CHUNK_DATA:
+                take = data[: half.left] if len(data) > half.left else data
+                half.left -= len(take)
+                out.append(BodyData(self._conn, half.stream, side, time, take))
+                data = data[len(take) :]
+                if not half.left:
+                    if mode == _LENGTH:
+                        self._whole(side, half, time, (), out)
+                        half.started = time
+                    else:
+                        half.mode = _CHUNK_END
+                continue
+            if mode == _UNTIL_END:
+                out.append(BodyData(self._conn, half.stream, side, time, data))
+                return
+            if mode == _PASSED:
+                out.extend(self._passed(side, data, time))
+                return
+            if mode == _BROKEN:
+                return
+            rest = self._line(side, half, bytes(data), time, out)
+            if rest is None:
+                return
+            data = rest
+
+    def _line(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """Modes that read lines. What is left of the data; None where more is needed (and data is kept)."""
+        if half.mode == _HEAD:
+            return self._head(side, half, data, time, out)
+        if half.mode == _CHUNK_END:
+            if data[:1] == b"\n":
+                half.mode = _CHUNK_SIZE
+                return data[1:]
+            if data[:2] == b"\r\n":
+                half.mode = _CHUNK_SIZE
+                return data[2:]
+            if data == b"\r":
+                half.buffer = data
+                return None
+            out.extend(self._break(side, half, time, "a chunk does not end where it should"))
+            return None
+        if half.mode == _CHUNK_SIZE:
+            match = _CHUNK.match(data)
+            if match is None:
+                if b"\n" in data or len(data) > _CHUNK_LINE_MAX:
+                    out.extend(self._break(side, half, time, "a chunk size cannot be read"))
+                    return None
+                half.buffer = data
+                return None
+            half.left = int(match[1], 16)
+            half.mode = _CHUNK_DATA if half.left else _TRAILERS
+            return data[match.end() :]
+        return self._trailers(side, half, data, time, out)
+
+    def _trailers(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        for empty in (b"\r\n", b"\n"):
+            if data.startswith(empty):
+                self._whole(side, half, time, (), out)
+                half.started = time
+                return data[len(empty) :]
+        match = _END.search(data)
+        if match is None:
+            if len(data) > limits.HEAD_BYTES:
+                out.extend(self._break(side, half, time, "trailers without an end"))
+                return None
+            half.buffer = data
+            return None
+        self._whole(side, half, time, _headers(data[: match.start()].split(b"\n")), out)
+        half.started = time
+        return data[match.end() :]
+
+    def _head(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        if side == Side.CLIENT and self._undecided():
+            self._hold(data, time)
+            return None
+        if data[0] in b"\r\n":  # §2.2: empty lines in front of a request line are skipped
+            data = data.lstrip(b"\r\n")
+            if not data:
+                return None
+        match = _END.search(data)
+        if match is None:
+            if len(data) > limits.HEAD_BYTES:
+                out.extend(self._break(side, half, time, f"a head of more than {limits.HEAD_BYTES} bytes"))
+                return None
+            half.buffer = data
+            return None
+        lines = data[: match.start()].split(b"\n")
+        if side == Side.CLIENT:
+            good = self._request(half, lines, match.end(), time, out)
+        else:
+            good = self._response(half, lines, match.end(), time, out)
+        if not good:
+            what = "request" if side == Side.CLIENT else "status"
+            out.extend(self._break(side, half, time, f"a {what} line cannot be read"))
+            return None
+        return data[match.end() :]
+
+    def _undecided(self) -> bool:
+        """Whether the last request may turn the connection into something else and its answer is still to come."""
+        if not self._asked or self._asked[-1].stream <= self._answer_seen:
+            return False
+        return _may_upgrade(self._asked[-1].head)
+
+    def _hold(self, data: bytes, time: int) -> None:
+        """Whether these bytes are HTTP is for the answer to say: keep them until it has come."""
+        if sum(len(piece) for piece, _ in self._held) + len(data) <= limits.HEAD_BYTES:
+            self._held.append((data, time))
+
+    def _release(self, out: list[Event]) -> None:
+        """The answer has come: the held bytes are read as what they are now."""
+        held, self._held = self._held, []
+        for data, time in held:
+            out.extend(self.feed(Side.CLIENT, data, time))
+
+    def _request(self, half: _Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> bool:
+        match = _REQUEST.match(lines[0].rstrip(b"\r"))
+        if match is None:
+            return False
+        self._streams += 1
+        half.stream = self._streams
+        headers = _headers(lines[1:])
+        head = RequestHead(
+            self._conn,
+            half.stream,
+            time,
+            half.started or time,
+            match[1].decode("ascii"),
+            match[2].decode("ascii", "backslashreplace"),
+            "",
+            "",
+            match[3].decode("ascii"),
+            headers,
+            size,
+        )
+        out.append(head)
+        self._asked.append(_Asked(half.stream, head))
+        if len(self._asked) > limits.PIPELINE:
+            out.append(Aborted(self._conn, self._asked.popleft().stream, time, "too many requests without an answer"))
+        length, chunked = _framing(headers)
+        if chunked:
+            half.mode = _CHUNK_SIZE
+        elif length is None or length == 0:
+            self._whole(Side.CLIENT, half, time, (), out)
+        elif length < 0:
+            out.extend(self._break(Side.CLIENT, half, time, "a Content-Length cannot be read"))
+        else:
+            half.mode, half.left = _LENGTH, length
+        half.started = time
+        return True
+
+    def _response(self, half: _Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> bool:
+        match = _STATUS.match(lines[0].rstrip(b"\r"))
+        if match is None:
+            return False
+        status = int(match[2])
+        interim = 100 <= status < 200 and status != 101
+        asked = self._asked[0] if self._asked else None
+        if asked is None:
+            # An answer to a request that nobody saw (408 on an idle connection, or the capture began late).
+            self._streams += 1
+            half.stream = self._streams
+        else:
+            half.stream = asked.stream
+        headers = _headers(lines[1:])
+        reason = (match[3] or b"").decode("utf-8", "backslashreplace")
+        version = match[1].decode("ascii")
+        out.append(
+            ResponseHead(
+                self._conn, half.stream, time, half.started or time, status, reason, version, headers, size, interim
+            )
+        )
+        half.started = time
+        if not interim:
+            self._answered(half, asked, status, headers, time, out)
+        return True
+
+    def _answered(
+        self, half: _Half, asked: _Asked | None, status: int, headers: Headers, time: int, out: list[Event]
+    ) -> None:
+        method = asked.head.method if asked else ""
+        self._answer_seen = half.stream
+        if asked is not None and (status == 101 or (method == "CONNECT" and 200 <= status < 300)):
+            token = _value(headers, b"upgrade").decode("ascii", "replace").lower() if status == 101 else "tunnel"
+            self._whole(Side.SERVER, half, time, (), out)
+            self._next, events = self._upgrade(Upgrade(token, asked.head), time)
+            out.extend(events)
+            for other in self._halves:
+                other.mode = _PASSED
+            self._release(out)
+            return
+        length, chunked = _framing(headers)
+        if method == "HEAD" or status in (204, 304):
+            self._whole(Side.SERVER, half, time, (), out)
+        elif chunked:
+            half.mode = _CHUNK_SIZE
+        elif length is None:
+            half.mode = _UNTIL_END
+        elif length < 0:
+            out.extend(self._break(Side.SERVER, half, time, "a Content-Length cannot be read"))
+        elif length == 0:
+            self._whole(Side.SERVER, half, time, (), out)
+        else:
+            half.mode, half.left = _LENGTH, length
+        if self._held:
+            self._release(out)
+
+    # -- ends ----------------------------------------------------------------------------------------------------------
+
+    def _whole(self, side: Side, half: _Half, time: int, trailers: Headers, out: list[Event]) -> None:
+        out.append(MessageEnd(self._conn, half.stream, side, time, trailers))
+        half.mode = _HEAD
+        if side == Side.SERVER and self._asked and self._asked[0].stream == half.stream:
+            self._asked.popleft()
+
+    def _forget(self, stream: int) -> None:
+        self._asked = deque(asked for asked in self._asked if asked.stream != stream)
+
+    def _break(self, side: Side, half: _Half, time: int, why: str) -> list[Event]:
+        """Nothing more can be told of this direction."""
+        out: list[Event] = [Trouble(time, "broken-http", self._conn, f"{why}, by the {_who(side)}")]
+        if half.mode != _HEAD:
+            out.append(Aborted(self._conn, half.stream, time, why))
+            self._forget(half.stream)
+        elif side == Side.SERVER and self._asked:
+            out.append(Aborted(self._conn, self._asked.popleft().stream, time, why))
+        half.mode, half.buffer = _BROKEN, b""
+        return out
+
+    def _passed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        return self._next.feed(side, data, time) if self._next is not None else ()
+
+
+def _who(side: Side) -> str:
+    return "client" if side == Side.CLIENT else "server"
+
+
+def _headers(lines: list[bytes]) -> Headers:
+    """Name and value of each line; a folded line continues the value before it (§5.2)."""
+    found: list[tuple[bytes, bytes]] = []
+    for line in lines:
+        if line[:1] in (b" ", b"\t") and found:
+            name, value = found[-1]
+            found[-1] = (name, value + b" " + line.strip())
+            continue
+        name, colon, value = line.partition(b":")
+        if colon:
+            found.append((name.strip(), value.strip()))
+    return tuple(found)
+
+
+def _value(headers: Headers, name: bytes) -> bytes:
+    for key, value in headers:
+        if key.lower() == name:
+            return value
+    return b""
+
+
+def _framing(headers: Headers) -> tuple[int | None, bool]:
+    """(Content-Length or None, -1 where it cannot be; whether chunked). §6.3: Transfer-Encoding has the last word."""
+    length: int | None = None
+    chunked = False
+    for key, value in headers:
+        if len(key) == 14 and key.lower() == b"content-length":
+            numbers = {part.strip() for part in value.split(b",")}
+            number = numbers.pop()
+            if numbers or not number.isdigit() or len(number) > 18 or (length is not None and length != int(number)):
+                length = -1
+            else:
+                length = int(number)
+        elif len(key) == 17 and key.lower() == b"transfer-encoding":
+            chunked = value.rsplit(b",", 1)[-1].strip().lower() == b"chunked"
+            if not chunked:
+                return None, False
+    return (None, True) if chunked else (length, False)
+
+
+def _may_upgrade(head: RequestHead) -> bool:
+    """Whether the answer to this request can turn the connection into something else."""
+    if head.method == "CONNECT":
+        return True
+    return any(len(key) == 7 and key.lower() == b"upgrade" for key, _ in head.headers)

@@ -1,0 +1,343 @@
+"""HTTP/2, both directions at once (RFC 9113), with HPACK (RFC 7541) by the `hpack` library.
+
+What   Frames, header blocks, streams; requests, responses, bodies, trailers, interim and pushed ones; why a stream
+       ended early.
+Why    A listener keeps no flow control and no priorities; it needs the frames' order, both compression contexts, and
+       the courage to go on when a peer is bad.
+Limits STREAMS open at a time, HEAD_BYTES a header block, TABLE_BYTES a compression context. A header block that does
+       not decode ends the telling of its direction: every later one hangs on it (RFC 7541 §2.2).
+"""
+
+from collections.abc import Sequence
+
+from hpack import Decoder
+from hpack.exceptions import HPACKError
+
+from hark.decode import limits
+from hark.decode.events import (
+    Aborted,
+    BodyData,
+    Event,
+    Headers,
+    MessageEnd,
+    RequestHead,
+    ResponseHead,
+    Side,
+    Trouble,
+)
+from hark.wire import http2
+
+_VERSION = "HTTP/2"
+
+
+class _Half:
+    __slots__ = ("block", "block_flags", "block_kind", "block_stream", "block_time", "broken", "buffer", "hpack", "preface")
+
+    def __init__(self, client: bool) -> None:
+        self.buffer = b""
+        self.preface = client
+        self.hpack = Decoder(max_header_list_size=limits.HEAD_BYTES)
+        self.hpack.max_allowed_table_size = limits.TABLE_BYTES
+        self.block = b""  # a header block that CONTINUATION frames go on with
+        self.block_kind = 0
+        self.block_flags = 0
+        self.block_stream = 0
+        self.block_time = 0
+        self.broken = False
+
+
+class _Stream:
+    __slots__ = ("client_done", "headed", "server_done")
+
+    def __init__(self) -> None:
+        self.headed = [False, False]  # a final head was seen, by side
+        self.client_done = False
+        self.server_done = False
+
+
+class Http2:
+    """One connection. `upgraded` is the request that an h2c upgrade began with (it is stream 1)."""
+
+    def __init__(self, conn: int, upgraded: bool = False) -> None:
+        self._conn = conn
+        self._halves = (_Half(True), _Half(False))
+        self._streams: dict[int, _Stream] = {}
+        self._goaway = ""
+        if upgraded:
+            stream = self._streams[1] = _Stream()
+            stream.headed[Side.CLIENT] = stream.client_done = True
+
+    # -- the layer's interface -----------------------------------------------------------------------------------
+
+    def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent."""
+        half = self._halves[side]
+        out: list[Event] = []
+        if half.broken:
+            return out
+        if half.buffer:
+            data = half.buffer + bytes(data)
+        view = memoryview(data)
+        at, size = 0, len(view)
+        if half.preface:
+            if size < len(http2.PREFACE):
+                half.buffer = bytes(view)
+                return out
+            half.preface = False
+            if view[: len(http2.PREFACE)] == http2.PREFACE:
+                at = len(http2.PREFACE)
+        while size - at >= 9:
+            length = view[at] << 16 | view[at + 1] << 8 | view[at + 2]
+            if size - at - 9 < length:
+                break
+            stream = int.from_bytes(view[at + 5 : at + 9], "big") & 0x7FFFFFFF
+            self._frame(side, half, view[at + 3], view[at + 4], stream, view[at + 9 : at + 9 + length], time, out)
+            at += 9 + length
+            if half.broken:
+                return out
+        half.buffer = bytes(view[at:])
+        return out
+
+    def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
+        """A hole: frames and compression context are gone."""
+        return self._break(side, time, f"{size} bytes were not captured")
+
+    def end(self, side: Side, time: int) -> Sequence[Event]:
+        """`side` will send no more."""
+        return ()
+
+    def close(self, time: int, how: str) -> Sequence[Event]:
+        """The connection is over: what is open stays unfinished."""
+        why = self._goaway or how
+        out: list[Event] = [Aborted(self._conn, stream, time, why) for stream in self._streams]
+        self._streams.clear()
+        return out
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    def _frame(
+        self,
+        side: Side,
+        half: _Half,
+        kind: int,
+        flags: int,
+        stream: int,
+        payload: memoryview,
+        time: int,
+        out: list[Event],
+    ) -> None:
+        if half.block_stream and kind != http2.CONTINUATION:
+            out.extend(self._break(side, time, "a header block was interrupted"))
+        elif kind == http2.DATA:
+            self._data(side, flags, stream, payload, time, out)
+        elif kind == http2.HEADERS:
+            body = http2.unpad(payload, flags)
+            if body is not None and flags & http2.PRIORITY_FLAG:
+                body = body[5:]
+            self._begin_block(side, half, kind, flags, stream, body, time, out)
+        elif kind == http2.PUSH_PROMISE:
+            body = http2.unpad(payload, flags)
+            if body is None or len(body) < 4:
+                out.extend(self._break(side, time, "a PUSH_PROMISE cannot be read"))
+                return
+            promised = int.from_bytes(body[:4], "big") & 0x7FFFFFFF
+            self._begin_block(side, half, kind, flags, promised, body[4:], time, out)
+        elif kind == http2.CONTINUATION:
+            self._continue_block(side, half, flags, payload, time, out)
+        elif kind == http2.RST_STREAM:
+            self._reset(side, stream, payload, time, out)
+        elif kind == http2.GOAWAY:
+            self._going(side, payload, time, out)
+
+    def _begin_block(
+        self,
+        side: Side,
+        half: _Half,
+        kind: int,
+        flags: int,
+        stream: int,
+        body: memoryview | None,
+        time: int,
+        out: list[Event],
+    ) -> None:
+        if body is None or not stream:
+            out.extend(self._break(side, time, "a header block cannot be read"))
+            return
+        if flags & http2.END_HEADERS:
+            self._block(side, half, kind, flags, stream, bytes(body), time, time, out)
+            return
+        half.block, half.block_kind, half.block_flags = bytes(body), kind, flags
+        half.block_stream, half.block_time = stream, time
+
+    def _continue_block(
+        self, side: Side, half: _Half, flags: int, payload: memoryview, time: int, out: list[Event]
+    ) -> None:
+        if not half.block_stream or len(half.block) + len(payload) > limits.HEAD_BYTES:
+            out.extend(self._break(side, time, "a header block cannot be read"))
+            return
+        half.block += bytes(payload)
+        if flags & http2.END_HEADERS:
+            stream, half.block_stream = half.block_stream, 0
+            block, half.block = half.block, b""
+            self._block(side, half, half.block_kind, half.block_flags, stream, block, half.block_time, time, out)
+
+    def _block(
+        self,
+        side: Side,
+        half: _Half,
+        kind: int,
+        flags: int,
+        stream: int,
+        block: bytes,
+        started: int,
+        time: int,
+        out: list[Event],
+    ) -> None:
+        try:
+            fields = half.hpack.decode(block, raw=True)
+        except (HPACKError, IndexError, ValueError) as error:
+            out.extend(self._break(side, time, f"a header block does not decode ({type(error).__name__})"))
+            return
+        pseudo: dict[bytes, bytes] = {}
+        headers: list[tuple[bytes, bytes]] = []
+        for name, value in fields:
+            if name[:1] == b":":
+                pseudo.setdefault(bytes(name), bytes(value))
+            else:
+                headers.append((bytes(name), bytes(value)))
+        size = len(block) + 9
+        if kind == http2.PUSH_PROMISE:
+            self._request(Side.CLIENT, stream, pseudo, tuple(headers), size, started, time, out)
+            self._done(Side.CLIENT, stream, time, (), out)
+            return
+        ended = bool(flags & http2.END_STREAM)
+        if b":method" in pseudo:
+            self._request(side, stream, pseudo, tuple(headers), size, started, time, out)
+        elif b":status" in pseudo:
+            self._response(side, stream, pseudo, tuple(headers), size, started, time, out)
+        elif ended:
+            self._done(side, stream, time, tuple(headers), out)
+            return
+        if ended:
+            self._done(side, stream, time, (), out)
+
+    def _request(
+        self,
+        side: Side,
+        stream: int,
+        pseudo: dict[bytes, bytes],
+        headers: Headers,
+        size: int,
+        started: int,
+        time: int,
+        out: list[Event],
+    ) -> None:
+        if stream in self._streams:
+            return
+        if len(self._streams) >= limits.STREAMS:
+            oldest = next(iter(self._streams))
+            del self._streams[oldest]
+            out.append(Aborted(self._conn, oldest, time, "too many streams are open"))
+        self._streams[stream] = _Stream()
+        self._streams[stream].headed[Side.CLIENT] = True
+        out.append(
+            RequestHead(
+                self._conn,
+                stream,
+                time,
+                started,
+                _text(pseudo[b":method"]),
+                _text(pseudo.get(b":path", b"")),
+                _text(pseudo.get(b":scheme", b"")),
+                _text(pseudo.get(b":authority", b"")),
+                _VERSION,
+                headers,
+                size,
+            )
+        )
+
+    def _response(
+        self,
+        side: Side,
+        stream: int,
+        pseudo: dict[bytes, bytes],
+        headers: Headers,
+        size: int,
+        started: int,
+        time: int,
+        out: list[Event],
+    ) -> None:
+        status = int(pseudo[b":status"]) if pseudo[b":status"].isdigit() and len(pseudo[b":status"]) == 3 else 0
+        interim = 100 <= status < 200
+        if stream not in self._streams:
+            self._streams[stream] = _Stream()  # its request was not seen
+        if not interim:
+            self._streams[stream].headed[Side.SERVER] = True
+        out.append(ResponseHead(self._conn, stream, time, started, status, "", _VERSION, headers, size, interim))
+
+    def _data(self, side: Side, flags: int, stream: int, payload: memoryview, time: int, out: list[Event]) -> None:
+        body = http2.unpad(payload, flags)
+        if body is None:
+            out.extend(self._break(side, time, "a DATA frame's padding is longer than the frame"))
+            return
+        if stream not in self._streams:
+            return  # a stream that was reset: what was on its way is of no use to anyone
+        if len(body):
+            out.append(BodyData(self._conn, stream, side, time, body))
+        if flags & http2.END_STREAM:
+            self._done(side, stream, time, (), out)
+
+    def _done(self, side: Side, stream: int, time: int, trailers: Headers, out: list[Event]) -> None:
+        state = self._streams.get(stream)
+        if state is None:
+            return
+        out.append(MessageEnd(self._conn, stream, side, time, trailers))
+        if side == Side.CLIENT:
+            state.client_done = True
+        else:
+            state.server_done = True
+        if state.client_done and state.server_done:
+            del self._streams[stream]
+
+    def _reset(self, side: Side, stream: int, payload: memoryview, time: int, out: list[Event]) -> None:
+        state = self._streams.pop(stream, None)
+        if state is None or len(payload) < 4:
+            return
+        code = int.from_bytes(payload[:4], "big")
+        if state.server_done and code == 0:
+            # RFC 9113 §8.1: a server may answer in full and then stop a request body that it does not need.
+            out.append(MessageEnd(self._conn, stream, Side.CLIENT, time, ()))
+            return
+        who = "client" if side == Side.CLIENT else "server"
+        out.append(Aborted(self._conn, stream, time, f"reset by the {who}: {http2.error_name(code)}"))
+
+    def _going(self, side: Side, payload: memoryview, time: int, out: list[Event]) -> None:
+        if len(payload) < 8:
+            return
+        last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
+        code = int.from_bytes(payload[4:8], "big")
+        who = "client" if side == Side.CLIENT else "server"
+        reason = bytes(payload[8:200]).decode("utf-8", "backslashreplace")
+        why = f"the {who} is going away: {http2.error_name(code)}" + (f" ({reason})" if reason else "")
+        if code:
+            self._goaway = why
+            out.append(Trouble(time, "goaway", self._conn, why))
+        if side == Side.SERVER:
+            for stream in [s for s in self._streams if s > last and s % 2]:
+                del self._streams[stream]
+                out.append(Aborted(self._conn, stream, time, why))
+
+    def _break(self, side: Side, time: int, why: str) -> list[Event]:
+        half = self._halves[side]
+        if half.broken:
+            return []
+        half.broken, half.buffer, half.block = True, b"", b""
+        who = "client" if side == Side.CLIENT else "server"
+        out: list[Event] = [Trouble(time, "broken-http2", self._conn, f"{why}, by the {who}")]
+        out.extend(Aborted(self._conn, stream, time, why) for stream in self._streams)
+        self._streams.clear()
+        return out
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")

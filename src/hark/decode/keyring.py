@@ -1,0 +1,40 @@
+"""The secrets that have come, by client random.
+
+May hold: the table and who waits for what. May not hold: ciphers, records.
+"""
+
+from typing import NamedTuple
+
+from hark.decode import limits
+from hark.wire import keylog
+
+
+class Key(NamedTuple):
+    """The secrets of one session by label, and the source that gave the first of them."""
+
+    secrets: dict[str, bytes]
+    source: str
+
+
+class Keyring:
+    """Secrets of all sessions. The same secret may come from several sources; the first counts."""
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, Key] = {}
+
+    def add(self, text: bytes, source: str) -> set[bytes]:
+        """Take key log lines; the client randoms about which something new is known."""
+        changed = set()
+        for label, random, secret in keylog.parse(text):
+            key = self._keys.get(random)
+            if key is None:
+                if len(self._keys) >= limits.SECRETS:
+                    del self._keys[next(iter(self._keys))]
+                key = self._keys[random] = Key({}, source or "key log")
+            if key.secrets.setdefault(label, secret) is secret:
+                changed.add(random)
+        return changed
+
+    def get(self, random: bytes) -> Key | None:
+        """What is known of a session."""
+        return self._keys.get(random)

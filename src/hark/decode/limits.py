@@ -1,0 +1,24 @@
+"""Every cap of the decoder: unit, why that much, and what happens past it.
+
+May hold: numbers. May not hold: code.
+"""
+
+PARKED_BYTES = 16 << 20  # ciphertext kept a connection while its secrets are awaited; past it the connection is
+#   told as closed for good. The largest bodies that a late key may still open.
+PARKED_ALL_BYTES = 48 << 20  # the same over all connections; past it the one that asks for more is given up
+REORDER_BYTES = 4 << 20  # TCP data kept a direction while a hole before it may still be filled; past it the hole is
+#   told as lost. A receive window is seldom larger.
+REORDER_SEGMENTS = 1024  # the same in segments: bounds the time that sorting them takes
+SNIFF_BYTES = 16 << 10  # kept while it is open what protocol a connection speaks; past it: not HTTP
+HEAD_BYTES = 1 << 20  # an HTTP/1 head, an HTTP/2 header block; past it the message is told as broken. No server
+#   takes more than a few hundred KiB.
+TABLE_BYTES = 1 << 20  # an HPACK dynamic table: 4 KiB is usual, browsers take 64 KiB
+FRAME_BYTES = 1 << 24  # HTTP/2 frames: the format's own limit (RFC 9113 §4.2)
+STREAMS = 10_000  # HTTP/2 streams open at a time on a connection; past it the oldest is told as unfinished
+PIPELINE = 10_000  # HTTP/1 requests without an answer on a connection
+HANDSHAKE_BYTES = 1 << 18  # one TLS handshake message; certificate chains are below 64 KiB
+SECRETS = 200_000  # secrets kept for connections that have not been seen; the oldest go. 200 bytes each.
+FLOWS = 100_000  # TCP connections followed at a time; past it the idlest is told as unfinished
+ADDRESSES = 10_000  # DNS answers remembered, to tell a connection's host
+QUESTIONS = 4096  # DNS questions without an answer
+ENDED_SECONDS = 5  # how long a closed connection's stray packets are still known as such

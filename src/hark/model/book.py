@@ -1,0 +1,253 @@
+"""Folds the decoder's events into changes that views show.
+
+What   Tables of what is open: connections by number, exchanges by (connection, stream), processes by pid, DNS answers
+       by address. An exchange ends when both its messages are whole, or when its end cannot come any more.
+Why    Views see whole things and need no protocol; what has ended is dropped here, so memory stays flat.
+Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes are remembered.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from hark.decode import events as ev
+from hark.decode import limits
+from hark.model.body import Body
+from hark.model.exchange import Connection, Exchange
+from hark.recording.blocks import Process
+
+_PIDS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A request went out."""
+
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An exchange is over, whole or not."""
+
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class StayedClosed:
+    """TLS that could not be opened."""
+
+    connection: Connection
+    sni: str
+    version: str
+    size: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A connection attempt that came to nothing: refused, unreachable, no answer; or TLS that was not agreed on."""
+
+    connection: Connection
+    time: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A name that was asked for and not found."""
+
+    answer: ev.Dns
+    process: Process | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A trouble of the recording itself."""
+
+    trouble: ev.Trouble
+
+
+Change = Began | Ended | StayedClosed | Failed | Unresolved | Told
+
+
+class Book:
+    """Feed it events; get changes. keep: bytes of each body that views want."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._connections: dict[int, Connection] = {}
+        self._exchanges: dict[tuple[int, int], Exchange] = {}
+        self._processes: dict[int, Process] = {}
+        self._answers: dict[str, ev.Dns] = {}
+        self._numbers = 0
+
+    def feed(self, events: Iterable[ev.Event]) -> Iterator[Change]:
+        """The changes that these events make."""
+        for event in events:
+            kind = type(event)
+            if kind is ev.BodyData:
+                self._body(event)  # type: ignore[arg-type]
+            else:
+                fold = _FOLDS.get(kind)
+                if fold is not None:
+                    change = fold(self, event)
+                    if change is not None:
+                        yield change
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    def _opened(self, event: ev.Opened) -> None:
+        process = self._processes.get(event.pid) if event.pid else None
+        connection = Connection(event.conn, event.time, event.client, event.server, event.pid, process)
+        answer = self._answers.pop(event.server[0], None)
+        if answer is not None:
+            connection.dns = (answer.asked, answer.time)
+        self._connections[event.conn] = connection
+
+    def _established(self, event: ev.Established) -> None:
+        connection = self._connections.get(event.conn)
+        if connection is not None:
+            connection.established = event.time
+
+    def _tls(self, event: ev.TlsFacts) -> None:
+        connection = self._connections.get(event.conn)
+        if connection is not None:
+            connection.tls = event
+
+    def _protocol(self, event: ev.Protocol) -> None:
+        connection = self._connections.get(event.conn)
+        if connection is not None:
+            connection.protocol, connection.said = event.name, True
+
+    def _closed(self, event: ev.Closed) -> Change | None:
+        connection = self._connections.pop(event.conn, None)
+        if connection is None:
+            return None
+        if event.how in ("refused", "unreachable"):
+            return Failed(connection, event.time, event.how)
+        if connection.established == 0 and event.sent == 0 and event.received == 0:
+            return Failed(connection, event.time, "no answer")
+        if connection.troubles and not connection.exchanges:
+            return Failed(connection, event.time, connection.troubles[0])
+        return None
+
+    def _sealed(self, event: ev.Sealed) -> Change | None:
+        connection = self._connections.get(event.conn)
+        if connection is None:
+            return None
+        return StayedClosed(connection, event.sni, event.version, event.size, event.why)
+
+    def _trouble(self, event: ev.Trouble) -> Change | None:
+        connection = self._connections.get(event.conn)
+        if connection is None:
+            return Told(event)
+        connection.troubles.append(event.text)
+        return None
+
+    def _process(self, event: Process) -> None:
+        old = self._processes.get(event.pid)
+        self._processes[event.pid] = event
+        if len(self._processes) > _PIDS:
+            del self._processes[next(iter(self._processes))]
+        if old is not None and old.start == event.start and old.cmdline == event.cmdline:
+            for connection in self._connections.values():  # the same process, better known
+                if connection.process is old:
+                    connection.process = event
+
+    def _dns(self, event: ev.Dns) -> Change | None:
+        for address in event.addresses:
+            self._answers[address] = event
+        while len(self._answers) > limits.ADDRESSES:
+            del self._answers[next(iter(self._answers))]
+        if event.rcode == "NOERROR":
+            return None
+        return Unresolved(event, self._processes.get(event.pid) if event.pid else None)
+
+    # -- exchanges -----------------------------------------------------------------------------------------------------
+
+    def _new(self, conn: int, stream: int, request: ev.RequestHead | None, started: int) -> Exchange | None:
+        connection = self._connections.get(conn)
+        if connection is None:
+            return None
+        self._numbers += 1
+        connection.exchanges += 1
+        exchange = Exchange(
+            self._numbers,
+            connection,
+            stream,
+            connection.exchanges == 1,
+            request,
+            Body(self._keep),
+            Body(self._keep),
+            started=started,
+        )
+        self._exchanges[conn, stream] = exchange
+        return exchange
+
+    def _request(self, event: ev.RequestHead) -> Change | None:
+        exchange = self._new(event.conn, event.stream, event, event.started)
+        return Began(exchange) if exchange is not None else None
+
+    def _response(self, event: ev.ResponseHead) -> None:
+        exchange = self._exchanges.get((event.conn, event.stream))
+        if exchange is None:
+            exchange = self._new(event.conn, event.stream, None, event.started)
+            if exchange is None:
+                return
+        if event.interim:
+            exchange.interim.append(event)
+        else:
+            exchange.response = event
+            exchange.answered = event.started
+
+    def _body(self, event: ev.BodyData) -> None:
+        exchange = self._exchanges.get((event.conn, event.stream))
+        if exchange is not None:
+            body = exchange.response_body if event.side else exchange.request_body
+            body.add(event.data)
+
+    def _end(self, event: ev.MessageEnd) -> Change | None:
+        exchange = self._exchanges.get((event.conn, event.stream))
+        if exchange is None:
+            return None
+        if event.side == ev.Side.CLIENT:
+            exchange.sent = event.time
+            exchange.request_trailers = event.trailers
+        else:
+            exchange.ended = event.time
+            exchange.response_trailers = event.trailers
+        if exchange.ended and (exchange.sent or exchange.request is None):
+            return self._over(exchange)
+        return None
+
+    def _aborted(self, event: ev.Aborted) -> Change | None:
+        exchange = self._exchanges.get((event.conn, event.stream))
+        if exchange is None:
+            return None
+        if exchange.ended and exchange.response is not None:
+            # The answer is whole; the server did not want the rest of the request.
+            return self._over(exchange)
+        exchange.trouble = event.why
+        exchange.ended = event.time
+        return self._over(exchange)
+
+    def _over(self, exchange: Exchange) -> Ended:
+        del self._exchanges[exchange.connection.number, exchange.stream]
+        return Ended(exchange)
+
+
+_FOLDS = {
+    ev.Opened: Book._opened,
+    ev.Established: Book._established,
+    ev.TlsFacts: Book._tls,
+    ev.Protocol: Book._protocol,
+    ev.Closed: Book._closed,
+    ev.Sealed: Book._sealed,
+    ev.Trouble: Book._trouble,
+    ev.Dns: Book._dns,
+    ev.RequestHead: Book._request,
+    ev.ResponseHead: Book._response,
+    ev.MessageEnd: Book._end,
+    ev.Aborted: Book._aborted,
+    Process: Book._process,
+}

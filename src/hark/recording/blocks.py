@@ -1,0 +1,67 @@
+"""The values that a recording holds. Times are nanoseconds since the epoch.
+
+May hold: frozen values. May not hold: bytes layout (pcapng.py), meaning of frames (decode).
+Frame is a named tuple for speed: bulk transfers make tens of thousands a second.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# Link types (the pcap registry's LINKTYPE_ numbers) that a frame's bytes may start with.
+RAW, ETHERNET, NULL, LOOP, SLL, SLL2, IPV4, IPV6 = 101, 1, 0, 108, 113, 276, 228, 229
+
+
+class Frame(NamedTuple):
+    """One packet as it was seen; data is a view that lives only until the next block is asked for."""
+
+    time: int
+    link: int
+    data: memoryview
+    pid: int  # process that owns the packet's connection; 0: not known here
+    size: int  # bytes the packet had, of which data may hold fewer
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """TLS secrets in key log format, from the process `pid` (0: not known) by the key source named."""
+
+    text: bytes
+    pid: int = 0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process as it was at `time`; start is when it began. tls names the TLS libraries found in it."""
+
+    time: int
+    pid: int
+    name: str
+    exe: str = ""
+    cmdline: tuple[str, ...] = ()
+    ppid: int = 0
+    uid: int = -1
+    start: int = 0
+    tls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Something could not be recorded: what was lost, how much of it, why."""
+
+    time: int
+    what: str
+    count: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """The input was not what it should be: place (a byte offset), what is wrong. Told, then read on where that is
+    possible."""
+
+    offset: int
+    what: str
+
+
+Block = Frame | Secrets | Process | Loss | Torn

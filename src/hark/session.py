@@ -1,0 +1,336 @@
+"""The composition root: starts the tapper and the teller around a program, joins them, ends them.
+
+What   Three processes. The first is the program's parent and waits; the tapper carries and records its traffic; the
+       teller decodes and shows it. The ring is between the last two.
+Why    The tapper must never wait for a view, and the program's parent must be free for its signals.
+Ends   Each watches what it depends on by a pipe or socket that the kernel closes: the tapper ends the tree when the
+       first process is gone, the first ends the tree when the tapper is gone, the teller ends when the tapper has.
+       So kill -9 of any of them leaves nothing.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from hark.errors import HarkError
+from hark.keys import keylogfile, node, openssl
+from hark.options import Options
+from hark.recording.ring import Reader, Ring, Writer
+from hark.tap import kernel, launch
+from hark.tap.namespace import setup
+from hark.teller import Output, Teller, follow, replay
+from hark.views.view import View
+
+AGENTS = Path(__file__).parent / "agents"
+AGENT = AGENTS / "preload" / "libhark-keys.so"
+PRIVATE = AGENTS / "private"
+HOOK = AGENTS / "node" / "hook.cjs"
+_LINGER = 1.0  # s after the program's end before hark says for what it still waits
+_LAST_WORDS = 10.0  # s that the teller may take to tell what is recorded once the tapper is gone
+
+
+def say(text: str) -> None:
+    """A line of hark's own, to stderr."""
+    with contextlib.suppress(OSError):  # nobody can be told that stderr is gone
+        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+# -- outputs -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Outputs:
+    """Where things are told, opened before anything runs."""
+
+    recordings: list[Output]
+    lines: list[Output]
+
+
+def open_outputs(names: list[str], complain: Callable[[str], None]) -> Outputs:
+    """Open every -o file, private to the user. Raises HarkError."""
+    outputs = Outputs([], [])
+    for name in names:
+        kind = Path(name).suffix
+        if kind not in (".pcapng", ".jsonl"):
+            raise HarkError(f"cannot write {name}", f"unknown kind {kind!r}" if kind else "no kind", "x.pcapng or x.jsonl")
+        try:
+            fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            os.fchmod(fd, 0o600)  # secrets inside: also where the file was there before
+        except PermissionError as error:
+            raise HarkError(f"cannot write {name}", error.strerror or "") from error
+        except OSError as error:
+            raise HarkError(f"cannot write {name}", error.strerror or "") from error
+        output = Output(fd, name, complain, buffered=kind == ".pcapng")
+        (outputs.recordings if kind == ".pcapng" else outputs.lines).append(output)
+    return outputs
+
+
+def build_teller(options: Options, outputs: Outputs, fd: int) -> Teller:
+    """The views that the options ask for, telling on `fd`."""
+    views: list[View] = []
+    keep = 0
+    screen = Output(fd, "the terminal", lambda text: None)
+    if options.json or outputs.lines:
+        from hark.views.jsonl import JsonLines
+
+        keep = options.keep
+        views += [JsonLines(output.write) for output in outputs.lines]
+        if options.json and not options.quiet:
+            views.append(JsonLines(screen.write))
+    if not options.quiet and not options.json:
+        from hark.views.terminal import Terminal
+
+        tty = os.isatty(fd)
+        color = tty and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        width = 0
+        if tty:
+            with contextlib.suppress(OSError):
+                width = max(os.get_terminal_size(fd).columns, 40)
+        keep = max(keep, options.keep if options.verbosity > 1 else 0)
+        views.append(Terminal(screen.write, options.verbosity, color, width))
+    return Teller(views, keep, outputs.recordings)
+
+
+# -- hark read -----------------------------------------------------------------------------------------------------------
+
+
+def read(path: str, options: Options) -> int:
+    """Tell a recording; the exit status: 0, or 1 where the recording was not whole. Raises HarkError."""
+    from hark.recording import reader
+    from hark.recording.blocks import Block, Secrets
+
+    secrets: list[Block] = []
+    for name in options.keys:
+        try:
+            secrets.append(Secrets(Path(name).read_bytes(), 0, "key log"))
+        except OSError as error:
+            raise HarkError(f"cannot read {name}", error.strerror or "") from error
+    outputs = open_outputs(options.outputs, say)
+    teller = build_teller(options, outputs, 1)
+    try:
+        file = sys.stdin.buffer if path == "-" else open(path, "rb", buffering=0)
+    except OSError as error:
+        raise HarkError(f"cannot read {path}", error.strerror or "") from error
+    with file:
+        for block in secrets:
+            teller.tell(block)
+        return 0 if replay(reader.read(file, path), teller) else 1  # type: ignore[arg-type]
+
+
+# -- hark COMMAND --------------------------------------------------------------------------------------------------------
+
+
+def environment(base: dict[str, str]) -> dict[str, str]:
+    """The program's environment: what it would have been, and the three variables that key sources need."""
+    made = dict(base)
+    if AGENT.exists():
+        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{AGENT.name}")
+    made |= node.require(base, str(HOOK))
+    if not keylogfile.user_file(base):
+        made[keylogfile.VARIABLE] = f"{PRIVATE}/{setup.KEYLOG_NAME}"
+    return made
+
+
+def run(options: Options) -> int:
+    """Run the command and tell what it does; its exit status. Raises HarkError where it cannot be run."""
+    base = dict(os.environ)
+    file = launch.find(options.command[0], base.get("PATH", os.defpath))
+    outputs = open_outputs(options.outputs, say)
+    launch.hold_signals()
+    child = launch.prepare(file, options.command, environment(base), setup.look(str(PRIVATE), str(AGENT)))
+    ring = Ring()
+    control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    alive, living = os.pipe()
+    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, keylogfile.user_file(base)), control, alive)
+    theirs.close()
+    os.close(living)
+    teller = _fork("teller", lambda: _tell(child, options, outputs, ring, alive), control)
+    os.close(alive)
+    network = os.readlink(f"/proc/self/fd/{child.ends['network']}")
+    for fd in child.ends.values():
+        if fd >= 0:
+            os.close(fd)
+    try:
+        child.go()
+    except HarkError:
+        control.send(b"k")
+        os.waitpid(child.pid, 0)
+        os.kill(teller, signal.SIGKILL)  # nothing happened that could be told
+        os.waitpid(tapper, 0)
+        os.waitpid(teller, 0)
+        raise
+    return _Session(options, child.pid, tapper, teller, control, network).wait()
+
+
+def _fork(name: str, body: Callable[[], None], *drop: socket.socket | int) -> int:
+    """Run `body` in a child that shows its own bugs and never returns here."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        for end in drop:
+            if isinstance(end, socket.socket):
+                end.close()
+            else:
+                os.close(end)
+        for number in (signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN):
+            signal.signal(number, signal.SIG_IGN)  # the program may be stopped; who carries its traffic may not
+        body()
+        status = 0
+    except BaseException:
+        say(f"hark: the {name} failed; please report this:\n{traceback.format_exc().rstrip()}")
+    finally:
+        _leave(status)
+
+
+def _leave(status: int) -> NoReturn:
+    os._exit(status)
+
+
+def _tap(child: launch.Child, ring: Ring, control: socket.socket, user_keylog: str) -> None:
+    """The tapper's body."""
+    import gc
+    import resource
+
+    from hark.tap.namespace.pump import KeySource, Pump
+
+    child.release()
+    with contextlib.suppress(ValueError, OSError):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    keys: list[KeySource] = [openssl.Agent(child.ends["keys"])]
+    if child.ends["keylog"] >= 0:
+        keys.append(keylogfile.Follower(child.ends["keylog"], kernel.inotify))
+    opened = keylogfile.open_user_file(user_keylog) if user_keylog else None
+    if opened is not None:
+        keys.append(keylogfile.Follower(opened[0], kernel.inotify, opened[1]))
+    gc.freeze()
+    Pump(child.ends, Writer(ring), ring.wake_writer, control, keys).run()
+
+
+def _tell(child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int) -> None:
+    """The teller's body."""
+    child.release()
+    reader = Reader(ring)
+    try:
+        follow(reader, build_teller(options, outputs, 2), alive)
+    finally:
+        reader.leave()
+
+
+class _Session:
+    """Waits for the program and everything around it."""
+
+    def __init__(
+        self, options: Options, program: int, tapper: int, teller: int, control: socket.socket, network: str
+    ) -> None:
+        self._options = options
+        self._name = os.path.basename(options.command[0])
+        self._tapper = tapper
+        self._teller = teller
+        self._control = control
+        self._network = network
+        self._waiter = launch.Waiter(program, {tapper: "tapper", teller: "teller"})
+        self._left = {"tapper", "teller"}
+        self._said = False
+        self._interrupts = 0
+        self._ended = 0.0
+
+    def wait(self) -> int:
+        """The program's status once all is over."""
+        waiter = self._waiter
+        while waiter.status is None:
+            for event, status in waiter.step(3600):
+                self._child(event, status)
+        self._ended = time.monotonic()
+        self._order(b"d" if self._options.detach else b"x")
+        if self._options.detach:
+            self._order(b"x")
+            return waiter.status
+        while self._left:
+            for event, status in waiter.step(0.2):
+                if event == "^C":
+                    self._interrupt()
+                else:
+                    self._child(event, status)
+            self._explain()
+        return waiter.status
+
+    def _order(self, letter: bytes) -> None:
+        with contextlib.suppress(OSError):  # the tapper is gone already, which is told elsewhere
+            self._control.send(letter)
+
+    def _child(self, name: str, status: int) -> None:
+        """The tapper or the teller has ended."""
+        self._left.discard(name)
+        if not os.WIFSIGNALED(status):
+            if name == "tapper" and self._waiter.status is None:
+                self._lost(name, "ended too early")
+            return
+        self._lost(name, f"was killed by signal {os.WTERMSIG(status)}")
+
+    def _lost(self, name: str, how: str) -> None:
+        if name == "teller":
+            say(f"hark: the teller {how}: nothing more is told; {self._name} runs on")
+            return
+        if self._interrupts < 2:
+            say(f"hark: the tapper {how}: {self._name} has lost its network and is ended")
+        self._end_tree()
+
+    def _end_tree(self) -> None:
+        for _ in range(20):
+            pids = self._tree()
+            if not pids:
+                return
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.005)
+
+    def _tree(self) -> list[int]:
+        found = []
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+                    if os.readlink(f"/proc/{name}/ns/net") == self._network:
+                        found.append(int(name))
+        return found
+
+    def _interrupt(self) -> None:
+        """^C while hark waits for what the program left behind: first the tree is ended, then hark itself."""
+        self._interrupts += 1
+        if self._interrupts == 1:
+            self._order(b"k")
+        else:
+            for pid in (self._tapper, self._teller):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _explain(self) -> None:
+        waited = time.monotonic() - self._ended
+        if "tapper" in self._left:
+            if not self._said and waited > _LINGER:
+                self._said = True
+                pids = self._tree()
+                if pids and not self._options.quiet:
+                    names = ", ".join(f"{_name(pid)}[{pid}]" for pid in pids[:4])
+                    more = f" and {len(pids) - 4} more" if len(pids) > 4 else ""
+                    say(f"hark: {self._name} has ended; waiting for what it left running: {names}{more} (^C ends it)")
+        elif waited > _LAST_WORDS and self._interrupts:
+            self._interrupt()
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "?"

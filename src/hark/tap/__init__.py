@@ -1,0 +1,6 @@
+"""How a program's bytes are reached.
+
+Takes  a command to run, what this kernel and user allow.
+Gives  recorded blocks: frames, processes, losses; the program's exit status.
+Never  knows what the bytes mean, imports a key source, or waits for a view.
+"""

@@ -1,0 +1,192 @@
+"""Starts the program, waits for it, passes signals on: hark's first process.
+
+What   fork, namespace, exec; then a loop over signals that ends with the program's status.
+Why    The program stays in hark's process group and session, so that the terminal, job control and ^C work as
+       without hark. A signal that the kernel sent to the whole group (^C) has reached the program already; one that
+       somebody sent to hark alone is passed on: siginfo tells them apart.
+Limits PR_SET_PDEATHSIG ends the program when hark is killed -9; the rest of its tree is ended by the tapper.
+"""
+
+import array
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+
+from hark.errors import HarkError
+from hark.tap import kernel
+from hark.tap.namespace import setup
+
+_SI_KERNEL = 0x80
+FORWARDED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGWINCH,
+    signal.SIGCONT,
+)
+WATCHED = frozenset({*FORWARDED, signal.SIGCHLD})
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+
+
+def find(command: str, path: str | None) -> str:
+    """The file that the command names, as a shell would find it. Raises HarkError."""
+    found = shutil.which(command, path=path)
+    if found:
+        return found
+    if os.path.exists(command) and "/" in command:
+        why = "it is a directory" if os.path.isdir(command) else "it is not executable"
+        raise HarkError(f"cannot run {command}", why)
+    why = "no such file" if "/" in command else "no such command in PATH"
+    raise HarkError(f"cannot run {command}", why)
+
+
+class Child:
+    """The program on its way to its exec."""
+
+    def __init__(self, pid: int, link: socket.socket, ends: dict[str, int]) -> None:
+        self.pid = pid
+        self.ends = ends
+        self._link = link
+
+    def go(self) -> None:
+        """Let it exec. Raises HarkError where that fails."""
+        self._link.send(b"g")
+        failure = self._link.recv(4096)
+        self._link.close()
+        if failure:
+            number = int(failure)
+            raise HarkError("cannot run the command", os.strerror(number), _exec_remedy(number))
+
+    def release(self) -> None:
+        """In another child of hark: let go of the link, which only the first process may hold."""
+        self._link.close()
+
+
+def _exec_remedy(number: int) -> str:
+    return "is it built for this machine?" if number == errno.ENOEXEC else ""
+
+
+def prepare(file: str, argv: Sequence[str], environment: Mapping[str, str], host: setup.Host) -> Child:
+    """Fork a child that builds the namespace and stands ready to become the program. Raises HarkError."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        _become(theirs, file, argv, environment, host, parent)
+    theirs.close()
+    said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ENDS)))
+    if not said.startswith(b"+"):
+        os.waitpid(pid, 0)
+        what, why, remedy = (said.decode(errors="replace").split("\0") + ["", "", ""])[:3]
+        raise HarkError(what or "cannot start", why, remedy)
+    numbers = array.array("i")
+    for _, _, payload in ancillary:
+        numbers.frombytes(payload[: len(payload) - len(payload) % 4])
+    had = [mark == 43 for mark in said]
+    files = iter(numbers)
+    return Child(pid, ours, {name: next(files) if here else -1 for name, here in zip(setup.ENDS, had, strict=True)})
+
+
+def _become(
+    link: socket.socket, file: str, argv: Sequence[str], environment: Mapping[str, str], host: setup.Host, parent: int
+) -> None:
+    """In the child: build, hand over, wait, exec. Never returns."""
+    try:
+        try:
+            files = setup.build(host)
+        except HarkError as error:
+            link.send("\0".join((error.what, error.why, error.remedy)).encode())
+            os._exit(1)
+        except OSError as error:
+            reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
+            link.send("\0".join(("cannot set up the namespace", reason, "`hark doctor` tells more")).encode())
+            os._exit(1)
+        had = bytes(43 if fd >= 0 else 45 for fd in files)
+        numbers = array.array("i", [fd for fd in files if fd >= 0])
+        link.sendmsg([had], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+        for fd in numbers:
+            os.close(fd)
+        if link.recv(1) != b"g":
+            os._exit(1)
+        kernel.die_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)  # hark was killed before the line above could matter
+        _restore_signals()
+        try:
+            os.execve(file, list(argv), dict(environment))
+        except OSError as error:
+            if error.errno == errno.ENOEXEC:  # a script without #!: what execvp and every shell do
+                os.execve("/bin/sh", ["/bin/sh", file, *argv[1:]], dict(environment))
+            link.send(str(error.errno).encode())
+    finally:
+        os._exit(NOT_EXECUTABLE)
+
+
+_original_mask: set[int] = set()
+
+
+def hold_signals() -> None:
+    """Block what `wait` wants to see, so that nothing is lost before it."""
+    _original_mask.update(signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED))
+
+
+def _restore_signals() -> None:
+    """Give the program the signals as hark was given them: Python ignores two that others do not."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, _original_mask)
+
+
+class Waiter:
+    """Waits for the program, passes signals on, and notices when another child of hark ends."""
+
+    def __init__(self, program: int, others: Mapping[int, str]) -> None:
+        self._program = program
+        self._others = dict(others)
+        self.status: int | None = None  # the program's, as a shell tells it
+        self.signal = 0  # the signal that ended it
+
+    def step(self, seconds: float) -> list[tuple[str, int]]:
+        """Wait for one signal at most `seconds`; the ("name", status) of other children that ended, and ("^C", n)
+        when an interrupt came after the program had ended."""
+        if self.status is not None and not self._others:
+            return []
+        info = signal.sigtimedwait(WATCHED, seconds)
+        told: list[tuple[str, int]] = []
+        if info is not None and info.si_signo != signal.SIGCHLD:
+            if self.status is not None:
+                if info.si_signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+                    told.append(("^C", info.si_signo))
+            elif info.si_code != _SI_KERNEL:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._program, info.si_signo)
+        return told + self._reap()
+
+    def _reap(self) -> list[tuple[str, int]]:
+        told = []
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+            except ChildProcessError:
+                return told
+            if not pid:
+                return told
+            if os.WIFSTOPPED(status):
+                if pid == self._program and os.WSTOPSIG(status) != signal.SIGTSTP:
+                    os.kill(os.getpid(), signal.SIGSTOP)  # as the shell expects of a job
+            elif pid == self._program:
+                self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+                self.status = 128 + self.signal if self.signal else os.waitstatus_to_exitcode(status)
+            elif pid in self._others:
+                told.append((self._others.pop(pid), status))

@@ -1,0 +1,230 @@
+"""Which process made a connection: socket, inode, /proc/PID/fd.
+
+What   sock_diag gives the inode of the socket that owns a pair of addresses; the process is the one with a
+       descriptor on it. Asked at the SYN, while the connection is being made, so that the answer is of that moment.
+Why    A connection of a process that ends at once must still be told with its name.
+Limits A process's descriptors are guessed first (sockets are made in rising order) and listed only when that fails,
+       for listing 10,000 descriptors at each of 10,000 connections would take minutes.
+"""
+
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from hark.recording.blocks import Process
+from hark.tap.namespace.netlink import TCP_LISTEN, Diag
+
+_GUESSES = 4  # descriptors tried next to the one that the process's last socket had
+_KNOWN = 1024  # processes remembered
+_EXES = 256  # executables whose TLS stack is remembered
+_SCAN_BYTES = 192 << 20  # of an executable searched for a TLS stack linked into it
+_SCAN_PIECE = 1 << 20  # bytes searched at a time: under a millisecond
+_SMALL = 1 << 20  # bytes: no executable this small has a TLS stack linked in
+_SCANS = 64  # executables waiting to be searched
+
+_LIBRARIES = (
+    ("libssl.so", "OpenSSL"),
+    ("libgnutls.so", "GnuTLS"),
+    ("libssl3.so", "NSS"),
+    ("libnss3.so", "NSS"),
+    ("libmbedtls.so", "mbed TLS"),
+    ("libwolfssl.so", "wolfSSL"),
+    ("libboringssl", "BoringSSL"),
+    ("libjvm.so", "Java"),
+    ("_rust.abi3.so", ""),
+)
+_MARKS = (
+    (b"\xff Go buildinf:", "Go crypto/tls"),
+    (b"BoringSSL", "BoringSSL (static)"),
+    (b"rustls", "rustls"),
+    (b"OpenSSL 3.", "OpenSSL (static)"),
+    (b"OpenSSL 1.1.", "OpenSSL (static)"),
+    (b"wolfSSL", "wolfSSL (static)"),
+    (b"Mbed TLS", "mbed TLS (static)"),
+)
+
+Address = tuple[bytes, int]
+
+
+class Owners:
+    """Finds and describes the processes of one network namespace."""
+
+    def __init__(self, diag: Diag, network: str, tell: Callable[[Process], None]) -> None:
+        self._diag = diag
+        self._network = network  # what /proc/PID/ns/net says of the namespace, e.g. "net:[4026532000]"
+        self._tell = tell
+        self._last: OrderedDict[int, int] = OrderedDict()  # pid -> descriptor of its last socket, newest last
+        self._told: OrderedDict[int, tuple[str, ...]] = OrderedDict()  # pid -> what was recorded of it
+        self._exes: OrderedDict[tuple[int, int], tuple[str, ...]] = OrderedDict()
+        self._scans: deque[_Scan] = deque()
+        self._latest = Process(0, 0, "")
+        self._boot = _boot_time()
+
+    def listens(self, proto: int, local: Address, remote: Address) -> bool:
+        """Whether something in the namespace would take a packet from `remote` to `local`."""
+        found = self._diag.find(proto, local, remote)
+        return found is not None and (proto != 6 or found[0] == TCP_LISTEN)
+
+    def find(self, proto: int, local: Address, remote: Address, now: int) -> int:
+        """The pid that owns the socket at `local`, recorded if it is new; 0 where it cannot be told."""
+        found = self._diag.find(proto, local, remote)
+        if found is None or not found[1]:
+            return 0
+        pid = self._holder(f"socket:[{found[1]}]")
+        if pid:
+            self._describe(pid, now)
+        return pid
+
+    def tree(self) -> list[int]:
+        """The pids in the namespace now, hark's own not among them."""
+        pids = []
+        for name in os.listdir("/proc"):
+            if name.isdigit() and _link(f"/proc/{name}/ns/net") == self._network:
+                pids.append(int(name))
+        return pids
+
+    def _holder(self, target: str) -> int:
+        for pid in reversed(self._last):
+            last = self._last[pid]
+            for fd in range(last, last + _GUESSES):
+                if _link(f"/proc/{pid}/fd/{fd}") == target:
+                    self._remember(pid, fd)
+                    return pid
+            if len(self._last) > 16:
+                break
+        for pid in list(reversed(self._last)):
+            if self._search(pid, target):
+                return pid
+        for pid in self.tree():
+            if pid not in self._last and self._search(pid, target):
+                return pid
+        return 0
+
+    def _search(self, pid: int, target: str) -> bool:
+        try:
+            descriptors = sorted(map(int, os.listdir(f"/proc/{pid}/fd")), reverse=True)
+        except OSError:
+            self._last.pop(pid, None)
+            return False
+        for fd in descriptors:
+            if _link(f"/proc/{pid}/fd/{fd}") == target:
+                self._remember(pid, fd)
+                return True
+        return False
+
+    def _remember(self, pid: int, fd: int) -> None:
+        self._last[pid] = fd
+        self._last.move_to_end(pid)
+        if len(self._last) > _KNOWN:
+            self._last.popitem(last=False)
+
+    def _describe(self, pid: int, now: int) -> None:
+        """Record the process where it is new, or is not what it was (exec)."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                stat = file.read()
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                line = file.read()
+            uid = os.stat(f"/proc/{pid}").st_uid
+        except OSError:
+            return  # it ended between two looks: the pid stands, its name is not to be had
+        name = stat[stat.index(b"(") + 1 : stat.rindex(b")")].decode(errors="surrogateescape")
+        rest = stat[stat.rindex(b")") + 2 :].split()
+        exe = _link(f"/proc/{pid}/exe")
+        words = tuple(word.decode(errors="surrogateescape") for word in line.split(b"\0")[:-1])
+        told = (name, exe, *words)
+        if self._told.get(pid) == told:
+            return
+        self._told[pid] = told
+        if len(self._told) > _KNOWN:
+            self._told.popitem(last=False)
+        start = self._boot + int(rest[19]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+        process = Process(now, pid, name, exe, words, int(rest[1]), uid, start)
+        self._latest = process
+        self._tell(replace(process, tls=self._stacks(pid)))
+
+    def _stacks(self, pid: int) -> tuple[str, ...]:
+        """The TLS libraries mapped into the process, else those linked into its executable."""
+        try:
+            with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+                maps = file.read()
+        except OSError:
+            return ()
+        found = dict.fromkeys(label for mark, label in _LIBRARIES if label and mark in maps)
+        return tuple(found) or self._linked(pid)
+
+    def _linked(self, pid: int) -> tuple[str, ...]:
+        """What is known to be linked into the executable; where nothing is known yet, `idle` will look."""
+        try:
+            fd = os.open(f"/proc/{pid}/exe", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return ()
+        info = os.fstat(fd)
+        key = (info.st_dev, info.st_ino)
+        known = self._exes.get(key)
+        if known is None and info.st_size > _SMALL and len(self._scans) < _SCANS:
+            self._scans.append(_Scan(fd, key, self._latest))
+        else:
+            os.close(fd)
+        return known or ()
+
+    @property
+    def curious(self) -> bool:
+        """Whether there is work for `idle`."""
+        return bool(self._scans)
+
+    def idle(self) -> None:
+        """Search a piece of an executable for a TLS stack linked into it: work for when nothing else is to do."""
+        scan = self._scans[0]
+        label = scan.step()
+        if label is None:
+            return
+        self._scans.popleft()
+        self._exes[scan.key] = (label,) if label else ()
+        if len(self._exes) > _EXES:
+            self._exes.popitem(last=False)
+        if label:
+            self._tell(replace(scan.process, tls=(label,)))
+
+
+class _Scan:
+    """The search of one executable, a piece at a time."""
+
+    def __init__(self, fd: int, key: tuple[int, int], process: Process) -> None:
+        self._file = open(fd, "rb", buffering=0)
+        self._tail = b""
+        self._read = 0
+        self.key = key
+        self.process = process
+
+    def step(self) -> str | None:
+        """The label found, "" when there is none, None while there is more to read."""
+        piece = self._file.read(_SCAN_PIECE)
+        data = self._tail + piece
+        for mark, label in _MARKS:
+            if mark in data:
+                self._file.close()
+                return label
+        self._tail = piece[-32:]
+        self._read += len(piece)
+        if piece and self._read < _SCAN_BYTES:
+            return None
+        self._file.close()
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def _boot_time() -> int:
+    """When the system started, ns since the epoch."""
+    with open("/proc/stat") as file:
+        for line in file:
+            if line.startswith("btime "):
+                return int(line.split()[1]) * 1_000_000_000
+    return 0

@@ -1,0 +1,67 @@
+"""The tapper's pen: writes blocks into the ring, frames without a copy.
+
+What   The one place where the tap stores anything. Small blocks that find no room wait in a queue, for losing a
+       secret would lose an exchange.
+Limits QUEUE blocks wait; past that the oldest frame waiting is dropped and counted, and the loss itself is recorded.
+       The queue fills only while the reader is a whole ring behind, when the pump has stopped reading packets too.
+"""
+
+import time
+from collections import deque
+
+from hark.recording import pcapng
+from hark.recording.blocks import Loss, Process, Secrets
+from hark.recording.ring import Writer
+
+QUEUE = 65536
+
+
+class Recorder:
+    """Records into a ring."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._queue: deque[bytes] = deque()
+        self._dropped = 0
+        self._write(pcapng.header())
+
+    def _write(self, raw: bytes) -> None:
+        if self._queue or not self._writer.write(raw):
+            if len(self._queue) < QUEUE:
+                self._queue.append(raw)
+            else:
+                self._dropped += 1
+
+    def frame(self, data: bytes, pid: int = 0) -> None:
+        """Record a packet that hark built or copied."""
+        self._write(pcapng.frame(time.time_ns(), data, pid))
+
+    def secrets(self, text: bytes, pid: int, source: str) -> None:
+        """Record key log lines."""
+        self._write(pcapng.secrets(Secrets(text, pid, source)))
+
+    def process(self, process: Process) -> None:
+        """Record a process."""
+        self._write(pcapng.process(process))
+
+    def loss(self, what: str, count: int, why: str) -> None:
+        """Record that something was lost."""
+        self._write(pcapng.loss(Loss(time.time_ns(), what, count, why)))
+
+    def catch_up(self) -> bool:
+        """Write what waits; whether all of it is written."""
+        while self._queue:
+            if not self._writer.write(self._queue[0]):
+                return False
+            self._queue.popleft()
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            self.loss("blocks", dropped, "the view was a whole buffer behind")
+        return True
+
+    def close(self) -> None:
+        """End the recording: write what still waits, as long as somebody reads."""
+        deadline = time.monotonic() + 5
+        while not self.catch_up() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self._writer.close()

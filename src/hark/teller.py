@@ -1,0 +1,154 @@
+"""The teller: recorded blocks in, views out. The same code follows a live ring and reads a file.
+
+What   order (live only) -> pcapng file, decoder -> book -> views.
+Why    What the file gets is what the decoder is fed, in the same order: a recording replays to the byte.
+Limits A file that cannot be written any more (disk full) is told once and given up; telling goes on.
+"""
+
+import os
+import select
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from hark.decode.decoder import Decoder
+from hark.model.book import Book
+from hark.recording import pcapng
+from hark.recording.blocks import Block
+from hark.recording.order import Item, Order
+from hark.recording.ring import Reader
+from hark.views.view import View
+
+DOZE = 0.02  # s between looks while there is traffic: a person sees no delay, the program is not disturbed
+_DROWSY = 0.5  # s without traffic after which the next block wakes the teller at once
+_GC_BLOCKS = 1 << 16
+_BATCH = 4 << 20  # bytes told between two ticks
+
+
+class Output:
+    """A file that is being written; one that fails is told about and left alone."""
+
+    def __init__(self, fd: int, name: str, complain: Callable[[str], None], buffered: bool = False) -> None:
+        self._fd = fd
+        self._name = name
+        self._complain = complain
+        self._limit = 1 << 16 if buffered else 0
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.failed = False
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append; a buffered output keeps it until `flush` or until there is much."""
+        if self.failed:
+            return
+        if len(data) >= self._limit and not self._pieces:
+            self._put(data)
+            return
+        self._pieces.append(bytes(data))
+        self._size += len(data)
+        if self._size >= self._limit:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept."""
+        if self._pieces:
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            self._size = 0
+            self._put(data)
+
+    def _put(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while len(view) and not self.failed:
+            try:
+                view = view[os.write(self._fd, view) :]
+            except BlockingIOError:
+                select.select([], [self._fd], [])
+            except OSError as error:
+                self.failed = True
+                self._complain(f"hark: cannot write {self._name} any more: {error.strerror}; the rest is not in it")
+
+
+class Teller:
+    """Decodes, keeps the book, feeds the views."""
+
+    def __init__(self, views: Sequence[View], keep: int, files: Sequence[Output] = ()) -> None:
+        self._views = views
+        self._files = files
+        self._decoder = Decoder()
+        self._book = Book(keep)
+        for file in files:
+            file.write(pcapng.header())
+
+    def tell(self, block: Block, raw: bytes | memoryview = b"") -> None:
+        """One block."""
+        for file in self._files:
+            file.write(raw)
+        events = self._decoder.feed(block)
+        if events:
+            for change in self._book.feed(events):
+                for view in self._views:
+                    view.change(change)
+
+    def tick(self, now: int) -> None:
+        """Let views remind and everything flush."""
+        for file in self._files:
+            file.flush()
+        for view in self._views:
+            view.tick(now)
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        for change in self._book.feed(self._decoder.finish()):
+            for view in self._views:
+                view.change(change)
+        for file in self._files:
+            file.flush()
+        for view in self._views:
+            view.end()
+
+
+def replay(recording: Iterable[Block], teller: Teller) -> bool:
+    """Tell a recording; whether it was whole."""
+    from hark.recording.blocks import Torn
+
+    whole = True
+    for number, block in enumerate(recording):
+        teller.tell(block)
+        whole = whole and not isinstance(block, Torn)
+        if not number & 0xFFF:
+            for view in teller._views:
+                view.tick(0)
+    teller.end()
+    return whole
+
+
+def follow(reader: Reader, teller: Teller, alive: int) -> None:
+    """Tell a live recording until its writer closes it or dies; `alive` is a pipe that the writer holds open."""
+    order = Order()
+    poll = select.poll()
+    poll.register(alive, select.POLLIN)
+    busy = time.monotonic()
+
+    def tell(items: Iterable[Item]) -> None:
+        for block, raw in items:
+            teller.tell(block, raw)
+
+    while True:
+        over = reader.closed or bool(poll.poll(0))
+        behind = reader.behind()
+        while behind:
+            for block, raw in reader.blocks(_BATCH):
+                for item in order.feed(block, raw):
+                    teller.tell(*item)
+            busy = time.monotonic()
+            behind = reader.behind()
+            if behind:
+                teller.tick(time.time_ns())
+        tell(order.tick(time.time_ns()))
+        teller.tick(time.time_ns())
+        if over:
+            break
+        drowsy = time.monotonic() - busy > _DROWSY
+        reader.wait(0.25 if drowsy else DOZE, drowsy)
+    tell(order.end())
+    teller.end()

@@ -1,0 +1,255 @@
+"""One exchange as a HAR 1.2 entry, with hark's own facts under _names: the one schema of every structured view.
+
+May hold: the mapping. May not hold: files, flushing.
+HAR 1.2: times in ms, startedDateTime in ISO 8601, -1 for what does not apply.
+"""
+
+import base64
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from hark.decode.events import Headers
+from hark.model.body import Body
+from hark.model.exchange import Connection, Exchange
+from hark.recording.blocks import Process
+
+Json = dict[str, Any]
+_TEXT_MIMES = ("text/", "application/json", "application/xml", "application/javascript", "application/x-www-form")
+
+
+def entry(exchange: Exchange) -> Json:
+    """The exchange as an entry."""
+    connection = exchange.connection
+    start, timings = _timings(exchange)
+    told: Json = {
+        "startedDateTime": iso(start),
+        "time": _ms(max(exchange.ended - start, 0)),
+        "request": _request(exchange),
+        "response": _response(exchange),
+        "cache": {},
+        "timings": timings,
+        "serverIPAddress": connection.server[0],
+        "connection": str(connection.number),
+        "_protocol": _protocol(exchange),
+        "_serverPort": connection.server[1],
+        "_stream": exchange.stream,
+        "_process": process(connection.process, connection.pid),
+    }
+    if connection.tls is not None:
+        told["_tls"] = _tls(connection)
+    if exchange.interim:
+        told["_interim"] = [
+            {"status": head.status, "headers": _headers(head.headers)} for head in exchange.interim
+        ]
+    if exchange.trouble:
+        told["_trouble"] = exchange.trouble
+    return told
+
+
+def process(found: Process | None, pid: int) -> Json | None:
+    """A process, with as much as is known."""
+    if found is None:
+        return {"pid": pid} if pid else None
+    return {
+        "pid": found.pid,
+        "name": found.name,
+        "exe": found.exe,
+        "cmdline": list(found.cmdline),
+        "ppid": found.ppid,
+    }
+
+
+def iso(ns: int) -> str:
+    """A time in UTC with microseconds."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    days, left = divmod(seconds, 86400)
+    year, month, day = _date(days)
+    return f"{year:04d}-{month:02d}-{day:02d}T{left // 3600:02d}:{left // 60 % 60:02d}:{left % 60:02d}.{rest // 1000:06d}Z"
+
+
+def _date(days: int) -> tuple[int, int, int]:
+    """The civil date of a day count since 1970 (without a clock or a time zone, so that replay tells the same)."""
+    days += 719468
+    era, doe = divmod(days, 146097)
+    yoe = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
+    doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
+    mp = (5 * doy + 2) // 153
+    month = mp + 3 if mp < 10 else mp - 9
+    return yoe + era * 400 + (month <= 2), month, doy - (153 * mp + 2) // 5 + 1
+
+
+def _ms(ns: int) -> float:
+    return round(ns / 1e6, 3)
+
+
+def _timings(exchange: Exchange) -> tuple[int, Json]:
+    """(when the exchange began, its phases). The connection's own phases belong to its first exchange."""
+    connection = exchange.connection
+    began = exchange.started
+    dns = connect = ssl = -1.0
+    spent = 0
+    if exchange.first and connection.established:
+        began = connection.opened
+        tls = connection.tls
+        ready = connection.established
+        if tls is not None and tls.done:
+            ssl = _ms(tls.done - tls.started)
+            ready = max(ready, min(tls.done, exchange.started))
+        connect = _ms(ready - connection.opened)
+        spent += ready - connection.opened
+        if connection.dns is not None and connection.dns[0] <= connection.dns[1] <= connection.opened:
+            began = connection.dns[0]
+            dns = _ms(connection.dns[1] - connection.dns[0])
+            spent += connection.dns[1] - connection.dns[0]
+    sent = exchange.sent or exchange.answered or exchange.ended
+    answered = exchange.answered or exchange.ended
+    send = max(sent - exchange.started, 0)
+    wait = max(answered - max(sent, exchange.started), 0)
+    receive = max(exchange.ended - answered, 0)
+    blocked = exchange.ended - began - spent - send - wait - receive
+    timings = {
+        "blocked": _ms(blocked) if blocked > 0 else -1,
+        "dns": dns,
+        "connect": connect,
+        "ssl": ssl,
+        "send": _ms(send),
+        "wait": _ms(wait),
+        "receive": _ms(receive),
+    }
+    return began, timings
+
+
+def _request(exchange: Exchange) -> Json:
+    request = exchange.request
+    url = exchange.url
+    headers = request.headers if request is not None else ()
+    told: Json = {
+        "method": request.method if request is not None else "",
+        "url": url,
+        "httpVersion": request.version if request is not None else "",
+        "cookies": _cookies(exchange.request_header("cookie")),
+        "headers": _headers(headers),
+        "queryString": _query(url),
+        "headersSize": request.size if request is not None else -1,
+        "bodySize": exchange.request_body.size,
+    }
+    if request is not None and request.authority:
+        told["_authority"] = request.authority
+    if exchange.request_body.size:
+        mime = exchange.request_header("content-type")
+        content = _content(exchange.request_body, exchange.request_header("content-encoding"), mime)
+        post: Json = {"mimeType": mime, "text": content.get("text", "")}
+        if mime.startswith("application/x-www-form-urlencoded") and "encoding" not in content:
+            post["params"] = [{"name": n, "value": v} for n, v in parse_qsl(post["text"], keep_blank_values=True)]
+        for extra in ("encoding", "comment"):
+            if extra in content:
+                post["_encoding" if extra == "encoding" else extra] = content[extra]
+        told["postData"] = post
+    if exchange.request_trailers:
+        told["_trailers"] = _headers(exchange.request_trailers)
+    return told
+
+
+def _response(exchange: Exchange) -> Json:
+    response = exchange.response
+    headers = response.headers if response is not None else ()
+    mime = exchange.response_header("content-type")
+    coding = exchange.response_header("content-encoding")
+    content = _content(exchange.response_body, coding, mime)
+    told: Json = {
+        "status": response.status if response is not None else 0,
+        "statusText": response.reason if response is not None else "",
+        "httpVersion": response.version if response is not None else "",
+        "cookies": [cookie for n, v in headers if n.lower() == b"set-cookie" for cookie in _cookies(_text(v), True)],
+        "headers": _headers(headers),
+        "content": content,
+        "redirectURL": exchange.response_header("location"),
+        "headersSize": response.size if response is not None else -1,
+        "bodySize": exchange.response_body.size,
+    }
+    if exchange.response_trailers:
+        told["_trailers"] = _headers(exchange.response_trailers)
+    return told
+
+
+def _content(body: Body, coding: str, mime: str) -> Json:
+    data, wrong = body.decoded(coding) if coding and body.size else (body.raw, "")
+    told: Json = {"size": len(data) if body.whole else body.size, "mimeType": mime}
+    if coding and body.whole:
+        told["compression"] = len(data) - body.size
+    text = text_of(data, mime)
+    if text is None:
+        told["text"] = base64.b64encode(data).decode("ascii")
+        told["encoding"] = "base64"
+    else:
+        told["text"] = text
+    if not body.whole:
+        told["comment"] = f"only the first {len(body.raw)} of {body.size} bytes were kept"
+    elif wrong:
+        told["comment"] = wrong
+    return told
+
+
+def text_of(data: bytes, mime: str) -> str | None:
+    """The text that the bytes are, or None where they are not text."""
+    charset = "utf-8"
+    for part in mime.lower().split(";")[1:]:
+        name, _, value = part.strip().partition("=")
+        if name == "charset":
+            charset = value.strip("\"' ")
+    if charset not in ("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin1", "windows-1252", "utf-16", "shift_jis", "gbk"):
+        charset = "utf-8"
+    if charset != "utf-8" and not mime.lower().startswith(_TEXT_MIMES):
+        charset = "utf-8"
+    try:
+        text = data.decode(charset)
+    except (UnicodeDecodeError, LookupError):
+        return None
+    return None if "\0" in text else text
+
+
+def _headers(headers: Headers) -> list[Json]:
+    return [{"name": _text(name), "value": _text(value)} for name, value in headers]
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
+
+
+def _cookies(header: str, setting: bool = False) -> list[Json]:
+    if not header:
+        return []
+    pairs = header.split(";")[:1] if setting else header.split(";")
+    found = []
+    for pair in pairs:
+        name, _, value = pair.strip().partition("=")
+        found.append({"name": name, "value": value})
+    return found
+
+
+def _query(url: str) -> list[Json]:
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return []
+    return [{"name": name, "value": value} for name, value in parse_qsl(query, keep_blank_values=True)]
+
+
+def _protocol(exchange: Exchange) -> str:
+    version = exchange.request.version if exchange.request is not None else ""
+    if not version and exchange.response is not None:
+        version = exchange.response.version
+    return "h2" if version == "HTTP/2" else version.lower()
+
+
+def _tls(connection: Connection) -> Json:
+    facts = connection.tls
+    assert facts is not None
+    return {
+        "version": facts.version,
+        "cipher": facts.cipher,
+        "sni": facts.sni,
+        "alpn": facts.alpn,
+        "resumed": facts.resumed,
+        "opened_by": facts.source,
+    }

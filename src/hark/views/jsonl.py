@@ -1,0 +1,29 @@
+"""JSON lines: one HAR entry a line, written as its exchange ends.
+
+May hold: formatting and writing. May not hold: the schema (entry.py).
+"""
+
+import json
+from collections.abc import Callable
+
+from hark.model.book import Change, Ended
+from hark.views.entry import entry
+
+
+class JsonLines:
+    """Gives each line to `write`, whole; `write` flushes."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+
+    def change(self, change: Change) -> None:
+        """Write an exchange that ended."""
+        if isinstance(change, Ended):
+            line = json.dumps(entry(change.exchange), ensure_ascii=False, separators=(",", ":"))
+            self._write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+    def tick(self, now: int) -> None:
+        """Nothing waits."""
+
+    def end(self) -> None:
+        """Nothing waits."""

@@ -1,0 +1,256 @@
+"""The terminal view: a line for each exchange, more on request, a summary at the end.
+
+What   Lines gathered during a batch and written in one call at its end, so that they neither tear the program's own
+       output nor cost a system call each.
+Why    A line says what a developer looks for first: what was asked, what came, how long it took, who asked.
+Limits On a terminal a line fits its width: the URL is cut in the middle. Elsewhere nothing is cut. Bodies (-vv) end
+       after BODY_LINES.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+
+from hark.decode.events import Headers
+from hark.model.body import Body
+from hark.model.book import Began, Change, Ended, Failed, StayedClosed, Told, Unresolved
+from hark.model.exchange import Exchange
+from hark.views.advice import remedy
+from hark.views.entry import text_of
+from hark.views.view import duration, safe, size, who
+
+PATIENCE = 1_000_000_000  # ns after which a request without an answer is worth a line
+BODY_LINES = 200
+_HEXDUMP_BYTES = 512
+
+_RED, _GREEN, _YELLOW, _CYAN, _DIM, _BOLD = "31", "32", "33", "36", "2", "1"
+
+
+class Terminal:
+    """Tells in lines. verbosity: 0 lines, 1 headers too, 2 bodies too. width 0: never cut."""
+
+    def __init__(self, write: Callable[[bytes], None], verbosity: int = 0, color: bool = False, width: int = 0) -> None:
+        self._write = write
+        self._verbosity = verbosity
+        self._color = color
+        self._width = width
+        self._lines: list[str] = []
+        self._waiting: dict[int, Exchange] = {}
+        self._reminded = 0
+        self._hosts: Counter[str] = Counter()
+        self._exchanges = self._errors = self._closed = self._failed = 0
+
+    # -- the view's interface --------------------------------------------------------------------------------------
+
+    def change(self, change: Change) -> None:
+        """Tell one change."""
+        if isinstance(change, Ended):
+            self._ended(change.exchange)
+        elif isinstance(change, Began):
+            self._waiting[change.exchange.number] = change.exchange
+        elif isinstance(change, StayedClosed):
+            self._stayed_closed(change)
+        elif isinstance(change, Failed):
+            self._failed += 1
+            connection = change.connection
+            host, port = connection.server
+            what = f"connect {f'[{host}]' if ':' in host else host}:{port}"
+            self._line(what, self._paint(_RED, safe(change.why)), who(connection.process, connection.pid))
+        elif isinstance(change, Unresolved):
+            answer = change.answer
+            why = answer.rcode or "no answer"
+            self._line(f"dns {answer.name} {answer.qtype}", self._paint(_RED, why), who(change.process, answer.pid))
+        elif isinstance(change, Told):
+            self._lines.append(self._paint(_YELLOW, f"hark: {safe(change.trouble.text)}"))
+
+    def tick(self, now: int) -> None:
+        """Remind of requests without an answer; write what was gathered."""
+        if self._waiting:
+            for number, exchange in list(self._waiting.items()):
+                if now - exchange.started < PATIENCE:
+                    break
+                del self._waiting[number]
+                if exchange.response is None:
+                    self._line(_asked(exchange), self._paint(_DIM, "waiting"), _maker(exchange))
+        self._flush()
+
+    def end(self) -> None:
+        """Write what is left, and the summary."""
+        self._lines.append(self._paint(_BOLD, self.summary()))
+        self._flush()
+
+    def summary(self) -> str:
+        """One line about everything."""
+        count = self._exchanges
+        told = f"hark: {count or 'no'} exchange{'' if count == 1 else 's'}"
+        if self._hosts:
+            hosts = len(self._hosts)
+            told += f" with {safe(next(iter(self._hosts)))}" if hosts == 1 else f" with {hosts} hosts"
+        notes = []
+        if self._errors:
+            notes.append(f"{self._errors} error{'' if self._errors == 1 else 's'}")
+        if self._failed:
+            notes.append(f"{self._failed} failed connection{'' if self._failed == 1 else 's'}")
+        if self._closed:
+            notes.append(f"{self._closed} TLS connection{'' if self._closed == 1 else 's'} stayed closed")
+        return told + "".join(f", {note}" for note in notes)
+
+    # -- lines -------------------------------------------------------------------------------------------------------
+
+    def _ended(self, exchange: Exchange) -> None:
+        self._waiting.pop(exchange.number, None)
+        self._exchanges += 1
+        response = exchange.response
+        host = _host(exchange)
+        if len(self._hosts) < 10_000 or host in self._hosts:
+            self._hosts[host] += 1
+        status = response.status if response is not None else 0
+        if exchange.trouble or status >= 400 or not status:
+            self._errors += 1
+        began = exchange.connection.opened if exchange.first and exchange.connection.established else exchange.started
+        told = [self._status(status)] if status else []
+        if exchange.trouble:
+            told.append(self._paint(_RED, safe(exchange.trouble)))
+        kind = _kind(exchange.response_header("content-type"))
+        if kind and exchange.response_body.size:
+            told.append(safe(kind))
+        if status:
+            told.append(size(exchange.response_body.size))
+        told.append(duration(exchange.ended - began))
+        version = (exchange.request or response).version if exchange.request or response else ""  # type: ignore[union-attr]
+        told.append({"HTTP/2": "h2", "HTTP/1.1": "http/1.1", "HTTP/1.0": "http/1.0"}.get(version, version.lower()))
+        self._line(_asked(exchange), " ".join(told), _maker(exchange))
+        if self._verbosity:
+            self._details(exchange)
+
+    def _line(self, left: str, middle: str, right: str) -> None:
+        left, right = safe(left), safe(right)
+        tail = f"{middle} {right}".rstrip()
+        if self._width:
+            room = max(self._width - _visible(tail) - 1, 20)
+            if len(left) > room:
+                keep = room - 1
+                left = f"{left[: keep - keep // 3]}…{left[len(left) - keep // 3 :]}"
+            left = left.ljust(room)
+        self._lines.append(f"{left} {tail}")
+
+    def _status(self, status: int) -> str:
+        color = _GREEN if status < 300 else _CYAN if status < 400 else _YELLOW if status < 500 else _RED
+        return self._paint(color, str(status))
+
+    def _paint(self, color: str, text: str) -> str:
+        return f"\x1b[{color}m{text}\x1b[0m" if self._color else text
+
+    def _stayed_closed(self, change: StayedClosed) -> None:
+        self._closed += 1
+        connection = change.connection
+        libraries = connection.process.tls if connection.process is not None else ()
+        name = change.sni or connection.server[0]
+        parts = [part for part in (change.version or "TLS", ", ".join(libraries)) if part]
+        self._line(
+            f"closed {name}:{connection.server[1]}",
+            f"{size(change.size)} {' '.join(parts)}",
+            who(connection.process, connection.pid),
+        )
+        self._lines.append(self._paint(_YELLOW, f"  {safe(change.why)}; {remedy(libraries)}"))
+
+    # -- details -----------------------------------------------------------------------------------------------------
+
+    def _details(self, exchange: Exchange) -> None:
+        request, response = exchange.request, exchange.response
+        if request is not None:
+            self._lines.append(self._paint(_BOLD, f"> {safe(f'{request.method} {request.target} {request.version}')}"))
+            if request.authority:
+                self._headers(">", ((b":authority", request.authority.encode()),))
+            self._headers(">", request.headers)
+            self._body(">", exchange.request_body, exchange.request_header)
+            self._headers(">", exchange.request_trailers)
+        for head in exchange.interim:
+            self._lines.append(self._paint(_BOLD, f"< {safe(f'{head.version} {head.status} {head.reason}'.rstrip())}"))
+            self._headers("<", head.headers)
+        if response is not None:
+            first = f"{response.version} {response.status} {response.reason}".rstrip()
+            self._lines.append(self._paint(_BOLD, f"< {safe(first)}"))
+            self._headers("<", response.headers)
+            self._body("<", exchange.response_body, exchange.response_header)
+            self._headers("<", exchange.response_trailers)
+
+    def _headers(self, mark: str, headers: Headers) -> None:
+        for name, value in headers:
+            key, text = (safe(part.decode("utf-8", "backslashreplace")) for part in (name, value))
+            self._lines.append(f"{mark} {self._paint(_CYAN, key)}: {text}")
+
+    def _body(self, mark: str, body: Body, header: Callable[[str], str]) -> None:
+        if self._verbosity < 2 or not body.size:
+            return
+        data, wrong = body.decoded(header("content-encoding"))
+        self._lines.append(mark)
+        mime = header("content-type")
+        text = text_of(data, mime)
+        lines = _hexdump(data) if text is None else _pretty(text, mime).splitlines()
+        for line in lines[:BODY_LINES]:
+            self._lines.append(f"{mark} {safe(line)}")
+        if len(lines) > BODY_LINES:
+            self._lines.append(self._paint(_DIM, f"{mark} … {len(lines) - BODY_LINES} more lines"))
+        if not body.whole:
+            self._lines.append(self._paint(_DIM, f"{mark} … {size(body.size)} in all"))
+        if wrong:
+            self._lines.append(self._paint(_YELLOW, f"{mark} ({safe(wrong)})"))
+
+    def _flush(self) -> None:
+        if self._lines:
+            text = "\n".join(self._lines) + "\n"
+            self._lines.clear()
+            self._write(text.encode("utf-8", "backslashreplace"))
+
+
+def _asked(exchange: Exchange) -> str:
+    method = exchange.request.method if exchange.request is not None else "?"
+    return f"{method} {exchange.url or exchange.connection.server[0]}"
+
+
+def _maker(exchange: Exchange) -> str:
+    return who(exchange.connection.process, exchange.connection.pid)
+
+
+def _host(exchange: Exchange) -> str:
+    url = exchange.url
+    rest = url.partition("://")[2] or url
+    return rest.partition("/")[0].partition("?")[0] or exchange.connection.server[0]
+
+
+def _kind(mime: str) -> str:
+    """A media type, short: json, html, png, octet-stream."""
+    name = mime.partition(";")[0].strip().lower()
+    return name.partition("/")[2].removeprefix("x-").rpartition("+")[2] or name
+
+
+def _visible(text: str) -> int:
+    """Columns that a text with colours takes."""
+    count, at = 0, 0
+    while at < len(text):
+        if text[at] == "\x1b":
+            at = text.index("m", at) + 1
+        else:
+            count, at = count + 1, at + 1
+    return count
+
+
+def _pretty(text: str, mime: str) -> str:
+    if "json" in mime.lower() or text[:1] in "{[":
+        try:
+            return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return text
+    return text
+
+
+def _hexdump(data: bytes) -> list[str]:
+    lines = []
+    for at in range(0, min(len(data), _HEXDUMP_BYTES), 16):
+        row = data[at : at + 16]
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        lines.append(f"{at:08x}  {row.hex(' ', 1).ljust(47)}  {shown}")
+    if len(data) > _HEXDUMP_BYTES:
+        lines.append(f"… {size(len(data))} of binary data")
+    return lines

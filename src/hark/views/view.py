@@ -1,0 +1,66 @@
+"""What every view can do, and what they share: making text safe and numbers short.
+
+May hold: the interface and pure helpers. May not hold: a view.
+"""
+
+from typing import Protocol
+
+from hark.model.book import Change
+from hark.recording.blocks import Process
+
+
+class View(Protocol):
+    """A teller of changes."""
+
+    def change(self, change: Change) -> None:
+        """Something happened."""
+
+    def tick(self, now: int) -> None:
+        """It is `now` (ns since the epoch): called a few times a second while live, to let views flush and remind."""
+
+    def end(self) -> None:
+        """Nothing more will come."""
+
+
+# C0 and C1 controls, DEL, and the characters that reorder what is around them (Unicode's bidirectional controls).
+_CONTROLS = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
+    **{code: f"\\u{code:04x}" for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))},
+    **{code: f"\\x{code - 0xDC00:02x}" for code in range(0xDC80, 0xDD00)},  # bytes that were not UTF-8
+    0x09: "\t",
+}
+
+
+def safe(text: str) -> str:
+    """The text with everything that a terminal would act on written out."""
+    return text if text.isascii() and text.isprintable() else text.translate(_CONTROLS)
+
+
+def size(count: int) -> str:
+    """Bytes, short: 0 B, 999 B, 1.2 kB, 34 MB (powers of 1000, as browsers do)."""
+    if count < 1000:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.5:
+            return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+    return f"{value:.0f} PB"
+
+
+def duration(ns: int) -> str:
+    """A time span, short: 0.4 ms, 12 ms, 1.2 s, 3 min."""
+    if ns < 9_950_000:
+        return f"{max(ns, 0) / 1e6:.1f} ms"
+    if ns < 999_500_000:
+        return f"{ns / 1e6:.0f} ms"
+    if ns < 120_000_000_000:
+        return f"{ns / 1e9:.1f} s"
+    return f"{ns / 60e9:.0f} min"
+
+
+def who(process: Process | None, pid: int) -> str:
+    """A process as "name[pid]"."""
+    if process is not None:
+        return f"{process.name}[{process.pid}]"
+    return f"[{pid}]" if pid else ""
