@@ -14,26 +14,28 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from hark.errors import HarkError
 from hark.keys import keylogfile, node, openssl
 from hark.options import Options
 from hark.recording.ring import Reader, Ring, Writer
+from hark.output import Output
 from hark.tap import kernel, launch
 from hark.tap.namespace import setup
-from hark.teller import Output, Teller, follow, replay
-from hark.views.view import View
 
-AGENTS = Path(__file__).parent / "agents"
-AGENT = AGENTS / "preload" / "libhark-keys.so"
-PRIVATE = AGENTS / "private"
-HOOK = AGENTS / "node" / "hook.cjs"
+if TYPE_CHECKING:
+    from hark.teller import Teller
+    from hark.views.view import View
+
+_AGENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agents")
+AGENT = os.path.join(_AGENTS, "preload", "libhark-keys.so")
+PRIVATE = os.path.join(_AGENTS, "private")
+HOOK = os.path.join(_AGENTS, "node", "hook.cjs")
+_HEAD_START = 0.03  # s that the program has before the teller begins to load
 _LINGER = 1.0  # s after the program's end before hark says for what it still waits
+DONE = b"."
 _LAST_WORDS = 10.0  # s that the teller may take to tell what is recorded once the tapper is gone
 
 
@@ -46,19 +48,19 @@ def say(text: str) -> None:
 # -- outputs -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
 class Outputs:
     """Where things are told, opened before anything runs."""
 
-    recordings: list[Output]
-    lines: list[Output]
+    def __init__(self) -> None:
+        self.recordings: list[Output] = []
+        self.lines: list[Output] = []
 
 
 def open_outputs(names: list[str], complain: Callable[[str], None]) -> Outputs:
     """Open every -o file, private to the user. Raises HarkError."""
-    outputs = Outputs([], [])
+    outputs = Outputs()
     for name in names:
-        kind = Path(name).suffix
+        kind = os.path.splitext(name)[1]
         if kind not in (".pcapng", ".jsonl"):
             raise HarkError(f"cannot write {name}", f"unknown kind {kind!r}" if kind else "no kind", "x.pcapng or x.jsonl")
         try:
@@ -73,8 +75,10 @@ def open_outputs(names: list[str], complain: Callable[[str], None]) -> Outputs:
     return outputs
 
 
-def build_teller(options: Options, outputs: Outputs, fd: int) -> Teller:
+def build_teller(options: Options, outputs: Outputs, fd: int) -> "Teller":
     """The views that the options ask for, telling on `fd`."""
+    from hark.teller import Teller
+
     views: list[View] = []
     keep = 0
     screen = Output(fd, "the terminal", lambda text: None)
@@ -106,11 +110,13 @@ def read(path: str, options: Options) -> int:
     """Tell a recording; the exit status: 0, or 1 where the recording was not whole. Raises HarkError."""
     from hark.recording import reader
     from hark.recording.blocks import Block, Secrets
+    from hark.teller import replay
 
     secrets: list[Block] = []
     for name in options.keys:
         try:
-            secrets.append(Secrets(Path(name).read_bytes(), 0, "key log"))
+            with open(name, "rb") as log:
+                secrets.append(Secrets(log.read(), 0, "key log"))
         except OSError as error:
             raise HarkError(f"cannot read {name}", error.strerror or "") from error
     outputs = open_outputs(options.outputs, say)
@@ -131,9 +137,9 @@ def read(path: str, options: Options) -> int:
 def environment(base: dict[str, str]) -> dict[str, str]:
     """The program's environment: what it would have been, and the three variables that key sources need."""
     made = dict(base)
-    if AGENT.exists():
-        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{AGENT.name}")
-    made |= node.require(base, str(HOOK))
+    if os.path.exists(AGENT):
+        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{os.path.basename(AGENT)}")
+    made |= node.require(base, HOOK)
     if not keylogfile.user_file(base):
         made[keylogfile.VARIABLE] = f"{PRIVATE}/{setup.KEYLOG_NAME}"
     return made
@@ -145,19 +151,19 @@ def run(options: Options) -> int:
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
     outputs = open_outputs(options.outputs, say)
     launch.hold_signals()
-    child = launch.prepare(file, options.command, environment(base), setup.look(str(PRIVATE), str(AGENT)))
+    child = launch.prepare(file, options.command, environment(base), setup.look(PRIVATE, AGENT))
     ring = Ring()
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
     tapper = _fork("tapper", lambda: _tap(child, ring, theirs, keylogfile.user_file(base)), control, alive)
     theirs.close()
     os.close(living)
-    teller = _fork("teller", lambda: _tell(child, options, outputs, ring, alive), control)
-    os.close(alive)
     network = os.readlink(f"/proc/self/fd/{child.ends['network']}")
     for fd in child.ends.values():
         if fd >= 0:
-            os.close(fd)
+            os.close(fd)  # the tapper's alone: the namespace goes when it goes
+    teller = _fork("teller", lambda: _tell(child, options, outputs, ring, alive), control)
+    os.close(alive)
     try:
         child.go()
     except HarkError:
@@ -187,6 +193,8 @@ def _fork(name: str, body: Callable[[], None], *drop: socket.socket | int) -> in
         body()
         status = 0
     except BaseException:
+        import traceback
+
         say(f"hark: the {name} failed; please report this:\n{traceback.format_exc().rstrip()}")
     finally:
         _leave(status)
@@ -215,6 +223,8 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, user_keylog: s
         keys.append(keylogfile.Follower(opened[0], kernel.inotify, opened[1]))
     gc.freeze()
     Pump(child.ends, Writer(ring), ring.wake_writer, control, keys).run()
+    with contextlib.suppress(OSError):  # the first process was killed: nobody waits
+        control.send(DONE)
 
 
 def _tell(child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int) -> None:
@@ -222,6 +232,10 @@ def _tell(child: launch.Child, options: Options, outputs: Outputs, ring: Ring, a
     child.release()
     reader = Reader(ring)
     try:
+        # Most of hark's code is the decoder: a program that is over at once does not wait for its import.
+        reader.wait(_HEAD_START, for_any=False)
+        from hark.teller import follow
+
         follow(reader, build_teller(options, outputs, 2), alive)
     finally:
         reader.leave()
@@ -256,7 +270,7 @@ class _Session:
         if self._options.detach:
             self._order(b"x")
             return waiter.status
-        while self._left:
+        while "teller" in self._left or ("tapper" in self._left and not self._tapper_done()):
             for event, status in waiter.step(0.2):
                 if event == "^C":
                     self._interrupt()
@@ -268,6 +282,12 @@ class _Session:
     def _order(self, letter: bytes) -> None:
         with contextlib.suppress(OSError):  # the tapper is gone already, which is told elsewhere
             self._control.send(letter)
+
+    def _tapper_done(self) -> bool:
+        """Whether the tapper has said that all is recorded: what it still does is to take the namespace down."""
+        with contextlib.suppress(OSError):  # it is gone, which waitpid will tell
+            return self._control.recv(1, socket.MSG_DONTWAIT) == DONE
+        return False
 
     def _child(self, name: str, status: int) -> None:
         """The tapper or the teller has ended."""
@@ -331,6 +351,7 @@ class _Session:
 
 def _name(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
     except OSError:
         return "?"

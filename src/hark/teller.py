@@ -5,67 +5,25 @@ Why    What the file gets is what the decoder is fed, in the same order: a recor
 Limits A file that cannot be written any more (disk full) is told once and given up; telling goes on.
 """
 
-import os
 import select
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from hark.decode.decoder import Decoder
-from hark.model.book import Book
+from hark.output import Output
 from hark.recording import pcapng
-from hark.recording.blocks import Block
+from hark.recording.blocks import Block, Torn
 from hark.recording.order import Item, Order
 from hark.recording.ring import Reader
 from hark.views.view import View
 
+if TYPE_CHECKING:
+    from hark.decode.decoder import Decoder
+    from hark.model.book import Book
+
 DOZE = 0.02  # s between looks while there is traffic: a person sees no delay, the program is not disturbed
 _DROWSY = 0.5  # s without traffic after which the next block wakes the teller at once
-_GC_BLOCKS = 1 << 16
 _BATCH = 4 << 20  # bytes told between two ticks
-
-
-class Output:
-    """A file that is being written; one that fails is told about and left alone."""
-
-    def __init__(self, fd: int, name: str, complain: Callable[[str], None], buffered: bool = False) -> None:
-        self._fd = fd
-        self._name = name
-        self._complain = complain
-        self._limit = 1 << 16 if buffered else 0
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self.failed = False
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append; a buffered output keeps it until `flush` or until there is much."""
-        if self.failed:
-            return
-        if len(data) >= self._limit and not self._pieces:
-            self._put(data)
-            return
-        self._pieces.append(bytes(data))
-        self._size += len(data)
-        if self._size >= self._limit:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is kept."""
-        if self._pieces:
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-            self._size = 0
-            self._put(data)
-
-    def _put(self, data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        while len(view) and not self.failed:
-            try:
-                view = view[os.write(self._fd, view) :]
-            except BlockingIOError:
-                select.select([], [self._fd], [])
-            except OSError as error:
-                self.failed = True
-                self._complain(f"hark: cannot write {self._name} any more: {error.strerror}; the rest is not in it")
 
 
 class Teller:
@@ -74,8 +32,9 @@ class Teller:
     def __init__(self, views: Sequence[View], keep: int, files: Sequence[Output] = ()) -> None:
         self._views = views
         self._files = files
-        self._decoder = Decoder()
-        self._book = Book(keep)
+        self._keep = keep
+        self._decoder: Decoder | None = None  # made for the first block: a program without traffic needs none
+        self._book: Book | None = None
         for file in files:
             file.write(pcapng.header())
 
@@ -83,6 +42,11 @@ class Teller:
         """One block."""
         for file in self._files:
             file.write(raw)
+        if self._decoder is None or self._book is None:
+            from hark.decode.decoder import Decoder
+            from hark.model.book import Book
+
+            self._decoder, self._book = Decoder(), Book(self._keep)
         events = self._decoder.feed(block)
         if events:
             for change in self._book.feed(events):
@@ -98,9 +62,10 @@ class Teller:
 
     def end(self) -> None:
         """Nothing more will come."""
-        for change in self._book.feed(self._decoder.finish()):
-            for view in self._views:
-                view.change(change)
+        if self._decoder is not None and self._book is not None:
+            for change in self._book.feed(self._decoder.finish()):
+                for view in self._views:
+                    view.change(change)
         for file in self._files:
             file.flush()
         for view in self._views:
@@ -109,15 +74,12 @@ class Teller:
 
 def replay(recording: Iterable[Block], teller: Teller) -> bool:
     """Tell a recording; whether it was whole."""
-    from hark.recording.blocks import Torn
-
     whole = True
     for number, block in enumerate(recording):
         teller.tell(block)
         whole = whole and not isinstance(block, Torn)
         if not number & 0xFFF:
-            for view in teller._views:
-                view.tick(0)
+            teller.tick(0)
     teller.end()
     return whole
 

@@ -7,33 +7,29 @@ Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hark.decode import events as ev
 from hark.decode import limits
-from hark.model.body import Body
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
 
 _PIDS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Began:
+class Began(NamedTuple):
     """A request went out."""
 
     exchange: Exchange
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """An exchange is over, whole or not."""
 
     exchange: Exchange
 
 
-@dataclass(frozen=True, slots=True)
-class StayedClosed:
+class StayedClosed(NamedTuple):
     """TLS that could not be opened."""
 
     connection: Connection
@@ -43,8 +39,7 @@ class StayedClosed:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """A connection attempt that came to nothing: refused, unreachable, no answer; or TLS that was not agreed on."""
 
     connection: Connection
@@ -52,16 +47,14 @@ class Failed:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unresolved:
+class Unresolved(NamedTuple):
     """A name that was asked for and not found."""
 
     answer: ev.Dns
     process: Process | None
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """A trouble of the recording itself."""
 
     trouble: ev.Trouble
@@ -171,16 +164,7 @@ class Book:
             return None
         self._numbers += 1
         connection.exchanges += 1
-        exchange = Exchange(
-            self._numbers,
-            connection,
-            stream,
-            connection.exchanges == 1,
-            request,
-            Body(self._keep),
-            Body(self._keep),
-            started=started,
-        )
+        exchange = Exchange(self._numbers, connection, stream, request, started, self._keep)
         self._exchanges[conn, stream] = exchange
         return exchange
 

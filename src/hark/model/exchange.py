@@ -3,52 +3,64 @@
 May hold: mutable records with their derived facts. May not hold: events, text for people.
 """
 
-from dataclasses import dataclass, field
-
 from hark.decode.events import Headers, RequestHead, ResponseHead, TlsFacts
 from hark.model.body import Body
 from hark.recording.blocks import Process
 
 
-@dataclass(slots=True)
 class Connection:
     """A transport connection."""
 
-    number: int
-    opened: int
-    client: tuple[str, int]
-    server: tuple[str, int]
-    pid: int
-    process: Process | None
-    established: int = 0
-    protocol: str = ""
-    tls: TlsFacts | None = None
-    dns: tuple[int, int] | None = None  # (asked, answered) of the look-up that led here
-    exchanges: int = 0
-    troubles: list[str] = field(default_factory=list)
-    said: bool = False  # whether a layer found out what it speaks
+    __slots__ = (
+        "client", "dns", "established", "exchanges", "number", "opened", "pid", "process", "protocol", "said",
+        "server", "tls", "troubles",
+    )  # fmt: skip
+
+    def __init__(
+        self, number: int, opened: int, client: tuple[str, int], server: tuple[str, int], pid: int, process: Process | None
+    ) -> None:
+        self.number = number
+        self.opened = opened
+        self.client = client
+        self.server = server
+        self.pid = pid
+        self.process = process
+        self.established = 0
+        self.protocol = ""
+        self.tls: TlsFacts | None = None
+        self.dns: tuple[int, int] | None = None  # (asked, answered) of the look-up that led here
+        self.exchanges = 0
+        self.troubles: list[str] = []
+        self.said = False  # whether a layer found out what it speaks
 
 
-@dataclass(slots=True)
 class Exchange:
     """A request and what became of it."""
 
-    number: int
-    connection: Connection
-    stream: int
-    first: bool  # on its connection: DNS, connect and TLS count as its own time
-    request: RequestHead | None
-    request_body: Body
-    response_body: Body
-    response: ResponseHead | None = None
-    interim: list[ResponseHead] = field(default_factory=list)
-    request_trailers: Headers = ()
-    response_trailers: Headers = ()
-    started: int = 0  # first byte of the request
-    sent: int = 0  # its last byte
-    answered: int = 0  # first byte of the response
-    ended: int = 0
-    trouble: str = ""  # why it is not whole
+    __slots__ = (
+        "answered", "connection", "ended", "first", "interim", "number", "request", "request_body",
+        "request_trailers", "response", "response_body", "response_trailers", "sent", "started", "stream", "trouble",
+    )  # fmt: skip
+
+    def __init__(
+        self, number: int, connection: Connection, stream: int, request: RequestHead | None, started: int, keep: int
+    ) -> None:
+        self.number = number
+        self.connection = connection
+        self.stream = stream
+        self.first = connection.exchanges == 1  # DNS, connect and TLS then count as its own time
+        self.request = request
+        self.request_body = Body(keep)
+        self.response_body = Body(keep)
+        self.response: ResponseHead | None = None
+        self.interim: list[ResponseHead] = []
+        self.request_trailers: Headers = ()
+        self.response_trailers: Headers = ()
+        self.started = started  # first byte of the request
+        self.sent = 0  # its last byte
+        self.answered = 0  # first byte of the response
+        self.ended = 0
+        self.trouble = ""  # why it is not whole
 
     @property
     def url(self) -> str:

@@ -9,7 +9,6 @@ hark's own facts travel in blocks that other readers skip: a process in Wireshar
 type 3), a loss in a block type of the local range (high bit set).
 """
 
-import json
 import struct
 from collections.abc import Callable
 
@@ -89,6 +88,8 @@ def secrets(value: Secrets) -> bytes:
 
 def process(value: Process) -> bytes:
     """A process as Wireshark's process information block; the TLS libraries stand in its comment."""
+    import json  # 3 ms that a start need not wait for
+
     body = struct.pack("<III", _WIRESHARK_PEN, _PROCESS_ENTRY, value.pid)
     body += option(2, value.name.encode(errors="surrogateescape"))
     body += option(3, value.exe.encode(errors="surrogateescape"))
@@ -101,6 +102,8 @@ def process(value: Process) -> bytes:
 
 def loss(value: Loss) -> bytes:
     """A note of something that could not be recorded."""
+    import json
+
     text = json.dumps({"what": value.what, "count": value.count, "why": value.why})
     return block(LOSS, struct.pack("<QI", value.time, len(text)) + text.encode())
 
@@ -260,6 +263,8 @@ class Parser:
         return Process(time or start, pid, text(2), text(3), words, number(5, "I", 0), number(6, "i", -1), start, tls)
 
     def _loss(self, data: memoryview, at: int, size: int) -> Block | None:
+        import json
+
         time, length = struct.unpack_from("<QI", data, at + 8) if size >= 24 else (0, 0)
         try:
             told = json.loads(bytes(data[at + 20 : at + 20 + length]))
@@ -269,6 +274,8 @@ class Parser:
 
 
 def _process_comment(raw: bytes) -> tuple[int, tuple[str, ...]]:
+    import json
+
     try:
         told = json.loads(raw)
         return int(told["time"]), tuple(str(name) for name in told["tls"])

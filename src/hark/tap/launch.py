@@ -11,7 +11,6 @@ import array
 import contextlib
 import errno
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -38,9 +37,10 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 def find(command: str, path: str | None) -> str:
     """The file that the command names, as a shell would find it. Raises HarkError."""
-    found = shutil.which(command, path=path)
-    if found:
-        return found
+    for directory in [""] if "/" in command else (path or "").split(":"):
+        file = os.path.join(directory or ".", command) if "/" not in command else command
+        if os.path.isfile(file) and os.access(file, os.X_OK):
+            return file
     if os.path.exists(command) and "/" in command:
         why = "it is a directory" if os.path.isdir(command) else "it is not executable"
         raise HarkError(f"cannot run {command}", why)

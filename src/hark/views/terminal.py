@@ -7,7 +7,6 @@ Limits On a terminal a line fits its width: the URL is cut in the middle. Elsewh
        after BODY_LINES.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable
 
@@ -16,7 +15,6 @@ from hark.model.body import Body
 from hark.model.book import Began, Change, Ended, Failed, StayedClosed, Told, Unresolved
 from hark.model.exchange import Exchange
 from hark.views.advice import remedy
-from hark.views.entry import text_of
 from hark.views.view import duration, safe, size, who
 
 PATIENCE = 1_000_000_000  # ns after which a request without an answer is worth a line
@@ -183,6 +181,8 @@ class Terminal:
     def _body(self, mark: str, body: Body, header: Callable[[str], str]) -> None:
         if self._verbosity < 2 or not body.size:
             return
+        from hark.views.entry import text_of
+
         data, wrong = body.decoded(header("content-encoding"))
         self._lines.append(mark)
         mime = header("content-type")
@@ -238,6 +238,8 @@ def _visible(text: str) -> int:
 
 def _pretty(text: str, mime: str) -> str:
     if "json" in mime.lower() or text[:1] in "{[":
+        import json
+
         try:
             return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):

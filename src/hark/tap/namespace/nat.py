@@ -13,7 +13,6 @@ Not    nftables or a redirect in the kernel: they need capabilities that the tap
        would hide the packets from the recording.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from hark.wire import ip
@@ -35,20 +34,22 @@ class Turn(NamedTuple):
     flow: "Flow"
 
 
-@dataclass(slots=True)
 class Flow:
     """One TCP connection of the program."""
 
-    client: Address
-    server: Address
-    peer: Address  # whom our listener sees
-    key: bytes  # the program's packets' addresses and ports
-    back: bytes  # our listener's packets' addresses and ports, or the server's own when local
-    local: bool
-    pid: int = 0
-    syn: bytes = b""  # held, with its virtio header, until the upstream connect is decided
-    seq: int = 0
-    relay: object | None = None  # the pump's
+    __slots__ = ("back", "client", "key", "local", "peer", "pid", "relay", "seq", "server", "syn")
+
+    def __init__(self, client: Address, server: Address, peer: Address, key: bytes, back: bytes, local: bool) -> None:
+        self.client = client
+        self.server = server
+        self.peer = peer  # whom our listener sees
+        self.key = key  # the program's packets' addresses and ports
+        self.back = back  # our listener's packets' addresses and ports, or the server's own when local
+        self.local = local
+        self.pid = 0
+        self.syn = b""  # held, with its virtio header, until the upstream connect is decided
+        self.seq = 0  # of that SYN; of a local flow: which ends have sent a FIN
+        self.relay: object | None = None  # the pump's: the upstream socket, then the relay
 
 
 class Nat:

@@ -10,7 +10,6 @@ Limits A process's descriptors are guessed first (sockets are made in rising ord
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import replace
 
 from hark.recording.blocks import Process
 from hark.tap.namespace.netlink import TCP_LISTEN, Diag
@@ -142,7 +141,7 @@ class Owners:
         start = self._boot + int(rest[19]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         process = Process(now, pid, name, exe, words, int(rest[1]), uid, start)
         self._latest = process
-        self._tell(replace(process, tls=self._stacks(pid)))
+        self._tell(process._replace(tls=self._stacks(pid)))
 
     def _stacks(self, pid: int) -> tuple[str, ...]:
         """The TLS libraries mapped into the process, else those linked into its executable."""
@@ -185,7 +184,7 @@ class Owners:
         if len(self._exes) > _EXES:
             self._exes.popitem(last=False)
         if label:
-            self._tell(replace(scan.process, tls=(label,)))
+            self._tell(scan.process._replace(tls=(label,)))
 
 
 class _Scan:

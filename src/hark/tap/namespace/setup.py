@@ -15,7 +15,7 @@ import fcntl
 import os
 import socket
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.tap import kernel
@@ -50,8 +50,7 @@ _SOL_PACKET = 263
 _MIRRORED = ("net/ipv4/ip_unprivileged_port_start", "net/ipv4/ip_local_port_range", "net/core/somaxconn")
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """What the namespace copies from the host, read before entering it."""
 
     uid: int
@@ -226,9 +225,9 @@ def _listener(address: bytes) -> int:
 
 def _loopback() -> int:
     """A packet socket on lo: hears what processes of the tree say to each other over ::1."""
-    every = socket.htons(3)
     try:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, every) as packets:
+        # Made without a protocol: binding a socket that has one waits 15 ms for the kernel to let go of it.
+        with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0) as packets:
             packets.bind(("lo", 3))
             packets.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
             packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)

@@ -1,0 +1,52 @@
+"""Files and terminals that hark writes to.
+
+May hold: writing, and what to do when it fails. May not hold: formats.
+"""
+
+import os
+import select
+from collections.abc import Callable
+
+
+class Output:
+    """A file that is being written; one that fails is told about and left alone."""
+
+    def __init__(self, fd: int, name: str, complain: Callable[[str], None], buffered: bool = False) -> None:
+        self._fd = fd
+        self._name = name
+        self._complain = complain
+        self._limit = 1 << 16 if buffered else 0
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.failed = False
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append; a buffered output keeps it until `flush` or until there is much."""
+        if self.failed:
+            return
+        if len(data) >= self._limit and not self._pieces:
+            self._put(data)
+            return
+        self._pieces.append(bytes(data))
+        self._size += len(data)
+        if self._size >= self._limit:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept."""
+        if self._pieces:
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            self._size = 0
+            self._put(data)
+
+    def _put(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while len(view) and not self.failed:
+            try:
+                view = view[os.write(self._fd, view) :]
+            except BlockingIOError:
+                select.select([], [self._fd], [])
+            except OSError as error:
+                self.failed = True
+                self._complain(f"hark: cannot write {self._name} any more: {error.strerror}; the rest is not in it")
