@@ -1,0 +1,17 @@
+# Two commands matter: `make demo` shows what hark does, `make test` proves it. Both set up what they need.
+.PHONY: demo test bench lint clean
+
+demo:
+	@what=demo; . tools/setup.sh && tools/demo.sh
+
+test:
+	@what=test; . tools/setup.sh && tools/test.sh $(ARGS)
+
+bench:
+	@what=bench; . tools/setup.sh && tools/bench.sh $(ARGS)
+
+lint:
+	@what=test; . tools/setup.sh && tools/test.sh tests/test_style.py tests/test_laws.py
+
+clean:
+	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache bench/out
