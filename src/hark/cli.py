@@ -84,9 +84,10 @@ def _main(words: list[str]) -> int:
         elif not chosen and rest[0] == "doctor":
             if len(rest) > 1:
                 raise _Usage(f"hark doctor takes no {rest[1]}", "", "hark --help")
+            from hark.session import AGENT, HOOK, PRIVATE
             from hark.tap.probe import doctor
 
-            return doctor(print)
+            return doctor(print, AGENT, HOOK, PRIVATE)
         elif not chosen and rest[0] == "read":
             return _read(rest[1:], options)
     except _Usage as error:

@@ -63,7 +63,7 @@ class Teller:
     def end(self) -> None:
         """Nothing more will come."""
         if self._decoder is not None and self._book is not None:
-            for change in self._book.feed(self._decoder.finish()):
+            for change in (*self._book.feed(self._decoder.finish()), *self._book.end()):
                 for view in self._views:
                     view.change(change)
         for file in self._files:

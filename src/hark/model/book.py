@@ -3,6 +3,8 @@
 What   Tables of what is open: connections by number, exchanges by (connection, stream), processes by pid, DNS answers
        by address. An exchange ends when both its messages are whole, or when its end cannot come any more.
 Why    Views see whole things and need no protocol; what has ended is dropped here, so memory stays flat.
+Grace  Programs ask for A and AAAA and try every address of a name: a failure is told only when no other attempt of the
+       same process came through within GRACE of recorded time.
 Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes are remembered.
 """
 
@@ -54,6 +56,9 @@ class Unresolved(NamedTuple):
     process: Process | None
 
 
+_GRACE = 1_000_000_000  # ns: within it another address or record type may make a failure irrelevant
+
+
 class Told(NamedTuple):
     """A trouble of the recording itself."""
 
@@ -73,6 +78,8 @@ class Book:
         self._processes: dict[int, Process] = {}
         self._answers: dict[str, ev.Dns] = {}
         self._numbers = 0
+        self._failures: dict[tuple[object, ...], tuple[int, Failed | Unresolved]] = {}  # held for GRACE
+        self._successes: dict[tuple[object, ...], int] = {}
 
     def feed(self, events: Iterable[ev.Event]) -> Iterator[Change]:
         """The changes that these events make."""
@@ -86,6 +93,37 @@ class Book:
                     change = fold(self, event)
                     if change is not None:
                         yield change
+                    if self._failures:
+                        yield from self._overdue(event.time)
+
+    def end(self) -> Iterator[Change]:
+        """Nothing more will come: what is held is told."""
+        for _, failure in self._failures.values():
+            yield failure
+        self._failures.clear()
+
+    def _overdue(self, now: int) -> Iterator[Change]:
+        """Failures whose grace is over: nothing made up for them."""
+        while self._failures:
+            key, (time, failure) = next(iter(self._failures.items()))
+            if now - time < _GRACE:
+                return
+            del self._failures[key]
+            yield failure
+
+    def _fail(self, key: tuple[object, ...], time: int, failure: "Failed | Unresolved") -> None:
+        """Hold a failure, unless something has made up for it already."""
+        if time - self._successes.get(key[:-1], -_GRACE) >= _GRACE:
+            self._failures[key] = (time, failure)
+
+    def _succeed(self, key: tuple[object, ...], time: int) -> None:
+        """Forget the failures that this makes up for."""
+        self._successes.pop(key, None)
+        self._successes[key] = time
+        if len(self._successes) > _PIDS:
+            del self._successes[next(iter(self._successes))]
+        for held in [held for held in self._failures if held[:-1] == key]:
+            del self._failures[held]
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -101,6 +139,8 @@ class Book:
         connection = self._connections.get(event.conn)
         if connection is not None:
             connection.established = event.time
+            if event.time - connection.opened < _GRACE:
+                self._succeed((connection.pid, connection.server[1]), event.time)
 
     def _tls(self, event: ev.TlsFacts) -> None:
         connection = self._connections.get(event.conn)
@@ -116,10 +156,13 @@ class Book:
         connection = self._connections.pop(event.conn, None)
         if connection is None:
             return None
+        key = (connection.pid, connection.server[1], connection.server[0])
         if event.how in ("refused", "unreachable"):
-            return Failed(connection, event.time, event.how)
+            self._fail(key, event.time, Failed(connection, event.time, event.how))
+            return None
         if connection.established == 0 and event.sent == 0 and event.received == 0:
-            return Failed(connection, event.time, "no answer")
+            self._fail(key, event.time, Failed(connection, event.time, "no answer"))
+            return None
         if connection.troubles and not connection.exchanges:
             return Failed(connection, event.time, connection.troubles[0])
         return None
@@ -147,14 +190,16 @@ class Book:
                 if connection.process is old:
                     connection.process = event
 
-    def _dns(self, event: ev.Dns) -> Change | None:
+    def _dns(self, event: ev.Dns) -> None:
         for address in event.addresses:
             self._answers[address] = event
         while len(self._answers) > limits.ADDRESSES:
             del self._answers[next(iter(self._answers))]
         if event.rcode == "NOERROR":
-            return None
-        return Unresolved(event, self._processes.get(event.pid) if event.pid else None)
+            self._succeed((event.pid, event.name), event.time)
+        else:
+            process = self._processes.get(event.pid) if event.pid else None
+            self._fail((event.pid, event.name, event.qtype), event.time, Unresolved(event, process))
 
     # -- exchanges -----------------------------------------------------------------------------------------------------
 

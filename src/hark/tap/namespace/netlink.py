@@ -87,8 +87,8 @@ class Diag:
 
     def find(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int]) -> tuple[int, int] | None:
         """(state, inode) of the socket that packets from `remote` to `local` would reach; None where there is none."""
-        address, port = local
-        family = socket.AF_INET6 if len(address) == 16 else socket.AF_INET
+        source, target = (remote, local) if proto == socket.IPPROTO_UDP else (local, remote)  # as the kernel has it
+        family = socket.AF_INET6 if len(local[0]) == 16 else socket.AF_INET
         body = struct.pack(
             "=BBBBI2s2s16s16sIII",
             family,
@@ -96,10 +96,10 @@ class Diag:
             0,
             0,
             0xFFFFFFFF,
-            port.to_bytes(2, "big"),
-            remote[1].to_bytes(2, "big"),
-            address,
-            remote[0],
+            source[1].to_bytes(2, "big"),
+            target[1].to_bytes(2, "big"),
+            source[0],
+            target[0],
             0,
             0xFFFFFFFF,
             0xFFFFFFFF,

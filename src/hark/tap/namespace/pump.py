@@ -413,7 +413,6 @@ class Pump:
             self._inject(data, bytes(self._vnet))
             return
         flow = self._datagrams.get((ip.UDP, key))
-        fresh = flow is None
         if flow is None:
             self._make_room()
             try:
@@ -424,7 +423,7 @@ class Pump:
                 return
             flow.pid = self._owners.find(ip.UDP, client, server, time.time_ns())
             self._watch(ip.UDP, key, flow)
-        self._rec.frame(data, flow.pid if fresh else 0)
+        self._rec.frame(data, flow.pid)
         self._send(flow, packet, data, data[packet.start + 8 : packet.end])
 
     def _is_local_udp(self, client: Address, server: Address, key: bytes) -> bool:

@@ -90,7 +90,7 @@ def build(host: Host) -> list[int]:
     """Enter the namespaces and build all that stands in them; the descriptors named by ENDS (-1: not had here).
 
     Raises HarkError with the reason and a remedy."""
-    _enter(host)
+    enter(host)
     tun = _tun()
     _addresses(host, tun)
     _settings(host)
@@ -111,7 +111,8 @@ def build(host: Host) -> list[int]:
     ]
 
 
-def _enter(host: Host) -> None:
+def enter(host: Host) -> None:
+    """Leave the host's namespaces for new ones, keeping the user's own uid. Raises HarkError."""
     root = host.uid == 0
     try:
         kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | (0 if root else kernel.CLONE_NEWUSER))
@@ -160,7 +161,7 @@ def _addresses(host: Host, tun: int) -> None:
         index = struct.unpack_from("i", fcntl.ioctl(control, _SIOCGIFINDEX, name), 16)[0]
         fcntl.ioctl(control, _SIOCSIFMTU, struct.pack("16si12x", TUN_NAME, MTU))
         for device in (b"lo", TUN_NAME):
-            fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", device, _IFF_UP))
+            bring_up(control, device)
     loopback = b"\x7f\0\0\0"
     route = Route()
     route.address(index, HERE4, 24)
@@ -175,6 +176,11 @@ def _addresses(host: Host, tun: int) -> None:
         route.address(index, HERE6, 64)
         route.default(index, socket.AF_INET6)
     route.close()
+
+
+def bring_up(control: socket.socket, device: bytes) -> None:
+    """Set an interface's "up" flag."""
+    fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", device, _IFF_UP))
 
 
 def _settings(host: Host) -> None:

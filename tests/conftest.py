@@ -1,0 +1,23 @@
+"""Fixtures that every test file may use."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--bless: rewrite the golden recordings' expectations from what hark tells now."""
+    parser.addoption("--bless", action="store_true", help="rewrite recordings/*.expected")
+
+
+@pytest.fixture(scope="session")
+def world():
+    """The namespace with its servers, made when the first test asks for it."""
+    from world import World
+
+    made = World()
+    yield made
+    made.close()

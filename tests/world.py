@@ -1,0 +1,264 @@
+"""A small world for end-to-end tests: a network namespace with servers in it, and an ordinary user to run hark as.
+
+The world has lo, 192.0.2.10 and 2001:db8:1::10, names by a real dnsmasq on 127.0.0.53, and a real
+nginx. Everything in it runs as the ordinary user, hark too. As root the world is made with `ip netns`; otherwise with an
+unprivileged user namespace, in which one is root.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+BIN = pathlib.Path(sys.executable).parent
+USER = "harktest"
+ADDRESS4, ADDRESS6 = "192.0.2.10", "2001:db8:1::10"
+
+NGINX = """
+daemon off; worker_processes 2; pid {dir}/nginx.pid; error_log {dir}/nginx.log;
+events {{ worker_connections 12000; }}
+worker_rlimit_nofile 65536;
+http {{
+  access_log {dir}/access.log; client_max_body_size 2g; keepalive_requests 1000000;
+  client_body_temp_path {dir}/tmp; proxy_temp_path {dir}/tmp; fastcgi_temp_path {dir}/tmp;
+  uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp; gzip on; gzip_min_length 1; gzip_types application/json;
+  ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
+  default_type text/plain;
+  server {{
+    listen 127.0.0.1:8443 ssl http2; listen [::1]:8443 ssl http2;
+    listen 192.0.2.10:8443 ssl http2; listen [2001:db8:1::10]:8443 ssl http2;
+    listen 127.0.0.1:8080; listen 192.0.2.10:8080; listen [2001:db8:1::10]:8080;
+    root {dir}/www;
+    location /hello {{ return 200 "hello\\n"; }}
+    location /moved {{ return 302 /hello; }}
+    location /fail {{ return 503 "no\\n"; }}
+    location /put {{ dav_methods PUT; }}
+    location /upload {{ proxy_pass http://127.0.0.1:8082/sink; proxy_request_buffering off; }}
+    location /repo/ {{ }}
+  }}
+  server {{ listen 127.0.0.1:8082; location /sink {{ client_body_in_file_only off; return 200 "taken\\n"; }} }}
+  server {{
+    listen 127.0.0.1:8444 ssl; listen 192.0.2.10:8444 ssl; ssl_certificate {dir}/expired.pem;
+    location / {{ return 200 "expired\\n"; }}
+  }}
+}}
+"""
+
+HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
+
+
+@dataclass
+class Run:
+    """What came of a command that hark ran."""
+
+    status: int
+    out: bytes
+    err: str
+    entries: list[dict] = field(default_factory=list)
+
+    @property
+    def told(self) -> list[str]:
+        """Each exchange as "METHOD URL STATUS PROTOCOL PROCESS", in the order in which they ended."""
+        return [tell(entry) for entry in self.entries]
+
+
+def tell(entry: dict) -> str:
+    """One entry in a line."""
+    process = (entry.get("_process") or {}).get("name", "?")
+    request, response = entry["request"], entry["response"]
+    return f"{request['method']} {request['url']} {response['status']} {entry['_protocol']} {process}"
+
+
+class World:
+    """The namespace, its servers, and ways to run things in it."""
+
+    def __init__(self) -> None:
+        self.root = os.getuid() == 0
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hark-world-", dir="/var/tmp"))
+        self.name = f"hark-{os.getpid()}"
+        self._servers: list[subprocess.Popen] = []
+        if self.root:
+            shutil.chown(self.dir, USER, USER)
+            etc = pathlib.Path(f"/etc/netns/{self.name}")
+            etc.mkdir(parents=True)
+            (etc / "resolv.conf").write_text("nameserver 127.0.0.53\noptions timeout:1 attempts:1\n")
+            (etc / "hosts").write_text(HOSTS)
+            subprocess.run(["ip", "netns", "add", self.name], check=True)
+            enter = ["ip", "netns", "exec", self.name]
+            self.prefix = [
+                *enter, "setpriv", "--reuid", USER, "--regid", USER, "--init-groups",
+            ]  # fmt: skip
+        else:
+            holder = subprocess.Popen(["unshare", "-Urnm", "--kill-child", "sleep", "3600"])
+            self._servers.append(holder)
+            time.sleep(0.3)
+            enter = ["nsenter", "-t", str(holder.pid + 1), "-U", "-n", "-m", "--preserve-credentials"]
+            self.prefix = enter
+            (self.dir / "resolv.conf").write_text("nameserver 127.0.0.53\noptions timeout:1 attempts:1\n")
+            subprocess.run(
+                [*enter, "mount", "--bind", str(self.dir / "resolv.conf"), os.path.realpath("/etc/resolv.conf")],
+                check=True,
+            )
+        script = (
+            "ip link set lo up; "
+            f"ip addr add {ADDRESS4}/32 dev lo; ip addr add {ADDRESS6}/128 dev lo; "
+            "ip route add unreachable 198.51.100.0/24; ip route add 203.0.113.0/24 dev lo; "  # the second is silence
+            "sysctl -qw net.ipv4.ip_unprivileged_port_start=0 net.ipv4.ping_group_range='0 2147483647'"
+        )
+        subprocess.run([*enter, "sh", "-c", script], check=True)
+        self._make_files()
+        self.start(["dnsmasq", "-k", "-C", "/dev/null", "-R", "-h", "-u", USER if self.root else "root", "-i", "lo",
+                    "--bind-interfaces", "-a", "127.0.0.53", "--pid-file=", "--no-hosts", "--local=/test/", "--local=/invalid/",
+                    f"--address=/site.test/{ADDRESS4}", f"--address=/six.test/{ADDRESS6}"], as_user=False)  # fmt: skip
+        self.start(["nginx", "-e", f"{self.dir}/nginx.log", "-c", f"{self.dir}/nginx.conf"])
+        self.wait_for("127.0.0.1", 8443)
+
+    def _make_files(self) -> None:
+        for name in ("www", "tmp", "home"):
+            (self.dir / name).mkdir()
+        (self.dir / "www" / "item.json").write_text('{"item": [1, 2, 3]}\n')
+        (self.dir / "www" / "page.html").write_text("<html>" + "<p>hark</p>" * 500)
+        (self.dir / "nginx.conf").write_text(NGINX.format(dir=self.dir))
+        for name, dates in (("cert", []), ("expired", ["-not_before", "20200101000000Z"])):
+            del dates
+            self._certificate(name, name == "expired")
+        os.chmod(self.dir, 0o755)
+        for path in self.dir.rglob("*"):
+            if self.root:
+                shutil.chown(path, USER, USER)
+
+    def _certificate(self, name: str, expired: bool) -> None:
+        import datetime
+
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.x509.oid import NameOID
+
+        key_path = self.dir / "key.pem"
+        if not key_path.exists():
+            key = ec.generate_private_key(ec.SECP256R1())
+            key_path.write_bytes(
+                key.private_bytes(
+                    serialization.Encoding.PEM,
+                    serialization.PrivateFormat.PKCS8,
+                    serialization.NoEncryption(),
+                )
+            )
+        key = serialization.load_pem_private_key(key_path.read_bytes(), None)
+        names = [x509.DNSName(n) for n in ("localhost", "site.test", "six.test")]
+        import ipaddress
+
+        names += [x509.IPAddress(ipaddress.ip_address(a)) for a in (ADDRESS4, ADDRESS6, "127.0.0.1")]
+        start = datetime.datetime(2020, 1, 1) if expired else datetime.datetime.now() - datetime.timedelta(days=2)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + datetime.timedelta(days=20))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        (self.dir / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    # -- running things ----------------------------------------------------------------------------------------------
+
+    def env(self, **more: str) -> dict[str, str]:
+        """A plain user's environment."""
+        return {
+            "HOME": str(self.dir / "home"),
+            "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "LANG": "C.UTF-8",
+            "CA": str(self.dir / "cert.pem"),
+            "DIR": str(self.dir),
+            **more,
+        }
+
+    def start(self, command: list[str], as_user: bool = True) -> subprocess.Popen:
+        """Start a server in the world; it is ended with the world."""
+        prefix = self.prefix if as_user or not self.root else self.prefix[:4]
+        log = open(self.dir / "servers.log", "ab")
+        server = subprocess.Popen([*prefix, *command], env=self.env(), stdout=log, stderr=log, cwd=self.dir)
+        self._servers.append(server)
+        return server
+
+    def wait_for(self, host: str, port: int) -> None:
+        """Until something listens there."""
+        probe = f"import socket,sys; socket.create_connection(({host!r},{port}),1)"
+        for _ in range(100):
+            if subprocess.run([*self.prefix, sys.executable, "-c", probe], stderr=subprocess.DEVNULL).returncode == 0:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"nothing listens on {host}:{port}: " + (self.dir / "servers.log").read_text()[-500:])
+
+    def popen(self, command: list[str], **more) -> subprocess.Popen:
+        """Start a command as the user."""
+        env = self.env(**more.pop("env", {}))
+        return subprocess.Popen([*self.prefix, *command], env=env, cwd=self.dir / "home", **more)
+
+    def run(self, *command: str, timeout: float = 60, input: bytes | None = None, **env: str) -> Run:
+        """Run a command as the user."""
+        done = subprocess.run(
+            [*self.prefix, *command],
+            env=self.env(**env),
+            cwd=self.dir / "home",
+            capture_output=True,
+            timeout=timeout,
+            input=input,
+        )
+        return Run(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
+
+    def hark(self, *command: str, timeout: float = 60, input: bytes | None = None, **env: str) -> Run:
+        """Run a command under hark; its exchanges are read from the -o x.jsonl that hark leaves."""
+        path = self.dir / "home" / "told.jsonl"
+        path.unlink(missing_ok=True)
+        run = self.run("hark", "-o", "told.jsonl", *command, timeout=timeout, input=input, **env)
+        if path.exists():
+            run.entries = [json.loads(line) for line in path.read_text().splitlines()]
+        return run
+
+    def sh(self, script: str, **more) -> Run:
+        """Run a shell script under hark."""
+        return self.hark("sh", "-c", script, **more)
+
+    def processes(self) -> list[str]:
+        """The command lines of the user's processes that look like hark or were started by it."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    if str(BIN / "hark") in line and "ip netns" not in line:
+                        found.append(f"{entry.name} {line}")
+        return found
+
+    def close(self) -> None:
+        """End the servers and the namespace."""
+        for server in reversed(self._servers):
+            server.send_signal(signal.SIGTERM)
+        for server in self._servers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(5)
+        if self.root:
+            subprocess.run(["ip", "netns", "del", self.name], check=False)
+            shutil.rmtree(f"/etc/netns/{self.name}", ignore_errors=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def plain(text: str) -> str:
+    """hark's terminal text with what differs from run to run replaced."""
+    text = re.sub(r"\[\d+\]", "[PID]", text)
+    return re.sub(r"\b\d+(\.\d+)? (ms|s|min)\b", "TIME", text)
