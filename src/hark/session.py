@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -65,9 +66,8 @@ def open_outputs(names: list[str], complain: Callable[[str], None]) -> Outputs:
             raise HarkError(f"cannot write {name}", f"unknown kind {kind!r}" if kind else "no kind", "x.pcapng or x.jsonl")
         try:
             fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            os.fchmod(fd, 0o600)  # secrets inside: also where the file was there before
-        except PermissionError as error:
-            raise HarkError(f"cannot write {name}", error.strerror or "") from error
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                os.fchmod(fd, 0o600)  # secrets inside: also where the file was there before
         except OSError as error:
             raise HarkError(f"cannot write {name}", error.strerror or "") from error
         output = Output(fd, name, complain, buffered=kind == ".pcapng")

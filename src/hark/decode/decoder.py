@@ -275,8 +275,8 @@ class Decoder:
         known = self._ends.get(key)
         if known is not None:
             self._close(known[0], frame.time, "its ports were used again", out)
-        if segment.flags & ip.RST:
-            return None  # the end of something that was never seen
+        if segment.flags & ip.RST or (not segment.flags & ip.SYN and segment.start == packet.end):
+            return None  # the end of something that was never seen, or has been told
         width = len(packet.src)
         source, target = (packet.src, segment.sport), (packet.dst, segment.dport)
         if segment.flags & ip.SYN:

@@ -281,6 +281,11 @@ class Tls:
                 if not (self._hello and self._hello.early_data and side == Side.CLIENT):
                     return False
                 half.stage = _EARLY
+        elif kind == tls.ALERT and self._version == _TLS13:
+            # Not under a key, though the other side has one: a client that dislikes what it was sent has not switched
+            # yet. Under a key it would look like application data.
+            self._alert(side, bytes(record[5:]), time, out)
+            return True
         elif kind == tls.CCS:
             return True  # TLS 1.3 sends it for middleboxes only (RFC 8446 §5)
         return self._decrypt(side, half, record, time, out)

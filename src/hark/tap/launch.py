@@ -124,11 +124,18 @@ def _become(
         try:
             os.execve(file, list(argv), dict(environment))
         except OSError as error:
-            if error.errno == errno.ENOEXEC:  # a script without #!: what execvp and every shell do
+            if error.errno == errno.ENOEXEC and _is_text(file):  # a script without #!: what execvp and shells do
                 os.execve("/bin/sh", ["/bin/sh", file, *argv[1:]], dict(environment))
             link.send(str(error.errno).encode())
     finally:
         os._exit(NOT_EXECUTABLE)
+
+
+def _is_text(file: str) -> bool:
+    """Whether a shell would take the file for a script: no NUL in its first line."""
+    with open(file, "rb") as script:
+        start = script.read(256)
+    return not start.startswith(b"\x7fELF") and b"\0" not in start.partition(b"\n")[0]
 
 
 _original_mask: set[int] = set()

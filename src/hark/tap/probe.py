@@ -6,13 +6,13 @@ Why    A table of known distributions would be wrong on the next one; the kernel
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.tap import kernel
 from hark.tap.namespace import setup, udp
+from hark.tap.namespace.netlink import Route
 
 _APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 _CLONE = "/proc/sys/kernel/unprivileged_userns_clone"
@@ -95,8 +95,7 @@ def _user_namespaces() -> Finding:
 
     def enter() -> None:
         setup.enter(setup.look("", ""))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-            setup.bring_up(control, b"lo")
+        Route().up(setup.LOOPBACK_INDEX)
 
     why = _attempt(enter)
     if not why:

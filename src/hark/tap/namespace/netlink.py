@@ -9,7 +9,7 @@ import struct
 
 NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
 _REQUEST, _ACK, _EXCL, _CREATE = 1, 4, 0x200, 0x400
-_NEWADDR, _NEWROUTE, _NEWRULE, _DELRULE, _SOCK_DIAG = 20, 24, 32, 33, 20
+_NEWLINK, _NEWADDR, _NEWROUTE, _NEWRULE, _DELRULE, _SOCK_DIAG = 16, 20, 24, 32, 33, 20
 _ERROR = 2
 MAIN_TABLE, LOCAL_TABLE = 254, 255
 TCP_LISTEN = 10
@@ -35,6 +35,17 @@ class Route:
         code = struct.unpack_from("=i", reply, 16)[0]
         if struct.unpack_from("=H", reply, 4)[0] != _ERROR or code:
             raise OSError(-code, os.strerror(-code), what)
+
+    def up(self, index: int, mtu: int = 0, queue: int = 0) -> None:
+        """Bring an interface up; mtu in bytes, queue in packets, 0 for what it has. (The ioctl for the queue's length
+        asks for a capability of the host's, this message does not.)"""
+        up = 1
+        body = struct.pack("=BxHiII", 0, 0, index, up, up)
+        if mtu:
+            body += _attribute(4, struct.pack("=I", mtu))
+        if queue:
+            body += _attribute(13, struct.pack("=I", queue))
+        self._call(_NEWLINK, 0, body, "set link up")
 
     def address(self, index: int, packed: bytes, prefix: int) -> None:
         """Give the interface an address; IPv6 ones without duplicate detection, for nobody else is on the link."""

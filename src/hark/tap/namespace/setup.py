@@ -31,6 +31,7 @@ HERE6 = bytes.fromhex("20010db86861726b0000000000000001")
 # No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.
 LISTEN_PORT = 1
 MTU = 65535  # a TUN's largest: no datagram that a program can send needs fragments
+QUEUE = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
 KEY_SOCKET = b"\0hark-keys"  # abstract: belongs to the network namespace, so it is reached from a chroot too
 KEYLOG_NAME = "keylog"
 # What glibc may put in the place of $LIB in LD_PRELOAD, on this machine's kind of processor. Programs of another C
@@ -40,9 +41,9 @@ LIB_DIRECTORIES = (f"lib/{os.uname().machine}-linux-gnu", "lib64", "lib")
 _TUNSETIFF, _TUNSETOFFLOAD = 0x400454CA, 0x400454D0
 _IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
 _OFFLOAD_CSUM_TSO4_TSO6 = 1 | 2 | 4
-_SIOCGIFINDEX, _SIOCSIFFLAGS, _SIOCSIFMTU = 0x8933, 0x8914, 0x8922
-_IFF_UP = 1
+_SIOCGIFINDEX = 0x8933
 _LOOPBACK_TABLE = 100
+LOOPBACK_INDEX = 1  # lo's in every network namespace
 _IGNORE_OUTGOING = 23
 _SOL_PACKET = 263
 
@@ -159,11 +160,10 @@ def _addresses(host: Host, tun: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         name = struct.pack("16s16x", TUN_NAME)
         index = struct.unpack_from("i", fcntl.ioctl(control, _SIOCGIFINDEX, name), 16)[0]
-        fcntl.ioctl(control, _SIOCSIFMTU, struct.pack("16si12x", TUN_NAME, MTU))
-        for device in (b"lo", TUN_NAME):
-            bring_up(control, device)
     loopback = b"\x7f\0\0\0"
     route = Route()
+    route.up(LOOPBACK_INDEX)
+    route.up(index, MTU, QUEUE)
     route.address(index, HERE4, 24)
     route.default(index, socket.AF_INET)
     # Loopback through the TUN: the local table goes behind a rule of ours that catches what is sent to 127.0.0.0/8.
@@ -176,11 +176,6 @@ def _addresses(host: Host, tun: int) -> None:
         route.address(index, HERE6, 64)
         route.default(index, socket.AF_INET6)
     route.close()
-
-
-def bring_up(control: socket.socket, device: bytes) -> None:
-    """Set an interface's "up" flag."""
-    fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", device, _IFF_UP))
 
 
 def _settings(host: Host) -> None:

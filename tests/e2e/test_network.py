@@ -1,0 +1,287 @@
+"""connect(), localhost, datagrams, bulk and many: the namespace's network is the host's."""
+
+import hashlib
+import sys
+import time
+
+import pytest
+
+CONNECT = """
+import errno, socket, sys, time
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET); s.settimeout(3)
+try:
+    s.connect((sys.argv[1], int(sys.argv[2]))); print("connected")
+except socket.timeout:
+    print("timed out")
+except OSError as e:
+    print(errno.errorcode[e.errno])
+"""
+
+
+@pytest.mark.parametrize(
+    "host, port",
+    [
+        ("192.0.2.10", 81),  # refused
+        ("127.0.0.1", 81),  # refused on the host's loopback
+        ("127.0.0.1", 8080),  # there
+        ("2001:db8:1::10", 81),  # refused, IPv6
+        ("2001:db8:1::10", 8080),  # there, IPv6
+        ("198.51.100.1", 80),  # an "unreachable" route: EHOSTUNREACH
+        ("8.8.8.8", 80),  # no route at all: ENETUNREACH
+        ("203.0.113.1", 80),  # silence
+    ],
+)
+def test_connect_meets_what_it_would_meet(world, host: str, port: int) -> None:
+    plain = world.run(sys.executable, "-c", CONNECT, host, str(port))
+    heard = world.run("hark", "-q", sys.executable, "-c", CONNECT, host, str(port))
+    assert heard.out == plain.out != b""
+
+
+def test_connection_failures_are_told(world) -> None:
+    run = world.hark("curl", "-s", "http://192.0.2.10:81/")
+    assert run.status == 7
+    assert "connect 192.0.2.10:81 refused curl[" in run.err
+    assert "hark: no exchanges, 1 failed connection" in run.err
+
+
+def test_dns_failure_is_told_and_unchanged(world) -> None:
+    run = world.hark("curl", "-sS", "http://nosuch.invalid/")
+    assert run.status == 6
+    assert "curl: (6) Could not resolve host: nosuch.invalid" in run.err
+    assert "dns nosuch.invalid A" in run.err
+
+
+def test_dns_time_is_part_of_the_timings(world) -> None:
+    run = world.sh("curl -s http://site.test:8080/hello")
+    timings = run.entries[0]["timings"]
+    assert timings["dns"] > 0 and timings["connect"] > 0 and timings["ssl"] == -1
+    assert abs(sum(v for k, v in timings.items() if v > 0 and k != "ssl") - run.entries[0]["time"]) < 0.01
+
+
+def test_servers_and_clients_within_the_tree(world) -> None:
+    """127.0.0.1 (through the TUN) and ::1 (heard on lo), each exchange once, binds to loopback as usual."""
+    script = """
+    cd $DIR/www
+    {python} -m http.server 9001 --bind 127.0.0.1 >/dev/null 2>&1 & a=$!
+    {python} -m http.server 9002 --bind ::1 >/dev/null 2>&1 & b=$!
+    for i in 1 2 3 4 5 6 7 8 9; do curl -s http://[::1]:9002/item.json >/dev/null && break; sleep 0.2; done
+    for i in 1 2 3 4 5 6 7 8 9; do curl -s http://localhost:9001/item.json >/dev/null && break; sleep 0.2; done
+    kill $a $b; wait
+    """
+    run = world.sh(script.format(python=sys.executable))
+    answered = sorted(line for line in run.told if " 200 " in line)
+    assert answered == [
+        "GET http://[::1]:9002/item.json 200 http/1.1 curl",
+        "GET http://localhost:9001/item.json 200 http/1.1 curl",
+    ], run.err
+
+
+def test_udp_echo_with_big_datagrams_and_errors(world) -> None:
+    """Datagrams of every size come back whole from the right sender; a closed port is ECONNREFUSED."""
+    server = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('192.0.2.10', 7007))\n"
+        "while True:\n d, a = s.recvfrom(65535); s.sendto(d[::-1], a)"
+    )
+    world.start([sys.executable, "-c", server])
+    client = """
+import socket, time
+for size in (0, 1, 1200, 1472, 1473, 9000, 65507):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3)
+    data = bytes(i & 255 for i in range(size))
+    for attempt in range(50):
+        s.sendto(data, ("192.0.2.10", 7007))
+        try:
+            got, sender = s.recvfrom(65535); break
+        except (socket.timeout, ConnectionRefusedError):
+            time.sleep(0.1)
+    assert got == data[::-1] and sender == ("192.0.2.10", 7007), (size, len(got), sender)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3); s.connect(("192.0.2.10", 7008)); s.send(b"x")
+try:
+    s.recv(1); print("?")
+except ConnectionRefusedError:
+    print("refused")
+"""
+    assert world.run("hark", "-q", sys.executable, "-c", client).out == b"refused\n"
+
+
+def test_ping(world) -> None:
+    for address in ("192.0.2.10", "2001:db8:1::10"):
+        run = world.run("hark", "-q", "ping", "-n", "-c", "3", "-i", "0.05", "-W", "2", address)
+        assert run.status == 0, (run.out, run.err)
+        assert b"3 received" in run.out
+
+
+def test_bulk_both_ways_is_intact(world) -> None:
+    """1 GiB down and 1 GiB up through hark, by hash; over TLS with HTTP/2, plain HTTP upload to a proxying nginx."""
+    big = world.dir / "www" / "big"
+    digest = hashlib.sha256()
+    piece = hashlib.sha256(b"hark").digest() * 32768
+    with open(big, "wb") as file:
+        for number in range(1024):
+            block = number.to_bytes(8, "big") + piece[8:]
+            file.write(block)
+            digest.update(block)
+    try:
+        run = world.sh("curl -s --cacert $CA https://site.test:8443/big | sha256sum", timeout=120)
+        assert run.out.split()[0].decode() == digest.hexdigest()
+        assert run.entries[0]["response"]["bodySize"] == 1 << 30
+        sink = (
+            "import hashlib, http.server\n"
+            "class H(http.server.BaseHTTPRequestHandler):\n"
+            " protocol_version = 'HTTP/1.1'\n"
+            " def do_PUT(self):\n"
+            "  h, n = hashlib.sha256(), int(self.headers['Content-Length'])\n"
+            "  while n: d = self.rfile.read(min(n, 1 << 20)); h.update(d); n -= len(d)\n"
+            "  b = h.hexdigest().encode(); self.send_response(200); self.send_header('Content-Length', str(len(b)))\n"
+            "  self.end_headers(); self.wfile.write(b)\n"
+            " def log_message(self, *a): pass\n"
+            "http.server.HTTPServer(('192.0.2.10', 7010), H).serve_forever()"
+        )
+        world.start([sys.executable, "-c", sink])
+        world.wait_for("192.0.2.10", 7010)
+        run = world.sh("curl -s -H Expect: -T $DIR/www/big http://192.0.2.10:7010/up", timeout=120)
+        assert run.out.decode() == digest.hexdigest()
+        assert run.entries[0]["request"]["bodySize"] == 1 << 30
+    finally:
+        big.unlink()
+
+
+def test_ten_thousand_connections_at_once(world) -> None:
+    """All open together, all answered, all told."""
+    client = """
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (11000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+socks = []
+for n in range(int(sys.argv[1])):
+    s = socket.create_connection(("192.0.2.10", 8080)); socks.append(s)
+for n, s in enumerate(socks):
+    s.sendall(b"GET /hello?%d HTTP/1.1\\r\\nHost: many\\r\\n\\r\\n" % n)
+good = 0
+for s in socks:
+    s.settimeout(20)
+    data = b""
+    while not data.endswith(b"hello\\n"): data += s.recv(4096)
+    good += data.startswith(b"HTTP/1.1 200")
+print(good)
+"""
+    hard = world.run("sh", "-c", "ulimit -Hn").out.strip()
+    # hark needs two descriptors a connection: where the hard limit is lower than that, as many as it allows.
+    count = 10007 if hard == b"unlimited" or int(hard) > 20100 else 9949
+    run = world.hark(sys.executable, "-c", client, str(count), timeout=120)
+    assert run.out == b"%d\n" % count, run.err[-2000:]
+    assert len(run.entries) == count
+    assert len({entry["request"]["url"] for entry in run.entries}) == count
+    assert {entry["_process"]["name"] for entry in run.entries} == {"python"}
+
+
+def test_half_close_and_reset(world) -> None:
+    """A half-closed client still gets its answer; a reset by the server is a reset at the program, both ways."""
+    server = """
+import socket, struct
+l = socket.create_server(("192.0.2.10", 7011))
+while True:
+    c, _ = l.accept()
+    data = b""
+    while True:
+        d = c.recv(4096)
+        if not d: break
+        data += d
+        if data == b"reset me":
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); break
+    else: pass
+    if data != b"reset me": c.sendall(data[::-1])
+    c.close()
+"""
+    world.start([sys.executable, "-c", server])
+    world.wait_for("192.0.2.10", 7011)
+    client = """
+import socket
+s = socket.create_connection(("192.0.2.10", 7011)); s.sendall(b"abc"); s.shutdown(socket.SHUT_WR)
+print(s.recv(100), s.recv(100))
+s = socket.create_connection(("192.0.2.10", 7011)); s.sendall(b"reset me")
+try: print(s.recv(100))
+except ConnectionResetError: print("reset")
+"""
+    run = world.run("hark", "-q", sys.executable, "-c", client)
+    assert run.out == b"b'cba' b''\nreset\n", run.err
+
+
+def test_other_protocols_pass_untouched(world) -> None:
+    """Redis and WebSocket: the program's answers are right, and no HTTP is made up."""
+    world.start(["redis-server", "--port", "6399", "--bind", "192.0.2.10", "--save", "", "--protected-mode", "no"])
+    world.wait_for("192.0.2.10", 6399)
+    run = world.sh("redis-cli -h 192.0.2.10 -p 6399 set k v; redis-cli -h 192.0.2.10 -p 6399 get k")
+    assert (run.out, run.entries) == (b"OK\nv\n", [])
+    server = """
+import asyncio
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+async def app(scope, receive, send):
+    if scope["type"] != "websocket": return
+    await receive(); await send({"type": "websocket.accept"})
+    while True:
+        m = await receive()
+        if m["type"] == "websocket.disconnect": return
+        await send({"type": "websocket.send", "text": m["text"][::-1]})
+c = Config(); c.bind = ["192.0.2.10:7012"]; c.loglevel = "ERROR"
+asyncio.run(serve(app, c))
+"""
+    world.start([sys.executable, "-c", server])
+    world.wait_for("192.0.2.10", 7012)
+    client = """
+import aiohttp, asyncio
+async def main():
+    async with aiohttp.ClientSession() as s:
+        async with s.ws_connect("http://192.0.2.10:7012/ws") as w:
+            for n in range(5):
+                await w.send_str(f"GET / HTTP/1.1 {n}")
+                print(await w.receive_str())
+asyncio.run(main())
+"""
+    run = world.hark(sys.executable, "-c", client)
+    assert run.out.decode().splitlines() == [f"GET / HTTP/1.1 {n}"[::-1] for n in range(5)]
+    assert run.told == ["GET http://192.0.2.10:7012/ws 101 http/1.1 python"]
+
+
+def test_nothing_of_ours_is_in_the_way_of_a_bind(world) -> None:
+    """A program may bind any port on 0.0.0.0 and ::, low ones as far as the host allows."""
+    script = """
+import socket
+for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+    for port in (2, 80, 443, 2000, 4000, 8080, 32768, 61000, 65535):
+        s = socket.socket(family); s.bind((host, port)); s.listen(); s.close()
+print("all")
+"""
+    assert world.run("hark", "-q", sys.executable, "-c", script).out == b"all\n"
+
+
+def test_idle_costs_nothing(world) -> None:
+    """While the program sleeps, hark's processes use next to no processor time."""
+    started = world.popen(["hark", "-q", "sleep", "3"])
+    time.sleep(0.8)
+
+    def ticks() -> int:
+        total = 0
+        for line in world.processes():
+            with open(f"/proc/{line.split()[0]}/stat") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+        return total
+
+    before = ticks()
+    time.sleep(1.5)
+    assert ticks() - before <= 5  # hundredths of a second, of 150
+    assert started.wait(10) == 0
+
+
+def test_loopback_address_of_a_peer_is_loopback(world) -> None:
+    """Within the tree a server on 127.0.0.1 sees its client at 127.0.0.1, as without hark."""
+    script = """
+import socket, threading
+l = socket.create_server(("127.0.0.1", 0))
+def client():
+    s = socket.create_connection(l.getsockname()); s.sendall(b"x"); s.recv(1)
+threading.Thread(target=client).start()
+c, peer = l.accept(); print(peer[0]); c.close()
+"""
+    assert world.run("hark", "-q", sys.executable, "-c", script).out == b"127.0.0.1\n"

@@ -1,0 +1,185 @@
+"""The program is sacred: what it sees, says and returns is what it would be without hark."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+def test_exit_status_is_the_programs(world) -> None:
+    assert world.hark("sh", "-c", "exit 7").status == 7
+    assert world.hark("true").status == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_death_by_signal_is_128_plus_n(world, number: signal.Signals) -> None:
+    assert world.sh(f"kill -{number.value} $$").status == 128 + number
+
+
+def test_what_cannot_be_run_is_one_line(world) -> None:
+    run = world.hark("no-such-command")
+    assert (run.status, run.err) == (127, "hark: cannot run no-such-command: no such command in PATH\n")
+    run = world.hark("/etc/passwd")
+    assert (run.status, run.err) == (126, "hark: cannot run /etc/passwd: it is not executable\n")
+    (world.dir / "home" / "junk").write_bytes(b"\x7fELFjunk")
+    (world.dir / "home" / "junk").chmod(0o755)
+    run = world.hark("./junk")
+    assert run.status == 126 and run.err.count("\n") == 1 and "cannot run" in run.err
+
+
+def test_scripts_without_a_first_line_run_as_in_a_shell(world) -> None:
+    script = world.dir / "home" / "bare"
+    script.write_text("echo bare $1\n")
+    script.chmod(0o755)
+    assert world.hark("./bare", "x").out == b"bare x\n"
+
+
+def test_environment_identity_and_streams_are_its_own(world) -> None:
+    script = "id -u; id -g; pwd; cat; echo to-stderr >&2; echo $FOO; ls /proc/self/fd | tr '\\n' ' '"
+    plain = world.run("sh", "-c", script, input=b"stdin\n", FOO="bar")
+    heard = world.sh(script, input=b"stdin\n", FOO="bar")
+    assert heard.out == plain.out
+    assert heard.err == "to-stderr\nhark: no exchanges\n"
+
+
+def test_environment_has_three_more_variables_and_no_others(world) -> None:
+    plain = set(world.run("env").out.decode().splitlines())
+    heard = set(world.hark("env").out.decode().splitlines())
+    assert plain - heard == set()
+    assert sorted(line.split("=")[0] for line in heard - plain) == ["LD_PRELOAD", "NODE_OPTIONS", "SSLKEYLOGFILE"]
+
+
+def test_signals_dispositions_and_mask_are_as_without_hark(world) -> None:
+    script = "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status"
+    assert world.sh(script).out == world.run("sh", "-c", script).out
+
+
+def test_open_descriptors_and_limits_are_inherited(world) -> None:
+    assert world.run("sh", "-c", "exec 7<$DIR/cert.pem; hark -q head -c 10 /dev/fd/7").out == b"-----BEGIN"
+    assert world.hark("sh", "-c", "ulimit -n").out == world.run("sh", "-c", "ulimit -n").out
+
+
+def test_signals_to_hark_reach_the_program(world) -> None:
+    ready = 'trap "echo got; exit 5" USR1; echo ready; while :; do sleep 0.05; done'
+    started = world.popen(["hark", "-q", "sh", "-c", ready], stdout=subprocess.PIPE)
+    assert started.stdout.readline() == b"ready\n"
+    os.kill(started.pid, signal.SIGUSR1)  # setpriv and ip exec into hark: the pid is hark's own
+    assert started.stdout.read() == b"got\n"
+    assert started.wait(10) == 5
+
+
+def test_a_terminal_stays_the_programs(world) -> None:
+    """On a tty: the program sees it, job control works, ^C ends the program and hark tells its status."""
+    master, slave = pty.openpty()
+    script = 'tty; trap "echo interrupted; exit 9" INT; echo ready; while :; do sleep 0.05; done'
+    prefix = world.prefix
+    started = subprocess.Popen(
+        [*prefix, "hark", "sh", "-c", script],
+        stdin=slave, stdout=slave, stderr=slave, env=world.env(), start_new_session=True,
+        preexec_fn=lambda: __import__("fcntl").ioctl(slave, 0x540E, 0),
+    )  # fmt: skip
+    os.close(slave)
+    said = b""
+    sent = False
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if select.select([master], [], [], 0.1)[0]:
+            try:
+                said += os.read(master, 4096)
+            except OSError:
+                break
+        if b"ready" in said and not sent:
+            os.write(master, b"\x03")
+            sent = True
+        if started.poll() is not None and not select.select([master], [], [], 0.1)[0]:
+            break
+    os.close(master)
+    assert started.wait(5) == 9, said
+    assert b"/dev/pts/" in said and b"interrupted" in said and b"hark: no exchanges" in said
+
+
+def test_stopping_and_continuing(world) -> None:
+    """A program that stops itself stops hark too, as a job; SIGCONT brings both back."""
+    started = world.popen(["hark", "-q", "sh", "-c", "kill -STOP $$; exit 3"])
+    state = ""
+    for _ in range(100):
+        with open(f"/proc/{started.pid}/stat") as file:
+            state = file.read().rsplit(")", 1)[1].split()[0]
+        if state == "T":
+            break
+        time.sleep(0.05)
+    assert state == "T"
+    os.kill(started.pid, signal.SIGCONT)
+    assert started.wait(10) == 3
+
+
+def test_hark_stays_until_the_tree_is_gone(world) -> None:
+    """A daemonised orphan is heard; hark ends when it has ended."""
+    script = "setsid sh -c 'sleep 1.5; curl -s http://192.0.2.10:8080/hello >$DIR/home/late' >/dev/null 2>&1 & exit 4"
+    begun = time.monotonic()
+    run = world.sh(script)
+    assert run.status == 4
+    assert time.monotonic() - begun > 1.4
+    assert run.told == ["GET http://192.0.2.10:8080/hello 200 http/1.1 curl"]
+    assert "hark: sh has ended; waiting for what it left running: " in run.err
+
+
+def test_detach_returns_when_the_program_ends(world) -> None:
+    """--detach: hark returns at once, the orphan keeps its network and is heard."""
+    told = world.dir / "home" / "detached.jsonl"
+    script = "setsid sh -c 'sleep 1; curl -s http://192.0.2.10:8080/hello' >/dev/null 2>&1 & exit 4"
+    begun = time.monotonic()
+    done = subprocess.run(
+        [*world.prefix, "hark", "-q", "-o", str(told), "--detach", "sh", "-c", script], env=world.env(), cwd=world.dir
+    )
+    assert done.returncode == 4
+    assert time.monotonic() - begun < 0.9
+    for _ in range(100):
+        if told.read_text():
+            break
+        time.sleep(0.05)
+    assert '"url":"http://192.0.2.10:8080/hello"' in told.read_text()
+
+
+def test_interrupts_end_what_was_left_running(world) -> None:
+    """After the program's end the first ^C ends its orphans; nothing hangs."""
+    started = world.popen(["hark", "sh", "-c", "setsid sleep 60 >/dev/null 2>&1 & exit 6"], stderr=subprocess.PIPE)
+    line = started.stderr.readline()
+    assert b"waiting for what it left running: sleep[" in line
+    os.kill(started.pid, signal.SIGINT)
+    assert started.wait(5) == 6
+
+
+def test_options_and_command_lines(world) -> None:
+    """hark's options before the command, the command's after it; `hark --`, `hark run`."""
+    assert world.run("hark", "-q", "echo", "-v", "--json").out == b"-v --json\n"
+    assert world.run("hark", "-q", "--", "echo", "read").out == b"read\n"
+    assert world.run("hark", "run", "-q", "echo", "x").out == b"x\n"
+    help_text = world.run("hark", "--help").out.decode()
+    assert len(help_text.splitlines()) <= 24 and max(map(len, help_text.splitlines())) <= 100
+    assert world.run("hark", "--version").out.startswith(b"hark ")
+    run = world.run("hark", "--no-such-option", "true")
+    assert (run.status, run.err.count("\n")) == (2, 1)
+    assert world.run("hark", "-q", "sh", "-c", "exit 3").status == 3
+    run = world.run("hark", "-o", "x.txt", "true")
+    assert (run.status, run.err) == (1, "hark: cannot write x.txt: unknown kind '.txt' (x.pcapng or x.jsonl)\n")
+
+
+def test_json_on_stderr_leaves_stdout_alone(world) -> None:
+    import json
+
+    run = world.run("hark", "--json", "curl", "-s", "http://192.0.2.10:8080/item.json")
+    assert run.out == b'{"item": [1, 2, 3]}\n'
+    entry = json.loads(run.err)
+    assert entry["response"]["content"] == {
+        "size": 20, "mimeType": "application/json", "text": '{"item": [1, 2, 3]}\n',
+    }  # fmt: skip
+    assert entry["_process"]["cmdline"] == ["curl", "-s", "http://192.0.2.10:8080/item.json"]
+
+
+def test_quiet_says_nothing(world) -> None:
+    assert world.run("hark", "-q", "curl", "-s", "http://192.0.2.10:8080/hello").err == ""
