@@ -34,7 +34,15 @@ setup(
         Extension(
             "hark.agents.preload.libhark-keys",
             sources=["src/hark/agents/preload/agent.c"],
-            extra_compile_args=["-O2", "-g0", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra", "-fno-stack-protector"],
+            extra_compile_args=[
+                "-O2",
+                "-g0",
+                "-std=gnu11",
+                "-fvisibility=hidden",
+                "-Wall",
+                "-Wextra",
+                "-fno-stack-protector",
+            ],
             extra_link_args=["-Wl,-z,now", "-Wl,-z,relro", "-Wl,--build-id=none", "-s"],
         )
     ],

@@ -6,6 +6,8 @@ unprivileged user namespace, in which one is root.
 """
 
 import contextlib
+import datetime
+import ipaddress
 import json
 import os
 import pathlib
@@ -17,6 +19,11 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 BIN = pathlib.Path(sys.executable).parent
 USER = "harktest"
@@ -127,8 +134,7 @@ class World:
         (self.dir / "www" / "item.json").write_text('{"item": [1, 2, 3]}\n')
         (self.dir / "www" / "page.html").write_text("<html>" + "<p>hark</p>" * 500)
         (self.dir / "nginx.conf").write_text(NGINX.format(dir=self.dir))
-        for name, dates in (("cert", []), ("expired", ["-not_before", "20200101000000Z"])):
-            del dates
+        for name in ("cert", "expired"):
             self._certificate(name, name == "expired")
         os.chmod(self.dir, 0o755)
         for path in self.dir.rglob("*"):
@@ -136,13 +142,6 @@ class World:
                 shutil.chown(path, USER, USER)
 
     def _certificate(self, name: str, expired: bool) -> None:
-        import datetime
-
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.x509.oid import NameOID
-
         key_path = self.dir / "key.pem"
         if not key_path.exists():
             key = ec.generate_private_key(ec.SECP256R1())
@@ -155,8 +154,6 @@ class World:
             )
         key = serialization.load_pem_private_key(key_path.read_bytes(), None)
         names = [x509.DNSName(n) for n in ("localhost", "site.test", "six.test")]
-        import ipaddress
-
         names += [x509.IPAddress(ipaddress.ip_address(a)) for a in (ADDRESS4, ADDRESS6, "127.0.0.1")]
         start = datetime.datetime(2020, 1, 1) if expired else datetime.datetime.now() - datetime.timedelta(days=2)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, NoReturn
 from hark.errors import HarkError
 from hark.keys import keylogfile, node, openssl
 from hark.options import Options
-from hark.recording.ring import Reader, Ring, Writer
 from hark.output import Output
+from hark.recording.ring import Reader, Ring, Writer
 from hark.tap import kernel, launch
 from hark.tap.namespace import setup
 
@@ -46,7 +46,7 @@ def say(text: str) -> None:
         os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
-# -- outputs -----------------------------------------------------------------------------------------------------------
+# -- outputs ---------------------------------------------------------------------------------------------------------
 
 
 class Outputs:
@@ -63,7 +63,9 @@ def open_outputs(names: list[str], complain: Callable[[str], None]) -> Outputs:
     for name in names:
         kind = os.path.splitext(name)[1]
         if kind not in (".pcapng", ".jsonl"):
-            raise HarkError(f"cannot write {name}", f"unknown kind {kind!r}" if kind else "no kind", "x.pcapng or x.jsonl")
+            raise HarkError(
+                f"cannot write {name}", f"unknown kind {kind!r}" if kind else "no kind", "x.pcapng or x.jsonl"
+            )
         try:
             fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             if stat.S_ISREG(os.fstat(fd).st_mode):
@@ -103,7 +105,7 @@ def build_teller(options: Options, outputs: Outputs, fd: int) -> "Teller":
     return Teller(views, keep, outputs.recordings)
 
 
-# -- hark read -----------------------------------------------------------------------------------------------------------
+# -- hark read -------------------------------------------------------------------------------------------------------
 
 
 def read(path: str, options: Options) -> int:
@@ -128,10 +130,10 @@ def read(path: str, options: Options) -> int:
     with file:
         for block in secrets:
             teller.tell(block)
-        return 0 if replay(reader.read(file, path), teller) else 1  # type: ignore[arg-type]
+        return 0 if replay(reader.read(file, path), teller) else 1
 
 
-# -- hark COMMAND --------------------------------------------------------------------------------------------------------
+# -- hark COMMAND ----------------------------------------------------------------------------------------------------
 
 
 def environment(base: dict[str, str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ CLIENTS = {
         ["GET {base}/hello 200 http/1.1 python"],
     ),
     "python-requests": (
-        "{python} -c 'import requests, os; print(requests.get(\"{base}/hello\", verify=os.environ[\"CA\"]).text, end=\"\")'",
+        '{python} -c \'import requests, os; print(requests.get("{base}/hello", verify=os.environ["CA"]).text, end="")\'',
         ["GET {base}/hello 200 http/1.1 python"],
     ),
     "python-httpx-h2": (
@@ -52,7 +52,7 @@ CLIENTS = {
         ["GET {base}/hello 200 http/1.1 python"],
     ),
     "node-https": (
-        "NODE_EXTRA_CA_CERTS=$CA node -e 'require(\"https\").get(\"{base}/hello\", r => r.pipe(process.stdout))'",
+        'NODE_EXTRA_CA_CERTS=$CA node -e \'require("https").get("{base}/hello", r => r.pipe(process.stdout))\'',
         ["GET {base}/hello 200 http/1.1 node"],
     ),
     "node-fetch": (
@@ -83,7 +83,7 @@ CLIENTS = {
         ["GET {base}/hello 200 http/1.1 ruby"],
     ),
     "php": (
-        "php -r 'echo file_get_contents(\"{base}/hello\", false, "
+        'php -r \'echo file_get_contents("{base}/hello", false, '
         'stream_context_create(["ssl" => ["cafile" => getenv("CA")]]));\'',
         ["GET {base}/hello 200 http/1.1 php"],
     ),
@@ -166,7 +166,9 @@ def test_23_requests_from_7_processes(world) -> None:
 def test_plain_http_on_odd_ports(world) -> None:
     """The protocol is found by content, whatever the port."""
     for port in (25, 443, 5353, 6379):
-        world.start([sys.executable, "-m", "http.server", str(port), "--bind", "192.0.2.10", "--directory", f"{world.dir}/www"])
+        world.start(
+            [sys.executable, "-m", "http.server", str(port), "--bind", "192.0.2.10", "--directory", f"{world.dir}/www"]
+        )
         world.wait_for("192.0.2.10", port)
         run = world.hark("curl", "-s", f"http://192.0.2.10:{port}/item.json")
         assert len(run.entries) == 1, (port, run.err)
@@ -205,7 +207,7 @@ def test_users_own_variables_are_kept(world) -> None:
 def test_musl_programs_are_not_disturbed(world) -> None:
     """A dynamically linked musl program runs as it would without the agent, and its plain HTTP is heard."""
     source = world.dir / "home" / "m.c"
-    source.write_text("#include <stdio.h>\nint main(void) { puts(\"musl\"); return 7; }\n")
+    source.write_text('#include <stdio.h>\nint main(void) { puts("musl"); return 7; }\n')
     assert world.run("musl-gcc", "-o", "m", "m.c").status == 0
     run = world.hark("./m")
     assert (run.status, run.out) == (7, b"musl\n")

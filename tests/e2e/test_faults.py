@@ -46,7 +46,6 @@ def test_untrusted_certificate_is_the_programs_own_error(world) -> None:
 
 def test_no_agent_no_secrets_is_told(world) -> None:
     """What stays closed is told with host, bytes, process, library, why and what would open it."""
-    script = "unset LD_PRELOAD SSLKEYLOGFILE; exec env -u LD_PRELOAD -u SSLKEYLOGFILE curl -s --cacert $CA https://site.test:8443/hello"
     static = world.dir / "home" / "noagent.py"
     static.write_text(
         "import os, sys\n"
@@ -57,17 +56,23 @@ def test_no_agent_no_secrets_is_told(world) -> None:
         "A = (ctypes.c_char_p * (len(argv) + 1))(*argv, None); E = (ctypes.c_char_p * (len(env) + 1))(*env, None)\n"
         "libc.syscall(59 if os.uname().machine == 'x86_64' else 221, b'/usr/bin/curl', A, E)\n"
     )
-    del script
     run = world.hark(sys.executable, str(static))  # a bare system call: nothing of ours is carried along
     assert run.out == b"hello\n" and run.entries == []
     closed = next(line for line in run.err.splitlines() if line.startswith("closed "))
-    assert closed.startswith("closed site.test:8443 ") and "TLS 1.3" in closed and "curl[" in closed and "OpenSSL" in closed
+    assert (
+        closed.startswith("closed site.test:8443 ")
+        and "TLS 1.3" in closed
+        and "curl[" in closed
+        and "OpenSSL" in closed
+    )
     assert "no secrets for it came; " in run.err
     assert "1 TLS connection stayed closed" in run.err
 
 
 def test_program_killed_in_the_middle(world) -> None:
-    run = world.sh("curl -s --limit-rate 10k --cacert $CA https://site.test:8443/page.html >/dev/null & sleep 0.3; kill -9 $!; exit 0")
+    run = world.sh(
+        "curl -s --limit-rate 10k --cacert $CA https://site.test:8443/page.html >/dev/null & sleep 0.3; kill -9 $!; exit 0"
+    )
     assert run.status == 0
     assert len(run.entries) == 1 and run.entries[0]["request"]["url"] == "https://site.test:8443/page.html"
 
@@ -103,7 +108,9 @@ def test_kill_9_at_random_moments(world, number: int) -> None:
     path = world.dir / "home" / f"killed{number}.pcapng"
     before = _namespaces()
     script = "for i in 1 2 3 4 5 6 7 8 9; do curl -s --cacert $CA https://site.test:8443/hello?$i; done; sleep 0.4"
-    started = world.popen(["hark", "-o", str(path), "sh", "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    started = world.popen(
+        ["hark", "-o", str(path), "sh", "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     time.sleep(0.06 + dice.random() * 0.5)
     mine = [int(line.split()[0]) for line in world.processes()]
     victim = dice.choice(mine) if mine else started.pid
@@ -111,9 +118,8 @@ def test_kill_9_at_random_moments(world, number: int) -> None:
     os.kill(victim, signal.SIGKILL)
     started.wait(20)
     for _ in range(100):
-        left = [line for line in world.processes()] + [
-            line for line in subprocess.run(["pgrep", "-f", f"killed{number}.pcapng"], capture_output=True).stdout.split()
-        ]
+        pids = subprocess.run(["pgrep", "-f", f"killed{number}.pcapng"], capture_output=True).stdout.split()
+        left = [*world.processes(), *pids]
         if not left and not _namespaces() - before:
             break
         time.sleep(0.05)

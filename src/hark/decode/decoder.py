@@ -173,7 +173,7 @@ class Decoder:
         if isinstance(block, Process):
             return (block,)
         if isinstance(block, Loss):
-            return (Trouble(block.time, "not-recorded", 0, f"{block.count} {block.what} lost: {block.why}"),)
+            return (Trouble(block.time, "not-recorded", 0, f"{block.amount} {block.what} lost: {block.why}"),)
         if isinstance(block, Torn):
             return (Trouble(self._now, "torn-recording", 0, f"{block.what}, at byte {block.offset}"),)
         return ()
@@ -232,15 +232,14 @@ class Decoder:
         segment = ip.tcp(data, packet.start, packet.end)
         if segment is None:
             return ()
-        sport, dport, seq, _, flags, body = segment
+        _, _, seq, _, flags, body = segment
         key = packet.src + packet.dst + bytes(data[packet.start : packet.start + 4])
         known = self._ends.get(key)
         out: list[Event] = []
-        if flags & ip.SYN or known is None:
-            if known is None or self._renewed(known, seq, flags):
-                known = self._open(frame, key, packet, segment, out)
-                if known is None:
-                    return out
+        if known is None or (flags & ip.SYN and self._renewed(known, seq, flags)):
+            known = self._open(frame, key, packet, segment, out)
+            if known is None:
+                return out
         conn, side = known
         conn.seen = frame.time
         if conn.state == "closed":
@@ -496,9 +495,15 @@ def _network(data: memoryview, link: int) -> int:
                 return -1
             at += 4
         return -1
-    return {blocks.RAW: 0, blocks.IPV4: 0, blocks.IPV6: 0, blocks.NULL: 4, blocks.LOOP: 4, blocks.SLL: 16, blocks.SLL2: 20}.get(
-        link, -1
-    )
+    return {
+        blocks.RAW: 0,
+        blocks.IPV4: 0,
+        blocks.IPV6: 0,
+        blocks.NULL: 4,
+        blocks.LOOP: 4,
+        blocks.SLL: 16,
+        blocks.SLL2: 20,
+    }.get(link, -1)
 
 
 def _asks(data: memoryview, segment: ip.Segment) -> bool:

@@ -139,7 +139,7 @@ class Http1:
     def _run(self, side: Side, half: _Half, data: bytes | memoryview, time: int, out: list[Event]) -> None:
         while len(data):
             mode = half.mode
-            if mode == _LENGTH or mode == _CHUNK_DATA:
+            if mode in (_LENGTH, _CHUNK_DATA):
                 take = data[: half.left] if len(data) > half.left else data
                 half.left -= len(take)
                 out.append(BodyData(self._conn, half.stream, side, time, take))

@@ -31,7 +31,17 @@ _VERSION = "HTTP/2"
 
 
 class _Half:
-    __slots__ = ("block", "block_flags", "block_kind", "block_stream", "block_time", "broken", "buffer", "hpack", "preface")
+    __slots__ = (
+        "block",
+        "block_flags",
+        "block_kind",
+        "block_stream",
+        "block_time",
+        "broken",
+        "buffer",
+        "hpack",
+        "preface",
+    )
 
     def __init__(self, client: bool) -> None:
         self.buffer = b""

@@ -8,8 +8,8 @@ Grace  Programs ask for A and AAAA and try every address of a name: a failure is
 Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes are remembered.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from hark.decode import events as ev
 from hark.decode import limits
@@ -265,7 +265,7 @@ class Book:
         return Ended(exchange)
 
 
-_FOLDS = {
+_FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Opened: Book._opened,
     ev.Established: Book._established,
     ev.TlsFacts: Book._tls,

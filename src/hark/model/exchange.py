@@ -17,7 +17,13 @@ class Connection:
     )  # fmt: skip
 
     def __init__(
-        self, number: int, opened: int, client: tuple[str, int], server: tuple[str, int], pid: int, process: Process | None
+        self,
+        number: int,
+        opened: int,
+        client: tuple[str, int],
+        server: tuple[str, int],
+        pid: int,
+        process: Process | None,
     ) -> None:
         self.number = number
         self.opened = opened

@@ -47,7 +47,7 @@ class Loss(NamedTuple):
 
     time: int
     what: str
-    count: int
+    amount: int
     why: str
 
 

@@ -104,7 +104,7 @@ def loss(value: Loss) -> bytes:
     """A note of something that could not be recorded."""
     import json
 
-    text = json.dumps({"what": value.what, "count": value.count, "why": value.why})
+    text = json.dumps({"what": value.what, "amount": value.amount, "why": value.why})
     return block(LOSS, struct.pack("<QI", value.time, len(text)) + text.encode())
 
 
@@ -268,7 +268,7 @@ class Parser:
         time, length = struct.unpack_from("<QI", data, at + 8) if size >= 24 else (0, 0)
         try:
             told = json.loads(bytes(data[at + 20 : at + 20 + length]))
-            return Loss(time, str(told["what"]), int(told["count"]), str(told["why"]))
+            return Loss(time, str(told["what"]), int(told["amount"]), str(told["why"]))
         except (ValueError, KeyError, TypeError):
             return Torn(at, "a loss note that cannot be read")
 

@@ -198,4 +198,4 @@ class Reader:
 
 
 def _is_filler(data: memoryview, at: int) -> bool:
-    return data[at : at + 4] == b"\xff\xff\xff\xff"
+    return bytes(data[at : at + 4]) == b"\xff\xff\xff\xff"

@@ -181,7 +181,7 @@ class Waiter:
         return told + self._reap()
 
     def _reap(self) -> list[tuple[str, int]]:
-        told = []
+        told: list[tuple[str, int]] = []
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.errors import HarkError
-from hark.tap import kernel
 from hark.tap.namespace import setup, udp
 from hark.tap.namespace.netlink import Route
 
@@ -117,7 +116,11 @@ def _namespace_fix() -> str:
 
 
 def _contained() -> bool:
-    return os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv") or "Seccomp:\t2" in _read("/proc/self/status")
+    return (
+        os.path.exists("/.dockerenv")
+        or os.path.exists("/run/.containerenv")
+        or "Seccomp:\t2" in _read("/proc/self/status")
+    )
 
 
 def _tun_device() -> Finding:

@@ -38,9 +38,7 @@ def entry(exchange: Exchange) -> Json:
     if connection.tls is not None:
         told["_tls"] = _tls(connection)
     if exchange.interim:
-        told["_interim"] = [
-            {"status": head.status, "headers": _headers(head.headers)} for head in exchange.interim
-        ]
+        told["_interim"] = [{"status": head.status, "headers": _headers(head.headers)} for head in exchange.interim]
     if exchange.trouble:
         told["_trouble"] = exchange.trouble
     return told
@@ -64,7 +62,9 @@ def iso(ns: int) -> str:
     seconds, rest = divmod(ns, 1_000_000_000)
     days, left = divmod(seconds, 86400)
     year, month, day = _date(days)
-    return f"{year:04d}-{month:02d}-{day:02d}T{left // 3600:02d}:{left // 60 % 60:02d}:{left % 60:02d}.{rest // 1000:06d}Z"
+    return (
+        f"{year:04d}-{month:02d}-{day:02d}T{left // 3600:02d}:{left // 60 % 60:02d}:{left % 60:02d}.{rest // 1000:06d}Z"
+    )
 
 
 def _date(days: int) -> tuple[int, int, int]:
@@ -197,7 +197,17 @@ def text_of(data: bytes, mime: str) -> str | None:
         name, _, value = part.strip().partition("=")
         if name == "charset":
             charset = value.strip("\"' ")
-    if charset not in ("utf-8", "utf8", "us-ascii", "iso-8859-1", "latin1", "windows-1252", "utf-16", "shift_jis", "gbk"):
+    if charset not in (
+        "utf-8",
+        "utf8",
+        "us-ascii",
+        "iso-8859-1",
+        "latin1",
+        "windows-1252",
+        "utf-16",
+        "shift_jis",
+        "gbk",
+    ):
         charset = "utf-8"
     if charset != "utf-8" and not mime.lower().startswith(_TEXT_MIMES):
         charset = "utf-8"

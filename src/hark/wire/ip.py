@@ -103,7 +103,7 @@ def tcp(data: Buffer, start: int, end: int) -> Segment | None:
 
 def text(packed: bytes) -> str:
     """The text form of an address (RFC 5952 for IPv6)."""
-    return str(ip_address(packed)) if len(packed) == 16 else "%d.%d.%d.%d" % tuple(packed)
+    return str(ip_address(packed)) if len(packed) == 16 else f"{packed[0]}.{packed[1]}.{packed[2]}.{packed[3]}"
 
 
 def fold(total: int) -> int:
@@ -179,7 +179,7 @@ def unreachable(router: bytes, packet: bytes, reason: str) -> bytes:
 
 
 def too_big(router: bytes, packet: bytes, mtu: int) -> bytes:
-    """"Packet too big" (ICMPv6) or "fragmentation needed" (ICMPv4): what path-MTU discovery listens for."""
+    """ "Packet too big" (ICMPv6) or "fragmentation needed" (ICMPv4): what path-MTU discovery listens for."""
     return icmp_error(router, packet, (2, 0) if len(router) == 16 else (3, 4), mtu)
 
 

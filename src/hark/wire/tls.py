@@ -122,9 +122,7 @@ def client_hello(body: bytes) -> ClientHello | None:
         ext = _extensions(body, at)
         sni = ext.get(_SNI, b"")
         name = sni[5:].decode("ascii", "replace") if len(sni) > 5 and sni[2] == 0 else ""
-        return ClientHello(
-            body[2:34], name, _alpn(ext.get(_ALPN, b"")), _EARLY_DATA in ext, _PSK in ext, _ECH in ext
-        )
+        return ClientHello(body[2:34], name, _alpn(ext.get(_ALPN, b"")), _EARLY_DATA in ext, _PSK in ext, _ECH in ext)
     except (IndexError, struct.error):
         return None
 

@@ -115,4 +115,6 @@ def ends(source: Address, target: Address) -> bytes:
 
 def _turn(old: bytes, new: bytes, width: int, inward: bool, flow: Flow) -> Turn:
     addresses = ip.delta16(old[: 2 * width], new[: 2 * width])
-    return Turn(new, addresses, addresses, ip.fold(addresses + ip.delta16(old[2 * width :], new[2 * width :])), inward, flow)
+    return Turn(
+        new, addresses, addresses, ip.fold(addresses + ip.delta16(old[2 * width :], new[2 * width :])), inward, flow
+    )

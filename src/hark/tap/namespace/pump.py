@@ -214,12 +214,16 @@ class Pump:
             if not turn.ends:
                 parts: tuple[bytearray | memoryview, ...] = (vnet, data[start : start + size])
             elif turn.inward:
-                _rewrite(data, start, head, low, high, turn.ends, turn.ip_sum, vnet[0] & 1, turn.partial_sum, turn.whole_sum)
+                _rewrite(
+                    data, start, head, low, high, turn.ends, turn.ip_sum, vnet[0] & 1, turn.partial_sum, turn.whole_sum
+                )
                 parts = (vnet, data[start : start + size])
             else:
                 top = head + 20
                 copy = bytearray(data[start : start + top])
-                _rewrite(copy, 0, head, low, high, turn.ends, turn.ip_sum, vnet[0] & 1, turn.partial_sum, turn.whole_sum)
+                _rewrite(
+                    copy, 0, head, low, high, turn.ends, turn.ip_sum, vnet[0] & 1, turn.partial_sum, turn.whole_sum
+                )
                 parts = (vnet, copy, data[start + top : start + size])
             try:
                 os.writev(tun, parts)

@@ -1,0 +1,151 @@
+"""HTTP/2 as transcripts, made by the h2 library: an encoder that is not ours."""
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+from allways import C, S, all_ways, play
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hark.decode.http2 import Http2
+from hark.wire import http2
+
+
+class Pair:
+    """A client and a server of the h2 library; what they say to each other is kept as a script."""
+
+    def __init__(self) -> None:
+        self.client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        self.server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        self.script: list[tuple[object, bytes]] = []
+        self.client.initiate_connection()
+        self.server.initiate_connection()
+        self.exchange()
+
+    def exchange(self) -> list[object]:
+        events: list[object] = []
+        for _ in range(3):
+            for side, sender, receiver in ((C, self.client, self.server), (S, self.server, self.client)):
+                data = sender.data_to_send()
+                if data:
+                    self.script.append((side, data))
+                    events += receiver.receive_data(data)
+        return events
+
+
+REQUEST = [(":method", "GET"), (":path", "/x?y"), (":scheme", "https"), (":authority", "h.test"), ("a", "b")]
+
+
+def told(pair: Pair) -> list[str]:
+    return all_ways(lambda: Http2(1), pair.script)
+
+
+def test_a_request_with_body_and_trailers() -> None:
+    pair = Pair()
+    pair.client.send_headers(1, [(":method", "POST"), *REQUEST[1:]])
+    pair.client.send_data(1, b"question", end_stream=False)
+    pair.client.send_headers(1, [("t", "1")], end_stream=True)
+    pair.exchange()
+    pair.server.send_headers(1, [(":status", "103"), ("link", "</s>")])
+    pair.server.send_headers(1, [(":status", "200"), ("c", "d")])
+    pair.server.send_data(1, b"ans", pad_length=7)
+    pair.server.send_data(1, b"wer", end_stream=True)
+    pair.exchange()
+    assert told(pair) == [
+        "1 > POST /x?y HTTP/2 https://h.test {a: b}",
+        "1 > body b'question'",
+        "1 > end {t: 1}",
+        "1 < interim 103 HTTP/2 {link: </s>}",
+        "1 < 200 HTTP/2 {c: d}",
+        "1 < body b'answer'",
+        "1 < end",
+    ]
+
+
+def test_interleaved_streams_reset_and_goaway() -> None:
+    pair = Pair()
+    for stream in (1, 3, 5):
+        pair.client.send_headers(stream, REQUEST, end_stream=True)
+    pair.exchange()
+    pair.server.send_headers(3, [(":status", "404")], end_stream=True)
+    pair.server.reset_stream(1, error_code=7)
+    pair.exchange()
+    pair.server.close_connection(error_code=2, last_stream_id=3, additional_data=b"tired")
+    pair.exchange()
+    assert told(pair)[-5:] == [
+        "3 < 404 HTTP/2",
+        "3 < end",
+        "1 aborted: reset by the server: REFUSED_STREAM",
+        "trouble goaway: the server is going away: INTERNAL_ERROR (tired)",
+        "5 aborted: the server is going away: INTERNAL_ERROR (tired)",
+    ]
+
+
+def test_large_headers_in_continuation_frames_and_table_size_changes() -> None:
+    pair = Pair()
+    big = [("x-%d" % n, "v" * 1000) for n in range(50)]
+    pair.server.update_settings({h2.settings.SettingCodes.HEADER_TABLE_SIZE: 65536})
+    pair.exchange()
+    for stream in (1, 3):
+        pair.client.send_headers(stream, REQUEST + big, end_stream=True)
+    pair.server.update_settings({h2.settings.SettingCodes.HEADER_TABLE_SIZE: 0})
+    pair.exchange()
+    pair.client.send_headers(5, REQUEST + big[:2], end_stream=True)
+    pair.exchange()
+    lines = play(lambda: Http2(1), pair.script)
+    heads = [line for line in lines if " > GET" in line]
+    assert len(heads) == 3 and heads[0][1:] == heads[1][1:] and heads[0].count("x-") == 50 and heads[2].count("x-") == 2
+
+
+def test_push() -> None:
+    pair = Pair()
+    pair.client.send_headers(1, REQUEST, end_stream=True)
+    pair.exchange()
+    pair.server.push_stream(1, 2, [(":method", "GET"), (":path", "/p"), (":scheme", "https"), (":authority", "h.test")])
+    pair.server.send_headers(2, [(":status", "200")])
+    pair.server.send_data(2, b"pushed", end_stream=True)
+    pair.server.send_headers(1, [(":status", "200")], end_stream=True)
+    pair.exchange()
+    assert told(pair)[2:] == [
+        "2 > GET /p HTTP/2 https://h.test",
+        "2 > end",
+        "2 < 200 HTTP/2",
+        "2 < body b'pushed'",
+        "2 < end",
+        "1 < 200 HTTP/2",
+        "1 < end",
+    ]
+
+
+def test_priority_and_padding_on_headers() -> None:
+    import hpack
+
+    block = hpack.Encoder().encode([(":method", "GET"), (":path", "/"), (":scheme", "http"), (":authority", "h")])
+    payload = b"\x04" + bytes(4) + b"\x10" + block + bytes(4)
+    frame = len(payload).to_bytes(3, "big") + bytes([1, 0x01 | 0x04 | 0x08 | 0x20]) + (1).to_bytes(4, "big") + payload
+    script = [(C, http2.PREFACE + bytes(9)[:3] + b"\x04\x00" + bytes(4) + frame)]
+    assert all_ways(lambda: Http2(1), script)[:2] == ["1 > GET / HTTP/2 http://h", "1 > end"]
+
+
+def test_a_broken_header_block_ends_the_telling_not_the_run() -> None:
+    frame = (3).to_bytes(3, "big") + b"\x01\x05" + (1).to_bytes(4, "big") + b"\xff\xff\xff"
+    lines = all_ways(lambda: Http2(1), [(C, http2.PREFACE + frame)])
+    assert lines[0].startswith("trouble broken-http2: a header block does not decode")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_mutilated_conversations_never_raise(data: st.DataObject) -> None:
+    pair = Pair()
+    pair.client.send_headers(1, REQUEST, end_stream=True)
+    pair.exchange()
+    pair.server.send_headers(1, [(":status", "200")])
+    pair.server.send_data(1, b"abc", end_stream=True)
+    pair.exchange()
+    script = list(pair.script)
+    index = data.draw(st.integers(0, len(script) - 1))
+    side, raw = script[index]
+    at = data.draw(st.integers(0, len(raw)))
+    script[index] = (side, raw[:at] + data.draw(st.binary(max_size=6)) + raw[at + data.draw(st.integers(0, 4)) :])
+    play(lambda: Http2(1), script)  # type: ignore[arg-type]
