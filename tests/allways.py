@@ -26,7 +26,9 @@ def render(events: Iterable[ev.Event]) -> list[str]:
                 bodies[key] = bodies.get(key, b"") + bytes(event.data)
             case ev.RequestHead():
                 host = f" {event.scheme}://{event.authority}" if event.authority else ""
-                lines.append(f"{event.stream} > {event.method} {event.target} {event.version}{host} {fields(event.headers)}")
+                lines.append(
+                    f"{event.stream} > {event.method} {event.target} {event.version}{host} {fields(event.headers)}"
+                )
             case ev.ResponseHead():
                 mark = "interim " if event.interim else ""
                 first = f"{event.status} {event.reason}".rstrip()
@@ -43,7 +45,9 @@ def render(events: Iterable[ev.Event]) -> list[str]:
             case ev.Protocol():
                 lines.append(f"speaks {event.name or 'something else'}")
             case ev.TlsFacts() if event.done:
-                lines.append(f"tls {event.version} {event.cipher} sni={event.sni} alpn={event.alpn} resumed={event.resumed}")
+                lines.append(
+                    f"tls {event.version} {event.cipher} sni={event.sni} alpn={event.alpn} resumed={event.resumed}"
+                )
             case ev.Sealed():
                 lines.append(f"sealed {event.size} bytes: {event.why}")
             case _:
@@ -76,5 +80,7 @@ def all_ways(make: Callable[[], object], script: Script) -> list[str]:
         assert play(make, [*script[:index], *bytewise, *script[index + 1 :]]) == whole, f"byte by byte in turn {index}"
         for seam in range(1, len(data)):
             parts = [(side, data[:seam]), (side, data[seam:])]
-            assert play(make, [*script[:index], *parts, *script[index + 1 :]]) == whole, f"cut at {seam} in turn {index}"
+            assert play(make, [*script[:index], *parts, *script[index + 1 :]]) == whole, (
+                f"cut at {seam} in turn {index}"
+            )
     return whole

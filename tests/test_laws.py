@@ -113,7 +113,9 @@ def test_start_imports_nothing_that_is_not_needed() -> None:
     import subprocess
 
     code = "import sys, hark.cli, hark.session; print(*sorted(sys.modules))"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
     heavy = {"asyncio", "argparse", "dataclasses", "json", "pathlib", "hpack", "cryptography", "hark.decode.decoder"}
     assert not loaded & heavy
 

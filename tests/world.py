@@ -37,7 +37,7 @@ http {{
   access_log {dir}/access.log; client_max_body_size 2g; keepalive_requests 1000000;
   client_body_temp_path {dir}/tmp; proxy_temp_path {dir}/tmp; fastcgi_temp_path {dir}/tmp;
   uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp; gzip on; gzip_min_length 1; gzip_types application/json;
-  ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
+  ssl_early_data on; ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
   types {{ application/json json; text/html html; }} default_type text/plain;
   server {{
     listen 127.0.0.1:8443 ssl http2; listen [::1]:8443 ssl http2;

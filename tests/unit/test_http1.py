@@ -133,7 +133,11 @@ def test_a_hole_in_a_body_of_known_length_is_told_and_passed_over() -> None:
     events = [*heard.lost(S, 5, 3), *heard.feed(S, b"xyzHTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n", 4)]
     from allways import render
 
-    assert render(events)[:3] == ["trouble lost-body: 5 bytes of a body were not captured", "1 < body b'xyz'", "1 < end"]
+    assert render(events)[:3] == [
+        "trouble lost-body: 5 bytes of a body were not captured",
+        "1 < body b'xyz'",
+        "1 < end",
+    ]
 
 
 def test_upgrade_tells_its_token() -> None:

@@ -110,7 +110,7 @@ class Channel:
         """What takes over after a 101 or a CONNECT."""
         number = self._conn.number
         if upgrade.token == "h2c":
-            return Http2(number, upgraded=True), (Protocol(number, time, sniff.HTTP2),)
+            return Http2(number, upgraded=upgrade.request.stream), (Protocol(number, time, sniff.HTTP2),)
         if upgrade.token == "tunnel":
             return Channel(self._decoder, self._conn, self._inside_tls), ()
         return Opaque(), (Protocol(number, time, upgrade.token),)

@@ -294,15 +294,16 @@ class Http1:
         if match is None:
             return False
         status = int(match[2])
-        interim = 100 <= status < 200 and status != 101
         asked = self._asked[0] if self._asked else None
+        headers = _headers(lines[1:])
+        # An upgrade to HTTP/2 answers the very request that asked for it there (RFC 7540 §3.2): this is not the answer.
+        interim = 100 <= status < 200 and (status != 101 or _value(headers, b"upgrade").lower() == b"h2c")
         if asked is None:
             # An answer to a request that nobody saw (408 on an idle connection, or the capture began late).
             self._streams += 1
             half.stream = self._streams
         else:
             half.stream = asked.stream
-        headers = _headers(lines[1:])
         reason = (match[3] or b"").decode("utf-8", "backslashreplace")
         version = match[1].decode("ascii")
         out.append(
@@ -311,7 +312,7 @@ class Http1:
             )
         )
         half.started = time
-        if not interim:
+        if not interim or status == 101:
             self._answered(half, asked, status, headers, time, out)
         return True
 
@@ -322,7 +323,10 @@ class Http1:
         self._answer_seen = half.stream
         if asked is not None and (status == 101 or (method == "CONNECT" and 200 <= status < 300)):
             token = _value(headers, b"upgrade").decode("ascii", "replace").lower() if status == 101 else "tunnel"
-            self._whole(Side.SERVER, half, time, (), out)
+            if token == "h2c":
+                self._asked.popleft()
+            else:
+                self._whole(Side.SERVER, half, time, (), out)
             self._next, events = self._upgrade(Upgrade(token, asked.head), time)
             out.extend(events)
             for other in self._halves:

@@ -66,15 +66,17 @@ class _Stream:
 
 
 class Http2:
-    """One connection. `upgraded` is the request that an h2c upgrade began with (it is stream 1)."""
+    """One connection. upgraded: the HTTP/1 stream whose request began it (h2c); it goes on as stream 1, and all
+    streams are told from that number on."""
 
-    def __init__(self, conn: int, upgraded: bool = False) -> None:
+    def __init__(self, conn: int, upgraded: int = 0) -> None:
         self._conn = conn
         self._halves = (_Half(True), _Half(False))
         self._streams: dict[int, _Stream] = {}
         self._goaway = ""
+        self._shift = max(upgraded - 1, 0)
         if upgraded:
-            stream = self._streams[1] = _Stream()
+            stream = self._streams[upgraded] = _Stream()
             stream.headed[Side.CLIENT] = stream.client_done = True
 
     # -- the layer's interface -----------------------------------------------------------------------------------
@@ -101,6 +103,7 @@ class Http2:
             if size - at - 9 < length:
                 break
             stream = int.from_bytes(view[at + 5 : at + 9], "big") & 0x7FFFFFFF
+            stream = stream + self._shift if stream else 0
             self._frame(side, half, view[at + 3], view[at + 4], stream, view[at + 9 : at + 9 + length], time, out)
             at += 9 + length
             if half.broken:

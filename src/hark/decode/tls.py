@@ -124,6 +124,7 @@ class Tls:
         self._dead = ""  # why nothing more is opened
         self._source = ""
         self._closed: tuple[int, str] | None = None  # when and how the connection ended, while secrets are awaited
+        self._apart = False  # whether each side is read as far as it goes, whatever the other's order
         self.client_random = b""
 
     # -- the layer's interface -----------------------------------------------------------------------------------
@@ -197,8 +198,12 @@ class Tls:
         if self._closed is None:
             return ()
         (time, how), self._closed = self._closed, None
+        out: list[Event] = []
+        self._apart = True
+        self._resume(out)
         self._die(self._missing())
-        return self.close(time, how)
+        out.extend(self.close(time, how))
+        return out
 
     def secrets(self) -> Sequence[Event]:
         """Secrets for this session have come: take up what is parked."""
@@ -218,7 +223,10 @@ class Tls:
             if record[0] == tls.APPDATA:
                 self._sealed += len(record) - 5
             return
-        if self._halves[side].blocked or not self._open(side, record, time, out):
+        # What one side says is read only after what the other said before it: a response follows its request. Until the
+        # ServerHello is there, its side must go on alone; at the very end (abandon) each side does.
+        behind = self._parked and self._version and not self._apart
+        if behind or self._halves[side].blocked or not self._open(side, record, time, out):
             self._park(side, record, time)
 
     def _park(self, side: Side, record: bytes | memoryview, time: int) -> None:
@@ -230,7 +238,7 @@ class Tls:
             self._die(self._missing())
 
     def _resume(self, out: list[Event]) -> None:
-        """Offer every parked record again; each side stops at its first that still cannot be opened."""
+        """Offer every parked record again, in order, up to the first that still cannot be opened."""
         if not self._parked or self._dead:
             return
         waiting, self._parked = self._parked, deque()
@@ -294,7 +302,10 @@ class Tls:
         if half.opener is None:
             half.opener = self._opener(side, half)
             if half.opener is None:
-                return half.stage == _EARLY and self._past_early(side, half, record, time, out)
+                # Libraries that log the early secret do so first: with the last one there, it will not come.
+                key = self._keyring.get(self.client_random)
+                late = self._apart or (key is not None and "CLIENT_TRAFFIC_SECRET_0" in key.secrets)
+                return half.stage == _EARLY and late and self._past_early(side, half, record, time, out)
         try:
             plain = half.opener.open(record)
         except ValueError as error:
