@@ -75,7 +75,9 @@ done
 [ -n "$python" ] || { say "no Python 3.11 or later with venv that an ordinary user can run"; exit 1; }
 
 # Outside the checkout, which the ordinary user may not be able to read.
+# The bench has one of its own: mitmproxy wants other versions of what the tests' clients want.
 HARK_VENV=${HARK_VENV:-/var/tmp/hark-venv-$(id -u)-$(printf %s "$repo" | cksum | cut -d' ' -f1)}
+[ "$what" != bench ] || HARK_VENV=$HARK_VENV-bench
 [ -x "$HARK_VENV/bin/python" ] || { say "making $HARK_VENV"; "$python" -m venv "$HARK_VENV"; }
 extra="[$what]"
 stamp=$(cat tools/setup.sh pyproject.toml setup.py $(find src -name '*.py' -o -name '*.c' -o -name '*.cjs' | sort) | cksum | cut -d' ' -f1)
