@@ -6,6 +6,7 @@ Limits REORDER_BYTES and REORDER_SEGMENTS wait behind a hole; past that, or when
        and told. Where two segments differ in the same bytes, the first one wins, as in most receivers.
 """
 
+import bisect
 from typing import NamedTuple
 
 from hark.decode import limits
@@ -24,14 +25,15 @@ class Piece(NamedTuple):
 class Reassembly:
     """Feed segments; get pieces."""
 
-    __slots__ = ("_bytes", "fin", "next", "total", "waiting")
+    __slots__ = ("_bytes", "_lost", "fin", "next", "total", "waiting")
 
     def __init__(self) -> None:
         self.next = -1  # the sequence number expected; -1 before the first segment
         self.fin = -1  # the sequence number behind the last byte, once a FIN was seen
         self.total = 0  # bytes given out
-        self.waiting: dict[int, bytes] = {}
+        self.waiting: list[tuple[int, bytes]] = []  # (offset in the stream, data), sorted, without overlaps
         self._bytes = 0
+        self._lost = 0  # bytes of holes that were given up
 
     def start(self, seq: int) -> None:
         """A SYN with this sequence number was seen."""
@@ -58,61 +60,73 @@ class Reassembly:
     def feed(self, seq: int, data: memoryview) -> list[Piece]:
         """The bytes that can now be read in order."""
         size = len(data)
+        if self.next < 0:
+            self.next = seq  # joined in the middle
         if seq != self.next:
-            if self.next < 0:
-                self.next = seq  # joined in the middle
-            else:
-                ahead = (seq - self.next) & _MASK
-                if ahead < _HALF:
-                    return self._wait(seq, data)
-                old = (self.next - seq) & _MASK
-                if old >= size:
-                    return []
-                data = data[old:]
-                size -= old
-        self.next = (self.next + size) & _MASK
-        self.total += size
+            ahead = (seq - self.next) & _MASK
+            if ahead < _HALF:
+                self._wait(self.total + self._lost + ahead, bytes(data))
+                over = self._bytes > limits.REORDER_BYTES or len(self.waiting) > limits.REORDER_SEGMENTS
+                return self.skip() if over else []
+            old = (self.next - seq) & _MASK
+            if old >= size:
+                return []
+            data = data[old:]
         if not self.waiting:
+            self.advance(len(data))
             return [Piece(data, 0)]
-        return [Piece(data, 0), *self._filled()]
+        self._wait(self.total + self._lost, bytes(data))  # some of it may be there already, and came first
+        return self._filled()
 
-    def _wait(self, seq: int, data: memoryview) -> list[Piece]:
-        held = self.waiting.get(seq)
-        if held is None or len(held) < len(data):
-            if held is not None:
-                data_bytes = held + bytes(data[len(held) :])
-                self._bytes -= len(held)
-            else:
-                data_bytes = bytes(data)
-            self.waiting[seq] = data_bytes
-            self._bytes += len(data_bytes)
-        if self._bytes > limits.REORDER_BYTES or len(self.waiting) > limits.REORDER_SEGMENTS:
-            return self.skip()
-        return []
+    def _wait(self, start: int, data: bytes) -> None:
+        """Keep what of this data is not there yet: the first to bring a byte wins."""
+        at = bisect.bisect_right(self.waiting, start, key=_offset)
+        if at:
+            before, held = self.waiting[at - 1]
+            covered = before + len(held) - start
+            if covered > 0:
+                start, data = start + covered, data[covered:]
+        while data:
+            if at == len(self.waiting):
+                self._insert(at, start, data)
+                return
+            after, held = self.waiting[at]
+            room = after - start
+            if room > 0:
+                self._insert(at, start, data[:room])
+                at += 1
+            skip = room + len(held)
+            start, data = start + skip, data[skip:]
+            at += 1
+
+    def _insert(self, at: int, start: int, data: bytes) -> None:
+        self.waiting.insert(at, (start, data))
+        self._bytes += len(data)
 
     def _filled(self) -> list[Piece]:
-        """Waiting segments that the stream has reached."""
+        """Waiting data that the stream has reached."""
         pieces = []
-        while self.waiting:
-            seq = min(self.waiting, key=lambda s: (s - self.next + _HALF) & _MASK)
-            old = (self.next - seq) & _MASK
-            if old < _HALF:
-                data = self.waiting.pop(seq)
-                self._bytes -= len(data)
-                if old < len(data):
-                    pieces.append(Piece(data[old:], 0))
-                    self.next = (self.next + len(data) - old) & _MASK
-                    self.total += len(data) - old
-            else:
+        count = 0
+        for start, data in self.waiting:
+            if start != self.total + self._lost:
                 break
+            pieces.append(Piece(data, 0))
+            self.advance(len(data))
+            self._bytes -= len(data)
+            count += 1
+        del self.waiting[:count]
         return pieces
 
     def skip(self) -> list[Piece]:
         """Give up the hole in front of what waits; [] where nothing waits."""
         if not self.waiting:
             return []
-        seq = min(self.waiting, key=lambda s: (s - self.next) & _MASK)
-        lost = (seq - self.next) & _MASK
-        self.next = seq
-        pieces = self._filled()
-        return [pieces[0]._replace(lost=lost), *pieces[1:]] if pieces else []
+        lost = self.waiting[0][0] - self.total - self._lost
+        self._lost += lost
+        self.next = (self.next + lost) & _MASK
+        first, *rest = self._filled()
+        return [first._replace(lost=lost), *rest]
+
+
+def _offset(item: tuple[int, bytes]) -> int:
+    return item[0]

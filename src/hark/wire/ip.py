@@ -118,8 +118,10 @@ def add16(data: Buffer) -> int:
     raw = bytes(data)
     if len(raw) & 1:
         raw += b"\0"
-    # 2**16 = 1 modulo 65535, so the sum of the words is the number itself modulo 65535.
-    return int.from_bytes(raw, "big") % 0xFFFF
+    # 2**16 = 1 modulo 65535, so the sum of the words is the number itself modulo 65535; of the two zeros that one's
+    # complement has, a sum of anything but zeros is the other.
+    number = int.from_bytes(raw, "big")
+    return number % 0xFFFF or (0xFFFF if number else 0)
 
 
 def checksum(data: Buffer) -> int:

@@ -1,0 +1,177 @@
+"""The recording: blocks there and back, hostile input, the ring between two processes, the order that opens."""
+
+import io
+import os
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hark.errors import HarkError
+from hark.recording import blocks, pcapng
+from hark.recording.blocks import Frame, Loss, Process, Secrets, Torn
+from hark.recording.order import HOLD_TIME, Order
+from hark.recording.reader import read
+from hark.recording.ring import Reader, Ring, Writer
+
+VALUES = [
+    Secrets(b"CLIENT_RANDOM 00 11\n", 42, "openssl"),
+    Process(5, 7, "na me", "/bin/x", ("x", "", "ü\udcff"), 1, 1001, 3, ("OpenSSL",)),
+    Loss(9, "packet", 3, "because"),
+]
+
+
+def back(raw: bytes) -> list[object]:
+    """All blocks of a file, frames with their data copied."""
+    found: list[object] = []
+    for block in read(io.BytesIO(raw), "x"):
+        found.append(block._replace(data=bytes(block.data)) if isinstance(block, Frame) else block)
+    return found
+
+
+def test_there_and_back() -> None:
+    raw = pcapng.header() + b"".join(map(pcapng.encode, VALUES))
+    raw += pcapng.frame(1795262565_610929483, b"E" + bytes(20), 77) + pcapng.frame(1, b"12345")
+    frames = [
+        Frame(1795262565_610929483, blocks.RAW, b"E" + bytes(20), 77, 21),
+        Frame(1, blocks.RAW, b"12345", 0, 5),
+    ]
+    assert back(raw) == [*VALUES, *frames]
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("resolution, ticks", [(None, 10**6), (6, 10**6), (9, 10**9), (3, 1000), (0x80 | 10, 1024)])
+def test_byte_orders_and_timestamp_resolutions(order: str, resolution: int | None, ticks: int) -> None:
+    def block(kind: int, body: bytes) -> bytes:
+        return struct.pack(order + "II", kind, 12 + len(body)) + body + struct.pack(order + "I", 12 + len(body))
+
+    option = struct.pack(order + "HHB3xHH", 9, 1, resolution, 0, 0) if resolution is not None else b""
+    stamp = 5 * ticks + ticks // 4
+    raw = block(pcapng.SHB, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+    raw += block(pcapng.IDB, struct.pack(order + "HHI", blocks.ETHERNET, 0, 0) + option)
+    raw += block(pcapng.EPB, struct.pack(order + "IIIII", 0, stamp >> 32, stamp & 0xFFFFFFFF, 4, 9) + b"abcd")
+    assert back(raw) == [Frame(5_250_000_000, blocks.ETHERNET, b"abcd", 0, 9)]
+    assert back(raw + raw) == back(raw) * 2  # sections one behind the other
+
+
+@pytest.mark.parametrize("magic, tick", [(0xA1B2C3D4, 1000), (0xA1B23C4D, 1)])
+@pytest.mark.parametrize("order", "<>")
+def test_classic_pcap(order: str, magic: int, tick: int) -> None:
+    raw = struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 65535, 1) + struct.pack(order + "IIII", 3, 7, 2, 2) + b"hi"
+    assert back(raw) == [Frame(3_000_000_000 + 7 * tick, 1, b"hi", 0, 2)]
+
+
+def test_not_a_recording_is_one_clear_error() -> None:
+    with pytest.raises(HarkError, match="cannot read x: it is neither pcapng nor pcap"):
+        back(b"GET / HTTP/1.1\r\n")
+    with pytest.raises(HarkError, match="cannot read x: it is empty"):
+        back(b"")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_mutilated_files_never_raise(data: st.DataObject) -> None:
+    raw = pcapng.header() + b"".join(map(pcapng.encode, VALUES)) + pcapng.frame(1, b"12345", 5)
+    at = data.draw(st.integers(12, len(raw)))
+    raw = raw[:at] + data.draw(st.binary(max_size=12)) + raw[at + data.draw(st.integers(0, 12)) :]
+    back(raw)
+
+
+def test_ring_between_two_processes() -> None:
+    """A writer that laps the ring many times; the reader sees every block, in order, whole."""
+    ring = Ring(1 << 20)
+    pid = os.fork()
+    if pid == 0:
+        writer = Writer(ring)
+        assert writer.write(pcapng.header())
+        for number in range(3001):
+            raw = pcapng.frame(number, number.to_bytes(4, "big") * (number % 701), number)
+            while not writer.write(raw):
+                os.read(ring.wake_writer, 8) if select(ring.wake_writer) else None
+        writer.close()
+        os._exit(0)
+    reader, seen = Reader(ring), 0
+    while True:
+        closed = reader.closed
+        for block, raw in reader.blocks():
+            assert isinstance(block, Frame)
+            assert (block.time, block.pid) == (seen, seen)
+            assert bytes(block.data) == seen.to_bytes(4, "big") * (seen % 701)
+            assert len(raw) % 4 == 0
+            seen += 1
+        if closed and not reader.behind():
+            break
+        reader.wait(0.05, False)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert seen == 3001
+
+
+def select(fd: int) -> bool:
+    import select as module
+
+    return bool(module.select([fd], [], [], 0.2)[0])
+
+
+def test_a_deaf_reader_does_not_stop_the_writer() -> None:
+    ring = Ring(1 << 20)
+    writer, reader = Writer(ring), Reader(ring)
+    raw = pcapng.frame(1, bytes(60000))
+    while writer.write(raw):
+        pass
+    reader.leave()
+    assert all(writer.write(raw) for _ in range(100))
+
+
+# -- the order that opens ----------------------------------------------------------------------------------------------
+
+
+def segment(time: int, client: bool, seq: int, payload: bytes, flags: int = 0x18, port: int = 5000) -> Frame:
+    """A TCP segment between 10.0.0.1:port and 10.0.0.2:443."""
+    ends = [(b"\x0a\0\0\x01", port), (b"\x0a\0\0\x02", 443)]
+    (src, sport), (dst, dport) = ends if client else ends[::-1]
+    tcp = struct.pack("!HHIIBBHHH", sport, dport, seq, 1, 5 << 4, flags, 1000, 0, 0) + payload
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0) + src + dst
+    data = head + tcp
+    return Frame(time, blocks.RAW, memoryview(data), 0, len(data))
+
+
+RANDOM = bytes(range(32))
+CLIENT_HELLO = b"\x16\x03\x01\x00\x40\x01\x00\x00\x3c\x03\x03" + RANDOM + bytes(30)
+SERVER_HELLO = b"\x16\x03\x03\x00\x40\x02\x00\x00\x3c\x03\x03" + bytes(64)
+KEYS = "".join(
+    f"{label} {RANDOM.hex()} {'00' * 32}\n" for label in ("CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0")
+)
+
+
+def order_of(items: list[object], end: bool = True) -> list[str]:
+    """The names of the blocks in the order in which they are let go."""
+    order, names = Order(), []
+    for item in items:
+        raw = pcapng.encode(item)
+        for block, copy in order.feed(item, raw):
+            names.append(str(block.time) if isinstance(block, Frame) else "keys")
+            assert bytes(copy) == pcapng.encode(block)
+    if end:
+        names += [str(block.time) for block, _ in order.end()]
+    return names
+
+
+def test_frames_wait_for_their_secrets() -> None:
+    talk = [
+        segment(1, True, 1, CLIENT_HELLO),
+        segment(2, False, 1, SERVER_HELLO),
+        segment(3, True, 100, b"\x17\x03\x03"),
+    ]
+    other = segment(4, True, 1, b"GET / HTTP/1.1\r\n\r\n" + bytes(40), port=6000)
+    keys = Secrets(KEYS.encode())
+    assert order_of([*talk, other, keys]) == ["1", "4", "keys", "2", "3"]
+    assert order_of([keys, *talk, other]) == ["keys", "1", "2", "3", "4"]
+    assert order_of([*talk, other]) == ["1", "4", "2", "3"]
+    late = segment(3 + HOLD_TIME, True, 1, b"x", port=6000)
+    assert order_of([*talk, late], end=False) == ["1", str(3 + HOLD_TIME), "2", "3"]
+
+
+def test_torn_is_told_with_its_place() -> None:
+    raw = pcapng.header() + pcapng.frame(1, b"12345")
+    assert back(raw[:-3])[-1] == Torn(len(pcapng.header()), "the file ends 37 bytes into a block of 40")

@@ -1,0 +1,126 @@
+"""Formats: what is built parses back, checksums are right, hostile bytes are refused."""
+
+import os
+import socket
+import struct
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hark.tap.namespace.nat import Nat, ends
+from hark.tap.namespace.pump import _rewrite
+from hark.wire import dns, ip, keylog, tls
+
+A4, B4 = bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])
+A6, B6 = bytes(15) + b"\1", bytes(15) + b"\2"
+
+
+def transport_sum(packet: bytes) -> int:
+    """The transport's checksum over a whole packet: 0 when it is right."""
+    found = ip.parse(packet)
+    assert found is not None
+    body = packet[found.start : found.end]
+    if found.proto == ip.ICMP:
+        return ip.checksum(body)
+    return ip.checksum(ip.pseudo(found.src, found.dst, found.proto, len(body)) + body)
+
+
+def test_built_packets_have_right_checksums() -> None:
+    for src, dst in ((A4, B4), (A6, B6)):
+        original = ip.udp_packet(src, dst, 5, 6, b"payload!")
+        for packet in (
+            original,
+            ip.rst_packet(src, dst, 1, 2, 3, 4),
+            ip.unreachable(dst, original, "ECONNREFUSED"),
+            ip.too_big(dst, original, 1400),
+            ip.echo_reply(src, dst, b"\0\1\0\2data"),
+        ):
+            assert transport_sum(packet) == 0
+            if packet[0] == 0x45:
+                assert ip.checksum(packet[:20]) == 0
+
+
+def test_nat_rewrites_keep_checksums_right() -> None:
+    """Both directions, IPv4 and IPv6, whole sums and sums left to the device, many random flows."""
+    for width in (4, 16):
+        here4, here6 = bytes([198, 18, 104, 1]), bytes(15) + b"\x09"
+        nat = Nat(here4, here6, 1)
+        head, low, high = (20, 12, 24) if width == 4 else (40, 8, 44)
+        for _ in range(200):
+            client, server = (os.urandom(width), 1234), (os.urandom(width), 443)
+            flow = nat.open(client, server, False)
+            for key in (flow.key, flow.back):
+                turn = nat.turns[key]
+                src, dst = key[:width], key[width : 2 * width]
+                sport, dport = struct.unpack("!HH", key[2 * width :])
+                tcp = struct.pack("!HHIIBBHHH", sport, dport, 1, 2, 5 << 4, 16, 9, 0, 0) + b"data"
+                total = ip.checksum(ip.pseudo(src, dst, ip.TCP, len(tcp)) + tcp)
+                packet = bytearray(ip.ip_header(src, dst, ip.TCP, len(tcp)) + tcp)
+                struct.pack_into("!H", packet, head + 16, total)
+                _rewrite(packet, 0, head, low, high, turn.ends, turn.ip_sum, 0, turn.partial_sum, turn.whole_sum)
+                assert transport_sum(bytes(packet)) == 0
+                assert width == 16 or ip.checksum(packet[:20]) == 0
+                assert bytes(packet[low:high]) == turn.ends
+            assert nat.turns[flow.back].ends == ends(server, client)
+            nat.close(flow)
+        assert not nat.turns
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=120))
+def test_noise_is_refused_without_an_exception(data: bytes) -> None:
+    packet = ip.parse(data)
+    if packet is not None:
+        assert packet.start <= packet.end <= len(data)
+        ip.tcp(data, packet.start, packet.end)
+    dns.parse(data)
+    tls.client_hello(data)
+    tls.server_hello(data)
+    tls.encrypted_alpn(data)
+    list(keylog.parse(data))
+
+
+def test_ipv6_extension_headers_and_fragments() -> None:
+    options = bytes([ip.TCP, 0, 1, 4, 0, 0, 0, 0])
+    data = struct.pack("!IHBB", 6 << 28, 8 + 20, 0, 64) + A6 + B6 + options + bytes(20)
+    packet = ip.parse(data)
+    assert packet is not None and (packet.proto, packet.start, packet.fragment) == (ip.TCP, 48, None)
+    fragment = bytes([ip.UDP, 0]) + struct.pack("!HI", 8 | 1, 77)
+    packet = ip.parse(struct.pack("!IHBB", 6 << 28, 8 + 4, 44, 64) + A6 + B6 + fragment + b"data")
+    assert packet is not None and packet.fragment == (77, 8, True)
+
+
+def test_key_log_lines() -> None:
+    text = (
+        b"# comment\nCLIENT_RANDOM "
+        + b"ab" * 32
+        + b" "
+        + b"cd" * 48
+        + b"\nnonsense\nCLIENT_RANDOM zz yy\nEXPORTER_SECRET "
+        + b"ab" * 32
+    )
+    assert list(keylog.parse(text)) == [("CLIENT_RANDOM", b"\xab" * 32, b"\xcd" * 48)]
+
+
+def test_dns_compression_and_loops() -> None:
+    name = b"\4site\4test\0"
+    head = struct.pack("!6H", 7, 0x8180, 1, 2, 0, 0)
+    answer = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + socket.inet_aton("192.0.2.9")
+    six = b"\xc0\x0c" + struct.pack("!HHIH", 28, 1, 60, 16) + bytes(15) + b"\1"
+    message = dns.parse(head + name + struct.pack("!HH", 1, 1) + answer + six)
+    assert message == dns.Message(7, True, 0, "site.test", 1, ("192.0.2.9", "::1"))
+    assert dns.parse(head + b"\xc0\x0c" + struct.pack("!HH", 1, 1) + answer) is None
+
+
+def test_every_aead_suite_has_the_key_size_that_its_name_says() -> None:
+    for code, suite in tls.SUITES.items():
+        size = 16 if "_128_" in suite.name else 32
+        assert suite.key == size, hex(code)
+        assert suite.hash == ("sha384" if suite.name.endswith("SHA384") else "sha256")
+
+
+def test_rfc8448_key_schedule() -> None:
+    """RFC 8448 §3: the server's handshake traffic secret gives this key and iv."""
+    secret = bytes.fromhex("b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38")
+    assert tls.expand_label(secret, b"key", b"", 16, "sha256").hex() == "3fce516009c21727d0f2e4e86ee403bc"
+    assert tls.expand_label(secret, b"iv", b"", 12, "sha256").hex() == "5d313eb2671276ee13000b30"
