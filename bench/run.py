@@ -67,7 +67,9 @@ class Bench:
             command = tuple(word.replace("curl", "curl -x http://127.0.0.1:7900") for word in command)
         done = self.world.run(*command, timeout=300, **env)
         if done.status:
-            raise SystemExit(f"{tool}: {' '.join(command)}: status {done.status}: {done.out[-300:]!r} {done.err[-600:]}")
+            raise SystemExit(
+                f"{tool}: {' '.join(command)}: status {done.status}: {done.out[-300:]!r} {done.err[-600:]}"
+            )
         return done.out.decode()
 
     def rounds(self, tools: list[str], *command: str, value: str = r"([\d.]+)") -> dict[str, float]:
@@ -137,7 +139,11 @@ def start(bench: Bench) -> None:
         "print(sorted(t)[7]*1000)"
     )
     found = {}
-    for tool, command in (("true", ["true"]), ("python -c ''", [sys.executable, "-c", ""]), ("hark true", ["hark", "true"])):
+    for tool, command in (
+        ("true", ["true"]),
+        ("python -c ''", [sys.executable, "-c", ""]),
+        ("hark true", ["hark", "true"]),
+    ):
         found[tool] = float(bench.world.run(sys.executable, "-c", program, *command).out)
     print("(d) start-up: " + ", ".join(f"{name} {value:.1f} ms" for name, value in found.items()))
     check("hark true - true, ms", found["hark true"] - found["true"], "<=", 120)
@@ -151,7 +157,7 @@ def memory(bench: Bench) -> None:
     """(e) Memory after 100,000 exchanges."""
     seconds = 4 if QUICK else 10
     started = bench.world.popen(
-        ["sh", "-c", f'exec hark wrk -t1 -c8 -d{seconds} {PLAIN}/hello 2>>said'], stdout=subprocess.PIPE
+        ["sh", "-c", f"exec hark wrk -t1 -c8 -d{seconds} {PLAIN}/hello 2>>said"], stdout=subprocess.PIPE
     )
     sizes = []
     for _ in range(2):
@@ -159,7 +165,9 @@ def memory(bench: Bench) -> None:
         sizes.append(resident(bench.world))
     out = (started.communicate()[0] or b"").decode()
     count = int((re.search(r"(\d+) requests in", out) or [0, 0])[1])
-    print(f"(e) memory of all hark processes, shared pages counted once: {sizes[0]:.0f} MB half way, {sizes[1]:.0f} MB after {count:,} exchanges")
+    print(
+        f"(e) memory of all hark processes, shared pages counted once: {sizes[0]:.0f} MB half way, {sizes[1]:.0f} MB after {count:,} exchanges"
+    )
     check("MB at the end", sizes[1], "<=", 200)
     check("growth in the second half, MB", sizes[1] - sizes[0], "<=", 8)
 

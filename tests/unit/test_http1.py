@@ -1,10 +1,10 @@
 """HTTP/1 as transcripts: C and S speak, and this is what was heard."""
 
 import pytest
-from allways import C, S, all_ways, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from allways import C, S, all_ways, play
 from hark.decode.decoder import Opaque
 from hark.decode.http1 import Http1, Upgrade
 

@@ -4,10 +4,10 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.settings
-from allways import C, S, all_ways, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from allways import C, S, all_ways, play
 from hark.decode.http2 import Http2
 from hark.wire import http2
 
@@ -84,7 +84,7 @@ def test_interleaved_streams_reset_and_goaway() -> None:
 
 def test_large_headers_in_continuation_frames_and_table_size_changes() -> None:
     pair = Pair()
-    big = [("x-%d" % n, "v" * 1000) for n in range(50)]
+    big = [(f"x-{n}", "v" * 1000) for n in range(50)]
     pair.server.update_settings({h2.settings.SettingCodes.HEADER_TABLE_SIZE: 65536})
     pair.exchange()
     for stream in (1, 3):

@@ -1,0 +1,56 @@
+"""Every command shown in the documentation is run, as it stands there. example.com is a real nginx in the tests' world."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHOWN = [
+    (page.relative_to(ROOT), line[2:])
+    for page in PAGES
+    for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.S)
+    for line in block.splitlines()
+    if line.startswith("$ ")
+]
+
+
+@pytest.mark.parametrize("page, command", SHOWN, ids=[f"{page}: {command}" for page, command in SHOWN])
+def test_command(world, page: pathlib.Path, command: str) -> None:
+    trust = {name: str(world.dir / "cert.pem") for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE")}
+    (world.dir / "home" / ".wgetrc").write_text(f"ca_certificate = {world.dir}/cert.pem\n")
+    run = world.run("sh", "-c", command, **trust)
+    assert run.status == 0, run.err
+    asked = re.findall(r"https://example\.com/[\w.]*", command)
+    if command.startswith("hark ") and asked:
+        told = (
+            run.err
+            if "--json" in command
+            else "\n".join(line for line in run.err.splitlines() if line.startswith("GET"))
+        )
+        for url in asked:
+            assert url in told, run.err
+
+
+def test_the_first_example_is_what_one_sees(world) -> None:
+    from world import plain
+
+    block = re.search(r"```console\n\$ (hark curl.*?)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert block
+    run = world.run("sh", "-c", block[1], CURL_CA_BUNDLE=str(world.dir / "cert.pem"))
+    assert plain(run.out.decode() + run.err) == plain(block[2])
+
+
+def test_make_targets_exist() -> None:
+    """`make demo`, `make test` and `make bench` are what the pages tell to type."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in PAGES:
+        for target in re.findall(r"^make (\w+)$", page.read_text(), re.M):
+            assert target in targets, (page, target)
+
+
+def test_relative_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), (page, target)

@@ -1,0 +1,173 @@
+"""TLS as OpenSSL can speak it: every AEAD suite of TLS 1.2 and 1.3, resumption, key update, client certificates."""
+
+import subprocess
+import sys
+
+import pytest
+
+from hark.wire import tls
+
+
+def _openssl_suites() -> list[str]:
+    said = subprocess.run(
+        ["openssl", "ciphers", "-stdname", "-s", "-tls1_2", "ALL:@SECLEVEL=0"], capture_output=True, text=True
+    ).stdout
+    names = {suite.name for suite in tls.SUITES.values()}
+    found = []
+    for line in said.splitlines():
+        standard, _, rest = line.partition(" - ")
+        standard = standard.strip()
+        if standard in names and "PSK" not in standard and "anon" not in standard and "DSS" not in standard:
+            found.append(rest.split()[0])
+    return found
+
+
+TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256",
+         "TLS_AES_128_CCM_8_SHA256"]  # fmt: skip
+SUITES = [("-tls1_3", name) for name in TLS13] + [("-tls1_2", name) for name in _openssl_suites()]
+REQUEST = "GET /x HTTP/1.0\\r\\n\\r\\n"
+
+
+@pytest.fixture(scope="module")
+def servers(world):
+    """openssl s_server with an ECDSA and with an RSA certificate; every suite is allowed."""
+    world.run(
+        "sh", "-c", "openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -out rsa.pem -days 9 -subj /CN=localhost"
+    )
+    allow = ["-cipher", "ALL:@SECLEVEL=0", "-ciphersuites", ":".join(TLS13), "-www", "-quiet"]
+    files = {
+        7101: (world.dir / "cert.pem", world.dir / "key.pem"),
+        7102: (world.dir / "home/rsa.pem", world.dir / "home/rsa.key"),
+    }
+    for port, (cert, key) in files.items():
+        world.start(
+            ["openssl", "s_server", "-accept", f"192.0.2.10:{port}", "-cert", str(cert), "-key", str(key), *allow]
+        )
+        world.wait_for("192.0.2.10", port)
+    return files
+
+
+def test_the_list_is_not_empty() -> None:
+    assert len(SUITES) >= 20
+
+
+@pytest.mark.parametrize("version, suite", SUITES, ids=[f"{v[1:]} {s}" for v, s in SUITES])
+def test_suite(world, servers, version: str, suite: str) -> None:
+    port = 7101 if "ECDSA" in suite else 7102
+    choose = f"-ciphersuites {suite}" if version == "-tls1_3" else f"-cipher {suite}:@SECLEVEL=0"
+    run = world.sh(
+        f"printf '{REQUEST}' | openssl s_client -quiet {version} {choose} -connect 192.0.2.10:{port} 2>/dev/null"
+    )
+    assert len(run.entries) == 1, run.err
+    entry = run.entries[0]
+    assert (entry["request"]["method"], entry["response"]["status"]) == ("GET", 200)
+    assert entry["_tls"]["version"] == ("TLS 1.3" if version == "-tls1_3" else "TLS 1.2")
+    assert suite.encode() in run.out  # -www prints the suite: the page that we decoded is whole
+    assert suite in entry["response"]["content"]["text"]
+
+
+def test_key_updates_both_ways(world, servers) -> None:
+    """K asks the peer to update too; thirty times, with requests in between that must stay readable."""
+    script = (
+        "import socket, ssl, subprocess, sys, time\n"
+        "p = subprocess.Popen(['openssl', 's_client', '-connect', '192.0.2.10:8443', '-servername', 'localhost'], "
+        "stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "time.sleep(0.3)\n"
+        "for n in range(30):\n"
+        " p.stdin.write(b'K\\n'); p.stdin.flush(); time.sleep(0.02)\n"
+        " p.stdin.write(b'GET /hello?%d HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n' % n); p.stdin.flush(); time.sleep(0.02)\n"
+        "p.stdin.close(); p.wait()\n"
+    )
+    run = world.hark(sys.executable, "-c", script)
+    assert run.told == [f"GET https://h/hello?{n} 200 http/1.1 openssl" for n in range(30)], run.err
+
+
+def test_resumed_sessions_are_heard_and_said(world) -> None:
+    """TLS 1.2 by session id and ticket, TLS 1.3 by ticket (Python's ssl reuses the session)."""
+    script = (
+        "import os, socket, ssl, sys\n"
+        "c = ssl.create_default_context(cafile=os.environ['CA'])\n"
+        "c.minimum_version = c.maximum_version = getattr(ssl.TLSVersion, sys.argv[1])\n"
+        "session = None\n"
+        "for n in range(3):\n"
+        " s = c.wrap_socket(socket.create_connection(('site.test', 8443)), server_hostname='site.test', session=session)\n"
+        " s.sendall(b'GET /hello?%d HTTP/1.1\\r\\nHost: site.test\\r\\nConnection: close\\r\\n\\r\\n' % n)\n"
+        " while s.recv(4096): pass\n"
+        " session = s.session; s.close()\n"
+    )
+    for version in ("TLSv1_2", "TLSv1_3"):
+        run = world.hark(sys.executable, "-c", script, version)
+        assert [entry["_tls"]["resumed"] for entry in run.entries] == [False, True, True], (version, run.err)
+
+
+def test_agent_keeps_the_programs_own_callback(world) -> None:
+    """A program with its own key log callback gets every line, and its callback back when it asks for it."""
+    source = world.dir / "home" / "own.c"
+    source.write_text(
+        "#include <stdio.h>\n#include <openssl/ssl.h>\n#include <openssl/bio.h>\n"
+        "static int lines; static void mine(const SSL *s, const char *l) { (void)s; (void)l; lines++; }\n"
+        "int main(void) { SSL_CTX *c = SSL_CTX_new(TLS_client_method()); SSL_CTX_set_keylog_callback(c, mine);\n"
+        " if (SSL_CTX_get_keylog_callback(c) != mine) return 2;\n"
+        ' BIO *b = BIO_new_ssl_connect(c); BIO_set_conn_hostname(b, "192.0.2.10:8443"); if (BIO_do_connect(b) <= 0) return 3;\n'
+        ' BIO_puts(b, "GET /hello HTTP/1.0\\r\\n\\r\\n"); char t[4096]; while (BIO_read(b, t, 4096) > 0); printf("%d\\n", lines); return 0; }\n'
+    )
+    built = world.run("cc", "-o", "own", "own.c", "-lssl", "-lcrypto")
+    assert built.status == 0, built.err
+    plain, run = world.run("./own"), world.hark("./own")
+    assert (run.status, run.out) == (0, plain.out) and plain.out.strip().isdigit()
+    assert run.told == ["GET https://192.0.2.10:8443/hello 200 http/1.0 own"]
+
+
+def test_agent_works_after_chroot_and_closed_descriptors(world) -> None:
+    """The secrets' way out needs neither a path nor a descriptor."""
+    script = (
+        "import os, socket, ssl\n"
+        "c = ssl.create_default_context(cafile=os.environ['CA']); s = socket.create_connection(('192.0.2.10', 8443))\n"
+        "del os.environ['SSLKEYLOGFILE']; c.keylog_filename = None\n"
+        "os.closerange(3, s.fileno()); os.closerange(s.fileno() + 1, 1024)\n"
+        "t = c.wrap_socket(s, server_hostname='site.test')\n"
+        "t.sendall(b'GET /hello HTTP/1.0\\r\\n\\r\\n')\n"
+        "while t.recv(4096): pass\n"
+    )
+    run = world.hark(sys.executable, "-c", script)
+    assert len(run.entries) == 1, run.err
+    assert run.entries[0]["_tls"]["opened_by"] == "openssl"
+
+
+def test_fork_and_threads(world) -> None:
+    """23 requests by 7 processes with 3 threads in some of them, from one context made before the fork."""
+    script = (
+        "import os, threading, urllib.request as u, ssl\n"
+        "c = ssl.create_default_context(cafile=os.environ['CA'])\n"
+        "def ask(n): u.urlopen(f'https://site.test:8443/hello?{os.getpid()}.{n}', context=c).read()\n"
+        "counts = [3, 3, 4, 4, 3, 3, 3]\n"
+        "pids = []\n"
+        "for k in counts:\n"
+        " pid = os.fork()\n"
+        " if not pid:\n"
+        "  ts = [threading.Thread(target=ask, args=(n,)) for n in range(k)]\n"
+        "  [t.start() for t in ts]; [t.join() for t in ts]; os._exit(0)\n"
+        "[os.wait() for _ in counts]\n"
+    )
+    run = world.hark(sys.executable, "-c", script)
+    assert len(run.entries) == 23, run.err
+    for entry in run.entries:
+        assert entry["request"]["url"].split("?")[1].startswith(f"{entry['_process']['pid']}.")
+    assert len({entry["_process"]["pid"] for entry in run.entries}) == 7
+
+
+def test_a_server_under_hark_is_heard_too(world) -> None:
+    """nginx in the tree, asked by curl in the tree: the server's libssl gives secrets as well, each exchange once."""
+    conf = world.dir / "home" / "inner.conf"
+    conf.write_text(
+        f"daemon off; pid {world.dir}/inner.pid; error_log /dev/null; events {{}} http {{ access_log off;\n"
+        + "".join(f"{k}_temp_path {world.dir}/tmp;" for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        + f"ssl_certificate {world.dir}/cert.pem; ssl_certificate_key {world.dir}/key.pem;\n"
+        "server { listen 127.0.0.1:9443 ssl http2; return 200 inner; } }\n"
+    )
+    script = (
+        "nginx -c $DIR/home/inner.conf & p=$!; for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1; "
+        "env -u SSLKEYLOGFILE curl -s --cacert $CA https://localhost:9443/ && break; done; kill $p; wait"
+    )
+    run = world.sh(script)
+    assert run.told == ["GET https://localhost:9443/ 200 h2 curl"], run.err
