@@ -182,7 +182,7 @@ class World:
         """A plain user's environment."""
         return {
             "HOME": str(self.dir / "home"),
-            "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "PATH": f"{BIN}:/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "LANG": "C.UTF-8",
             "CA": str(self.dir / "cert.pem"),
             "DIR": str(self.dir),

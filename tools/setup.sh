@@ -35,6 +35,9 @@ if [ "$what" = test ]; then
   need redis-cli redis-tools
   need dnsmasq dnsmasq-base
   need musl-gcc musl-tools
+  [ -x /usr/local/go/bin/go ] || need go golang-go
+  need script bsdutils
+  [ -e /usr/include/openssl/ssl.h ] || missing="$missing libssl-dev"
   need ping iputils-ping
   need gnutls-cli gnutls-bin
   need zstd zstd

@@ -44,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = _main(words)
         if argv is None:  # the command itself: what the interpreter would tidy up takes 10 ms and nobody needs it
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:  # it was closed when hark was started
+                    stream.flush()
             os._exit(status)
         return status
     except HarkError as error:

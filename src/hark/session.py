@@ -136,24 +136,42 @@ def read(path: str, options: Options) -> int:
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------
 
 
-def environment(base: dict[str, str]) -> dict[str, str]:
-    """The program's environment: what it would have been, and the three variables that key sources need."""
+def environment(base: dict[str, str], private: bool) -> dict[str, str]:
+    """The program's environment: what it would have been, and the three variables that key sources need. Without its
+    private directory only the agent hears."""
     made = dict(base)
     if os.path.exists(AGENT):
-        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{os.path.basename(AGENT)}")
+        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{os.path.basename(AGENT)}" if private else AGENT)
+    if not private:
+        return made
     made |= node.require(base, HOOK)
     if not keylogfile.user_file(base):
         made[keylogfile.VARIABLE] = f"{PRIVATE}/{setup.KEYLOG_NAME}"
     return made
 
 
+def _fill_streams() -> None:
+    """Where hark was started with a standard stream closed, keep its number from being given to a file of ours. The
+    program still finds it closed."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+
+
 def run(options: Options) -> int:
     """Run the command and tell what it does; its exit status. Raises HarkError where it cannot be run."""
+    _fill_streams()
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
     outputs = open_outputs(options.outputs, say)
     launch.hold_signals()
-    child = launch.prepare(file, options.command, environment(base), setup.look(PRIVATE, AGENT))
+    child = launch.prepare(
+        file, options.command, lambda private: environment(base, private), setup.look(PRIVATE, AGENT)
+    )
+    if child.ends["keylog"] < 0:
+        say("hark: no private file system here: GnuTLS programs and Node stay closed")
     ring = Ring()
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()

@@ -285,3 +285,45 @@ threading.Thread(target=client).start()
 c, peer = l.accept(); print(peer[0]); c.close()
 """
     assert world.run("hark", "-q", sys.executable, "-c", script).out == b"127.0.0.1\n"
+
+
+def test_urgent_data_is_urgent(world) -> None:
+    """A byte sent out of band arrives out of band, between what stood around it."""
+    server = (
+        "import socket\nl = socket.create_server(('192.0.2.10', 7013))\nwhile True:\n"
+        " c, _ = l.accept(); data = b''\n"
+        " import select\n"
+        " urgent = b''\n"
+        " while True:\n"
+        "  r, _, x = select.select([c], [], [c] if not urgent else [], 3)\n"
+        "  if x: urgent = c.recv(1, socket.MSG_OOB)\n"
+        "  elif r:\n"
+        "   d = c.recv(4096)\n"
+        "   if not d: break\n"
+        "   data += d\n"
+        "  else: break\n"
+        " c.sendall(data + b'|' + urgent); c.close()"
+    )
+    world.start([sys.executable, "-c", server])
+    world.wait_for("192.0.2.10", 7013)
+    client = (
+        "import socket, time; s = socket.create_connection(('192.0.2.10', 7013)); s.sendall(b'before'); time.sleep(0.1); "
+        "s.send(b'!', socket.MSG_OOB); time.sleep(0.1); s.sendall(b'after'); s.shutdown(socket.SHUT_WR); print(s.recv(100).decode())"
+    )
+    plain = world.run(sys.executable, "-c", client)
+    heard = world.run("hark", "-q", sys.executable, "-c", client)
+    assert heard.out == plain.out == b"beforeafter|!\n"
+
+
+def test_a_host_server_on_ipv6_loopback_only_is_reached_by_name(world) -> None:
+    """The host's ::1 cannot be had as such; the name falls back to 127.0.0.1, which asks ::1 too."""
+    run = world.hark("curl", "-s", "http://localhost:8083/")
+    assert (run.out, run.told) == (b"six\n", ["GET http://localhost:8083/ 200 http/1.1 curl"])
+
+
+def test_hark_under_hark(world) -> None:
+    """The inner one hears, the outer one hears it too."""
+    run = world.hark("hark", "--json", "curl", "-s", "http://192.0.2.10:8080/hello")
+    assert run.out == b"hello\n"
+    assert run.err.count('"url":"http://192.0.2.10:8080/hello"') == 1
+    assert [line.split()[1] for line in run.told] == ["http://192.0.2.10:8080/hello"]

@@ -5,9 +5,12 @@ import pty
 import select
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
+
+from world import plain
 
 
 def test_exit_status_is_the_programs(world) -> None:
@@ -40,17 +43,17 @@ def test_scripts_without_a_first_line_run_as_in_a_shell(world) -> None:
 
 def test_environment_identity_and_streams_are_its_own(world) -> None:
     script = "id -u; id -g; pwd; cat; echo to-stderr >&2; echo $FOO; ls /proc/self/fd | tr '\\n' ' '"
-    plain = world.run("sh", "-c", script, input=b"stdin\n", FOO="bar")
+    bare = world.run("sh", "-c", script, input=b"stdin\n", FOO="bar")
     heard = world.sh(script, input=b"stdin\n", FOO="bar")
-    assert heard.out == plain.out
+    assert heard.out == bare.out
     assert heard.err == "to-stderr\nhark: no exchanges\n"
 
 
 def test_environment_has_three_more_variables_and_no_others(world) -> None:
-    plain = set(world.run("env").out.decode().splitlines())
+    bare = set(world.run("env").out.decode().splitlines())
     heard = set(world.hark("env").out.decode().splitlines())
-    assert plain - heard == set()
-    assert sorted(line.split("=")[0] for line in heard - plain) == ["LD_PRELOAD", "NODE_OPTIONS", "SSLKEYLOGFILE"]
+    assert bare - heard == set()
+    assert sorted(line.split("=")[0] for line in heard - bare) == ["LD_PRELOAD", "NODE_OPTIONS", "SSLKEYLOGFILE"]
 
 
 def test_signals_dispositions_and_mask_are_as_without_hark(world) -> None:
@@ -183,3 +186,58 @@ def test_json_on_stderr_leaves_stdout_alone(world) -> None:
 
 def test_quiet_says_nothing(world) -> None:
     assert world.run("hark", "-q", "curl", "-s", "http://192.0.2.10:8080/hello").err == ""
+
+
+def test_waiting_is_told(world) -> None:
+    """A request without an answer gets a line after a moment, and another when it is answered."""
+    slow = (
+        "import http.server, time\nclass H(http.server.BaseHTTPRequestHandler):\n"
+        " def do_GET(self): time.sleep(1.6); self.send_response(200); self.end_headers(); self.wfile.write(b'late')\n"
+        " def log_message(self, *a): pass\n"
+        "http.server.HTTPServer(('192.0.2.10', 7040), H).serve_forever()"
+    )
+    world.start([sys.executable, "-c", slow])
+    world.wait_for("192.0.2.10", 7040)
+    run = world.hark("curl", "-s", "http://192.0.2.10:7040/slow")
+    lines = [plain(line) for line in run.err.splitlines()]
+    assert lines[0] == "GET http://192.0.2.10:7040/slow waiting curl[PID]"
+    assert lines[1].startswith("GET http://192.0.2.10:7040/slow 200 ")
+
+
+def test_lines_fit_the_terminal_and_are_coloured_only_there(world) -> None:
+    """On a terminal of 80 columns: colour, and no line is longer; NO_COLOR is heeded."""
+    import re
+
+    url = "http://192.0.2.10:8080/hello?" + "x" * 150
+    for colours in ({}, {"NO_COLOR": "1"}):
+        script = f"stty cols 80; hark curl -s '{url}'"
+        run = world.run("script", "-qec", script, "/dev/null", **colours)
+        lines = run.out.decode().splitlines()
+        told = next(line for line in lines if line.startswith("GET"))
+        assert ("\x1b[" in told) == (not colours)
+        bare = re.sub(r"\x1b\[\d+m", "", told)
+        assert len(bare) <= 80 and "…" in bare and " 200 " in bare and "curl[" in bare
+
+
+def test_closed_streams_stay_closed_and_nothing_lands_elsewhere(world) -> None:
+    run = world.run("sh", "-c", "hark -o closed.jsonl curl -s http://192.0.2.10:8080/hello 2>&- <&-")
+    assert (run.status, run.out) == (0, b"hello\n")
+    assert (world.dir / "home" / "closed.jsonl").read_text().startswith('{"startedDateTime"')
+    assert (world.dir / "home" / "closed.jsonl").read_text().count("\n") == 1
+
+
+def test_static_and_foreign_tls_is_told_by_name(world) -> None:
+    """A Go program: not opened yet, but told with the library that was found in it."""
+    source = world.dir / "home" / "g.go"
+    source.write_text(
+        'package main\nimport ("crypto/tls"; "fmt"; "io"; "net/http"; "time")\nfunc main() {\n'
+        "c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}\n"
+        'r, e := c.Get("https://site.test:8443/hello"); if e != nil { panic(e) }\n'
+        "b, _ := io.ReadAll(r.Body); fmt.Print(string(b)); time.Sleep(400 * time.Millisecond) }\n"
+    )
+    built = world.run("go", "build", "-o", "g", "g.go", timeout=240, GOFLAGS="-mod=mod", GO111MODULE="off")
+    assert built.status == 0, built.err
+    run = world.hark("./g")
+    assert (run.status, run.out) == (0, b"hello\n")
+    assert "closed site.test:8443 " in run.err and "Go crypto/tls g[" in run.err
+    assert "set tls.Config.KeyLogWriter" in run.err

@@ -13,7 +13,7 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hark.errors import HarkError
 from hark.tap import kernel
@@ -74,8 +74,12 @@ def _exec_remedy(number: int) -> str:
     return "is it built for this machine?" if number == errno.ENOEXEC else ""
 
 
-def prepare(file: str, argv: Sequence[str], environment: Mapping[str, str], host: setup.Host) -> Child:
-    """Fork a child that builds the namespace and stands ready to become the program. Raises HarkError."""
+Environment = Callable[[bool], Mapping[str, str]]
+
+
+def prepare(file: str, argv: Sequence[str], environment: Environment, host: setup.Host) -> Child:
+    """Fork a child that builds the namespace and stands ready to become the program. `environment` is asked with
+    whether the tree has its private directory. Raises HarkError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
     pid = os.fork()
@@ -97,7 +101,7 @@ def prepare(file: str, argv: Sequence[str], environment: Mapping[str, str], host
 
 
 def _become(
-    link: socket.socket, file: str, argv: Sequence[str], environment: Mapping[str, str], host: setup.Host, parent: int
+    link: socket.socket, file: str, argv: Sequence[str], environment: Environment, host: setup.Host, parent: int
 ) -> None:
     """In the child: build, hand over, wait, exec. Never returns."""
     try:
@@ -121,11 +125,12 @@ def _become(
         if os.getppid() != parent:
             os._exit(1)  # hark was killed before the line above could matter
         _restore_signals()
+        variables = dict(environment(files[setup.ENDS.index("keylog")] >= 0))
         try:
-            os.execve(file, list(argv), dict(environment))
+            os.execve(file, list(argv), variables)
         except OSError as error:
             if error.errno == errno.ENOEXEC and _is_text(file):  # a script without #!: what execvp and shells do
-                os.execve("/bin/sh", ["/bin/sh", file, *argv[1:]], dict(environment))
+                os.execve("/bin/sh", ["/bin/sh", file, *argv[1:]], variables)
             link.send(str(error.errno).encode())
     finally:
         os._exit(NOT_EXECUTABLE)

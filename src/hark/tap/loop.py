@@ -8,6 +8,7 @@ import select
 from collections.abc import Callable
 
 IN, OUT, ERR, HUP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR, select.EPOLLHUP
+URGENT = select.EPOLLPRI
 Handler = Callable[[int], None]
 
 

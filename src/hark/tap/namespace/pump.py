@@ -78,6 +78,7 @@ class Pump:
         self._datagrams: dict[tuple[int, bytes], udp.Udp | udp.Echo] = {}
         self._local_udp: dict[bytes, None] = {}
         self._fragments = udp.Fragments()
+        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._stalled = False
         self._exited = False  # the program has
         self._detached = False
@@ -311,7 +312,7 @@ class Pump:
             family = socket.AF_INET6 if ":" in target else socket.AF_INET
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
-            self._rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -n)")
+            self._rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
             self._failed(flow, errno.ECONNREFUSED)
             return
         number = sock.connect_ex((target, flow.server[1]))
@@ -375,12 +376,20 @@ class Pump:
                 except BlockingIOError:
                     return
                 except OSError as error:
-                    self._rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -n)")
+                    self._turn_away(listener, error)
                     return
                 packed = socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, peer[0])
                 self._start(program, self._nat.accepted((packed, peer[1])))
 
         return accept
+
+    def _turn_away(self, listener: socket.socket, error: OSError) -> None:
+        """No descriptor is left: take the spare one to end the connection, which would wait and wake us for ever."""
+        self._rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
+        os.close(self._spare)
+        with contextlib.suppress(OSError):  # it may have gone by itself
+            listener.accept()[0].close()
+        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def _start(self, program: socket.socket, flow: Flow | None) -> None:
         server = flow.relay if flow is not None else None

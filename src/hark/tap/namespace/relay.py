@@ -16,10 +16,11 @@ import termios
 import time
 from collections.abc import Callable
 
-from hark.tap.loop import ERR, HUP, IN, OUT, Loop
+from hark.tap.loop import ERR, HUP, IN, OUT, URGENT, Loop
 
 BUFFER = 512 << 10
 LINGER = 1.0
+_SIOCATMARK = 0x8905
 _RESET = struct.pack("ii", 1, 0)
 _GONE = (errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ENOTCONN)
 
@@ -39,13 +40,15 @@ class End:
         self.pending: memoryview | None = None  # bytes that this socket has yet to take
         self.eof = False  # its peer will send no more
         self.shut = False  # we will send it no more
-        self.mask = IN
+        self.mask = IN | URGENT
 
     def ready(self, event: int) -> None:
         """The loop's handler."""
         if event & OUT:
             self._flush()
-        if event & IN and not self.eof:
+        if event & URGENT and not self.relay.closed:
+            self._urgent()
+        if event & IN and not self.eof and not self.relay.closed:
             self._read()
         elif event & (ERR | HUP) and not self.relay.closed:
             self._broken(event)
@@ -78,6 +81,22 @@ class End:
             peer.pending = memoryview(bytes(_view[sent:size]))
             peer._want(peer.mask | OUT)
             self._want(self.mask & ~IN)
+
+    def _urgent(self) -> None:
+        """Pass urgent data on as urgent (RFC 6093: one byte, marked), behind what was sent before it."""
+        if self.peer.pending is not None:
+            return  # what came before it is still on its way: the event comes again
+        if not _at_mark(self.sock):
+            self._read()
+            if self.relay.closed or self.peer.pending is not None or not _at_mark(self.sock):
+                return
+        try:
+            self.peer.sock.send(self.sock.recv(1, socket.MSG_OOB), socket.MSG_OOB)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # EINVAL: it was taken already
+                self.relay.reset(self)
 
     def _ended(self) -> None:
         self.eof = True
@@ -131,6 +150,11 @@ class End:
             return 0
 
 
+def _at_mark(sock: socket.socket) -> bool:
+    """Whether the urgent byte is next (sockatmark)."""
+    return bool(struct.unpack("i", fcntl.ioctl(sock, _SIOCATMARK, b"\0\0\0\0"))[0])
+
+
 class Relay:
     """Two ends and their common fate. `done` is called once, when both sockets are closed."""
 
@@ -148,7 +172,7 @@ class Relay:
         self.program.peer, self.server.peer = self.server, self.program
         for end in (self.program, self.server):
             end.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            loop.add(end.sock.fileno(), IN, end.ready)
+            loop.add(end.sock.fileno(), end.mask, end.ready)
 
     def close(self) -> None:
         """Close both sides in an orderly way."""
