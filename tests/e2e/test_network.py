@@ -48,7 +48,7 @@ def test_dns_failure_is_told_and_unchanged(world) -> None:
     run = world.hark("curl", "-sS", "http://nosuch.invalid/")
     assert run.status == 6
     assert "curl: (6) Could not resolve host: nosuch.invalid" in run.err
-    assert "dns nosuch.invalid A" in run.err
+    assert run.err.count("dns nosuch.invalid ") == 1
 
 
 def test_dns_time_is_part_of_the_timings(world) -> None:

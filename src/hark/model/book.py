@@ -197,9 +197,9 @@ class Book:
             del self._answers[next(iter(self._answers))]
         if event.rcode == "NOERROR":
             self._succeed((event.pid, event.name), event.time)
-        else:
+        elif event.qtype in ("A", "AAAA"):  # no other record's absence keeps a program from its host
             process = self._processes.get(event.pid) if event.pid else None
-            self._fail((event.pid, event.name, event.qtype), event.time, Unresolved(event, process))
+            self._fail((event.pid, event.name, ""), event.time, Unresolved(event, process))
 
     # -- exchanges -----------------------------------------------------------------------------------------------------
 

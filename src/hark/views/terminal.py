@@ -57,7 +57,7 @@ class Terminal:
         elif isinstance(change, Unresolved):
             answer = change.answer
             why = answer.rcode or "no answer"
-            self._line(f"dns {answer.name} {answer.qtype}", self._paint(_RED, why), who(change.process, answer.pid))
+            self._line(f"dns {answer.name}", self._paint(_RED, why), who(change.process, answer.pid))
         elif isinstance(change, Told):
             self._lines.append(self._paint(_YELLOW, f"hark: {safe(change.trouble.text)}"))
 
