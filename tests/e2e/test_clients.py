@@ -112,7 +112,7 @@ def test_client(world, name: str) -> None:
         part.format(base=BASE, python=sys.executable) if isinstance(part, str) else [e.format(base=BASE) for e in part]
         for part in CLIENTS[name]
     )
-    run = world.sh(command)
+    run = world.hark("-o", "client.pcapng", "sh", "-c", command)
     assert run.told == expected, run.err
     assert (run.status, run.out) == (0, b"hello\n"), run.err
     assert run.entries[0]["response"]["content"]["text"] == "hello\n"
@@ -122,6 +122,10 @@ def test_client(world, name: str) -> None:
     lines = run.err.splitlines()
     assert len(lines) == 2, run.err  # the exchange and the summary: nothing of ours, nothing of the program's
     assert lines[1] == f"hark: 1 exchange with {expected[0].split('/')[2]}"
+    # Another decoder finds the same in the recording: the secrets stand in front of what they open.
+    fields = [word for name in ("http.request.uri", "http2.headers.path") for word in ("-e", name)]
+    seen = world.run("tshark", "-r", "client.pcapng", "-d", "tcp.port==8443,tls", "-T", "fields", *fields)
+    assert seen.out.split() == [b"/hello"], seen.err
 
 
 def test_curl_parallel(world) -> None:

@@ -1,5 +1,6 @@
 """TLS as OpenSSL can speak it: every AEAD suite of TLS 1.2 and 1.3, resumption, key update, client certificates."""
 
+import os
 import subprocess
 import sys
 
@@ -118,7 +119,27 @@ def test_agent_keeps_the_programs_own_callback(world) -> None:
     assert run.told == ["GET https://192.0.2.10:8443/hello 200 http/1.0 own"]
 
 
-def test_agent_works_after_chroot_and_closed_descriptors(world) -> None:
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may chroot")
+def test_agent_works_in_a_chroot(world) -> None:
+    """hark as root, without a user namespace; the program leaves every path behind before it speaks TLS."""
+    script = (
+        "import os, socket, ssl, encodings.idna\n"
+        "c = ssl.create_default_context(cafile=os.environ['CA'])\n"
+        "c.keylog_filename = None\n"
+        "os.chroot(os.environ['DIR'] + '/www'); os.setresuid(1234, 1234, 1234)\n"
+        "t = c.wrap_socket(socket.create_connection(('192.0.2.10', 8443)), server_hostname='site.test')\n"
+        "t.sendall(b'GET /hello HTTP/1.0\\r\\n\\r\\n')\n"
+        "while t.recv(4096): pass\n"
+    )
+    done = subprocess.run(
+        ["ip", "netns", "exec", world.name, "hark", sys.executable, "-c", script],
+        env=world.env(), cwd=world.dir, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "GET https://site.test:8443/hello 200 " in done.stderr
+
+
+def test_agent_works_after_closed_descriptors(world) -> None:
     """The secrets' way out needs neither a path nor a descriptor."""
     script = (
         "import os, socket, ssl\n"
