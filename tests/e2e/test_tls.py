@@ -1,4 +1,4 @@
-"""TLS as OpenSSL can speak it: every AEAD suite of TLS 1.2 and 1.3, resumption, key update, client certificates."""
+"""TLS as OpenSSL can speak it: every AEAD and AES-CBC suite of TLS 1.0 to 1.3, resumption, key update, client certificates."""
 
 import os
 import subprocess
@@ -25,7 +25,9 @@ def _openssl_suites() -> list[str]:
 
 TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256",
          "TLS_AES_128_CCM_8_SHA256"]  # fmt: skip
+OLD = ["ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA", "AES256-SHA"]
 SUITES = [("-tls1_3", name) for name in TLS13] + [("-tls1_2", name) for name in _openssl_suites()]
+SUITES += [(version, name) for version in ("-tls1", "-tls1_1") for name in OLD]
 REQUEST = "GET /x HTTP/1.0\\r\\n\\r\\n"
 
 
@@ -62,9 +64,25 @@ def test_suite(world, servers, version: str, suite: str) -> None:
     assert len(run.entries) == 1, run.err
     entry = run.entries[0]
     assert (entry["request"]["method"], entry["response"]["status"]) == ("GET", 200)
-    assert entry["_tls"]["version"] == ("TLS 1.3" if version == "-tls1_3" else "TLS 1.2")
+    names = {"-tls1": "TLS 1.0", "-tls1_1": "TLS 1.1", "-tls1_2": "TLS 1.2", "-tls1_3": "TLS 1.3"}
+    assert entry["_tls"]["version"] == names[version]
     assert suite.encode() in run.out  # -www prints the suite: the page that we decoded is whole
     assert suite in entry["response"]["content"]["text"]
+
+
+@pytest.mark.parametrize("option", ["-no_etm", ""])
+def test_cbc_both_orders_of_mac(world, option: str) -> None:
+    """MAC-then-encrypt and encrypt-then-MAC: openssl can be told not to offer the second."""
+    port = 7103 if option else 7104
+    allow = ["-cipher", "ALL:@SECLEVEL=0", "-www", "-quiet", *([option] if option else [])]
+    files = ["-cert", str(world.dir / "cert.pem"), "-key", str(world.dir / "key.pem")]
+    world.start(["openssl", "s_server", "-accept", f"192.0.2.10:{port}", *files, *allow])
+    world.wait_for("192.0.2.10", port)
+    suite = "ECDHE-ECDSA-AES256-SHA384"
+    run = world.sh(
+        f"printf '{REQUEST}' | openssl s_client -quiet -tls1_2 -cipher {suite} -connect 192.0.2.10:{port} 2>/dev/null"
+    )
+    assert [entry["response"]["status"] for entry in run.entries] == [200], run.err
 
 
 def test_key_updates_both_ways(world, servers) -> None:

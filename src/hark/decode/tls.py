@@ -1,4 +1,4 @@
-"""TLS 1.2 and 1.3, opened passively with secrets that others gave (RFC 8446, RFC 5246).
+"""TLS 1.0 to 1.3, opened passively with secrets that others gave (RFC 8446, RFC 5246, RFC 4346, RFC 2246).
 
 What   Records of both directions; handshake messages as far as they say how to go on; plaintext for the layer inside.
 Why    Nothing is modified and nothing is guessed: each direction has a stage, and each stage's key has one label.
@@ -13,7 +13,7 @@ Not    trial decryption with every known key (a wrong guess would be a lie), exc
 from collections import deque
 from collections.abc import Sequence
 
-from hark.decode import limits
+from hark.decode import ciphers, limits
 from hark.decode.events import Event, Sealed, Side, TlsFacts, Trouble
 from hark.decode.keyring import Keyring
 from hark.decode.layer import Expecting
@@ -38,54 +38,6 @@ class Budget:
         self.left = limits.PARKED_ALL_BYTES
 
 
-class _Opener:
-    """Opens the records of one direction under one key, in order."""
-
-    __slots__ = ("_decrypt", "_explicit", "_iv", "_salt", "_seq", "_tag", "_thirteen")
-
-    def __init__(self, suite: tls.Suite, key: bytes, iv: bytes, thirteen: bool) -> None:
-        from cryptography.hazmat.primitives.ciphers import aead
-
-        if suite.aead == "gcm":
-            self._decrypt = aead.AESGCM(key).decrypt
-        elif suite.aead == "chacha":
-            self._decrypt = aead.ChaCha20Poly1305(key).decrypt
-        else:
-            self._decrypt = aead.AESCCM(key, 8 if suite.aead == "ccm8" else 16).decrypt
-        self._tag = 8 if suite.aead == "ccm8" else 16
-        self._thirteen = thirteen
-        self._explicit = not thirteen and suite.aead != "chacha"
-        self._salt = iv
-        self._iv = int.from_bytes(iv, "big")
-        self._seq = 0
-
-    def open(self, record: bytes | memoryview) -> bytes:
-        """The plaintext of a whole record. Raises ValueError where it does not open."""
-        from cryptography.exceptions import InvalidTag
-
-        try:
-            if self._thirteen:
-                nonce = (self._iv ^ self._seq).to_bytes(12, "big")
-                plain = self._decrypt(nonce, record[5:], record[:5])
-            else:
-                plain = self._open12(record)
-        except InvalidTag:
-            raise ValueError("bad record mac") from None
-        self._seq += 1
-        return plain
-
-    def _open12(self, record: bytes | memoryview) -> bytes:
-        if self._explicit:  # RFC 5288 §3: the last 8 bytes of the nonce travel with the record
-            nonce, body = self._salt + bytes(record[5:13]), record[13:]
-        else:
-            nonce, body = (self._iv ^ self._seq).to_bytes(12, "big"), record[5:]
-        if len(body) < self._tag:
-            raise ValueError("record shorter than its tag")
-        size = len(body) - self._tag
-        extra = self._seq.to_bytes(8, "big") + bytes(record[:3]) + size.to_bytes(2, "big")
-        return self._decrypt(nonce, body, extra)
-
-
 class _Half:
     """One direction."""
 
@@ -95,7 +47,7 @@ class _Half:
         self.buffer = b""  # the beginning of a record
         self.messages = b""  # the beginning of a handshake message
         self.stage = _PLAIN
-        self.opener: _Opener | None = None
+        self.opener: ciphers.Opener | None = None
         self.secret = b""
         self.blocked = False
 
@@ -117,6 +69,7 @@ class Tls:
         self._suite_code = 0
         self._server_random = b""
         self._alpn = ""
+        self._mac_last = False  # encrypt-then-MAC was agreed on
         self._resumed = False
         self._begun = 0
         self._finished: set[Side] = set()
@@ -342,7 +295,7 @@ class Tls:
         half.stage, half.opener = _HANDSHAKE, None
         return self._decrypt(side, half, record, time, out)
 
-    def _opener(self, side: Side, half: _Half) -> _Opener | None:
+    def _opener(self, side: Side, half: _Half) -> ciphers.Opener | None:
         key = self._keyring.get(self.client_random)
         if key is None:
             return None
@@ -359,24 +312,23 @@ class Tls:
             self._source = key.source
         return opener
 
-    def _opener13(self, secret: bytes) -> _Opener | None:
+    def _opener13(self, secret: bytes) -> ciphers.Opener | None:
         suite = self._suite
         if suite is None or len(secret) != tls.hash_size(suite.hash):
             return None
         key = tls.expand_label(secret, b"key", b"", suite.key, suite.hash)
         iv = tls.expand_label(secret, b"iv", b"", 12, suite.hash)
-        return _Opener(suite, key, iv, True)
+        return ciphers.Aead13(suite, key, iv)
 
-    def _opener12(self, side: Side, master: bytes) -> _Opener | None:
+    def _opener12(self, side: Side, master: bytes) -> ciphers.Opener | None:
         suite = self._suite
         if suite is None or len(master) != 48:
             return None
-        salt = 12 if suite.aead == "chacha" else 4
-        seed = self._server_random + self.client_random
-        block = tls.prf12(master, b"key expansion", seed, 2 * (suite.key + salt), suite.hash)
-        keys, salts = block[: 2 * suite.key], block[2 * suite.key :]
-        mine = int(side)
-        return _Opener(suite, keys[mine * suite.key :][: suite.key], salts[mine * salt :][:salt], False)
+        block = tls.key_block(suite, self._version, master, self._server_random + self.client_random)
+        mac, key, iv = block[int(side)]
+        if suite.aead == "cbc":
+            return ciphers.Cbc(suite, self._version, mac, key, iv, self._mac_last)
+        return ciphers.Aead12(suite, key, iv)
 
     # -- handshake messages ------------------------------------------------------------------------------------------
 
@@ -432,6 +384,7 @@ class Tls:
         self._version, self._suite_code, self._server_random = hello.version, hello.suite, hello.random
         self._suite = tls.SUITES.get(hello.suite)
         self._alpn = hello.alpn
+        self._mac_last = hello.mac_last
         self._resumed = hello.psk
         if hello.version == _TLS13:
             client, server = self._halves

@@ -1,4 +1,4 @@
-"""TLS 1.2 and 1.3 on the wire: content types, hellos, cipher suites, the key schedule's labels.
+"""TLS 1.0 to 1.3 on the wire: content types, hellos, cipher suites, the key schedule's labels.
 
 May hold: tables and pure functions over one message. May not hold: a connection's state or ciphers at work.
 RFC 5246 (TLS 1.2), RFC 8446 (TLS 1.3), RFC 5288/5289/6655/7251/7905 (AEAD suites).
@@ -12,7 +12,7 @@ from typing import NamedTuple
 CCS, ALERT, HANDSHAKE, APPDATA = 20, 21, 22, 23
 CLIENT_HELLO, SERVER_HELLO, NEW_TICKET, END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS = 1, 2, 4, 5, 8
 CERTIFICATE, FINISHED, KEY_UPDATE = 11, 20, 24
-_SNI, _ALPN, _EARLY_DATA, _VERSIONS, _PSK, _ECH = 0, 16, 42, 43, 41, 0xFE0D
+_SNI, _ALPN, _EARLY_DATA, _VERSIONS, _PSK, _ECH, _MAC_LAST = 0, 16, 42, 43, 41, 0xFE0D, 22
 
 # RFC 8446 §4.1.3: a ServerHello with this random is a HelloRetryRequest.
 RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
@@ -51,12 +51,14 @@ ALERTS = {
 
 
 class Suite(NamedTuple):
-    """A cipher suite: its IANA name, AEAD ("gcm", "ccm", "ccm8", "chacha"), key bytes, hash of the key schedule."""
+    """A cipher suite: its IANA name, how records are sealed ("gcm", "ccm", "ccm8", "chacha", "cbc"), key bytes, hash of
+    TLS 1.2's and 1.3's key schedule, hash of the record MAC ("" with an AEAD)."""
 
     name: str
     aead: str
     key: int
     hash: str
+    mac: str = ""
 
 
 def _suites() -> dict[int, Suite]:
@@ -84,6 +86,22 @@ def _suites() -> dict[int, Suite]:
     chacha = ("ECDHE_RSA", "ECDHE_ECDSA", "DHE_RSA", "PSK", "ECDHE_PSK", "DHE_PSK", "RSA_PSK")
     for code, kx in enumerate(chacha, 0xCCA8):  # RFC 7905
         table[code] = Suite(f"TLS_{kx}_WITH_CHACHA20_POLY1305_SHA256", "chacha", 32, "sha256")
+    cbc = {  # RFC 5246 §A.5, RFC 8422, RFC 5289: codes of the suites with AES 128 and 256 and these MACs
+        "RSA": (0x2F, 0x35, 0x3C, 0x3D), "DH_DSS": (0x30, 0x36, 0x3E, 0x68), "DH_RSA": (0x31, 0x37, 0x3F, 0x69),
+        "DHE_DSS": (0x32, 0x38, 0x40, 0x6A), "DHE_RSA": (0x33, 0x39, 0x67, 0x6B), "DH_anon": (0x34, 0x3A, 0x6C, 0x6D),
+        "ECDH_ECDSA": (0xC004, 0xC005, 0xC025, 0xC026), "ECDHE_ECDSA": (0xC009, 0xC00A, 0xC023, 0xC024),
+        "ECDH_RSA": (0xC00E, 0xC00F, 0xC029, 0xC02A), "ECDHE_RSA": (0xC013, 0xC014, 0xC027, 0xC028),
+        "PSK": (0x8C, 0x8D, 0xAE, 0xAF), "DHE_PSK": (0x90, 0x91, 0xB2, 0xB3), "RSA_PSK": (0x94, 0x95, 0xB6, 0xB7),
+        "ECDHE_PSK": (0xC035, 0xC036, 0xC037, 0xC038), "ECDH_anon": (0xC018, 0xC019, 0, 0),
+    }  # fmt: skip
+    for kx, codes in cbc.items():
+        with_384 = kx.startswith("EC") or kx.endswith("PSK")
+        for number, code in enumerate(codes):
+            bits, mac = (128, 256)[number % 2], ("sha1", "sha256")[number // 2]
+            mac = "sha384" if number == 3 and with_384 else mac
+            name = f"TLS_{kx}_WITH_AES_{bits}_CBC_{'SHA' if mac == 'sha1' else mac.upper()}"
+            table[code] = Suite(name, "cbc", bits // 8, "sha384" if mac == "sha384" else "sha256", mac)
+    del table[0]
     return table
 
 
@@ -110,6 +128,7 @@ class ServerHello(NamedTuple):
     alpn: str
     retry: bool
     psk: bool
+    mac_last: bool  # encrypt-then-MAC (RFC 7366)
 
 
 def client_hello(body: bytes) -> ClientHello | None:
@@ -139,7 +158,9 @@ def server_hello(body: bytes) -> ServerHello | None:
             version = chosen[0] << 8 | chosen[1]
         alpn = _alpn(ext.get(_ALPN, b""))
         random = body[2:34]
-        return ServerHello(random, version, suite, alpn[0] if alpn else "", random == RETRY_RANDOM, _PSK in ext)
+        return ServerHello(
+            random, version, suite, alpn[0] if alpn else "", random == RETRY_RANDOM, _PSK in ext, _MAC_LAST in ext
+        )
     except (IndexError, struct.error):
         return None
 
@@ -195,6 +216,31 @@ def prf12(secret: bytes, label: bytes, seed: bytes, length: int, name: str) -> b
         a = hmac.digest(secret, a, name)
         out += hmac.digest(secret, a + seed, name)
     return out[:length]
+
+
+def prf10(secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
+    """The pseudo random function of TLS 1.0 and 1.1: MD5 over one half of the secret, SHA-1 over the other
+    (RFC 2246 §5)."""
+    half = (len(secret) + 1) // 2
+    first = prf12(secret[:half], label, seed, length, "md5")
+    second = prf12(secret[-half:], label, seed, length, "sha1")
+    return bytes(a ^ b for a, b in zip(first, second, strict=True))
+
+
+def key_block(suite: Suite, version: int, master: bytes, seed: bytes) -> tuple[tuple[bytes, bytes, bytes], ...]:
+    """(MAC key, key, iv) of the client's side and of the server's (RFC 5246 §6.3). seed: server random, then client
+    random."""
+    sizes = (hash_size(suite.mac) if suite.mac else 0, suite.key, {"cbc": 16, "chacha": 12}.get(suite.aead, 4))
+    label, total = b"key expansion", 2 * sum(sizes)
+    old = version < 0x0303
+    block = prf10(master, label, seed, total) if old else prf12(master, label, seed, total, suite.hash)
+    sides: tuple[list[bytes], list[bytes]] = ([], [])
+    at = 0
+    for size in sizes:
+        for side in sides:
+            side.append(block[at : at + size])
+            at += size
+    return tuple((mac, key, iv) for mac, key, iv in sides)
 
 
 def hash_size(name: str) -> int:
