@@ -105,7 +105,8 @@ def test_every_room_has_its_card(room: pathlib.Path) -> None:
 @pytest.mark.parametrize("package", ["cryptography", "hpack", "brotli", "zstandard"])
 def test_a_dependency_is_named_in_one_file(package: str) -> None:
     users = {str(path) for path in FILES if any(name.split(".")[0] == package for name in imports(path))}
-    assert len(users) == 1, users
+    # zstandard undoes content codings and compressed recordings: two rooms that may not know each other.
+    assert len(users) == (2 if package == "zstandard" else 1), users
 
 
 def test_start_imports_nothing_that_is_not_needed() -> None:

@@ -12,25 +12,27 @@ from hark.errors import HarkError
 from hark.options import Options
 
 USAGE = """\
-hark: run a command and hear every HTTP exchange it makes, live and decrypted, without root.
+Run a command and hear every HTTP exchange it makes, live and decrypted.
 
-  hark [OPTIONS] COMMAND [ARGS...]     run COMMAND; its output and exit status stay its own
-  hark read [OPTIONS] FILE             tell a recording (pcapng or pcap; - is standard input)
-  hark doctor                          what works on this machine, and what fixes the rest
+  hark [OPTIONS] COMMAND [ARGS...]   its output and exit status stay its own
+  hark read [OPTIONS] FILE...        tell recordings: pcapng, pcap, .gz .zst .lz4
+  hark doctor                        what works here, and what fixes the rest
 
   -v, -vv          headers too; bodies too
   -q               say nothing
-  --json           one HAR entry a line (COMMAND: on stderr; read: on stdout)
-  -o FILE          also write FILE.pcapng (opens decrypted in Wireshark) or FILE.jsonl; repeatable
-  --max-body SIZE  keep so much of each body for --json, -vv and .jsonl (default 1M)
-  --keys FILE      read: secrets in key log format, beside those in the recording; repeatable
-  --detach         return when COMMAND ends, though children that it left go on and are heard
+  --json           a HAR entry a line (COMMAND: on stderr; read: on stdout)
+  -o FILE          also write FILE.pcapng (opens decrypted in Wireshark) or
+                   FILE.jsonl; repeatable
+  --max-body SIZE  how much of a body --json, -vv and .jsonl keep (default 1M)
+  --detach         return when COMMAND ends; what it left running is heard on
+  --keys FILE      read: a key log beside the recording; repeatable
+  --follow         read: go on as the file grows, until ^C
   --version, --help
 
 Options stand before the command; what follows it is the command's.
-A command that is called like one of hark's: hark run read ..., or hark -- read ...
+A command with the name of one of hark's: hark run read, or hark -- read.
 
-  hark curl https://example.com        hark -v ./build.sh        hark -o x.pcapng npm install
+  hark curl https://example.com          hark -o x.pcapng npm install
 """
 
 _VALUES = {"-o": "outputs", "--output": "outputs", "--keys": "keys", "--max-body": "keep"}
@@ -114,10 +116,11 @@ def _read(words: list[str], options: Options) -> int:
             break
         if words:
             files.append(words.pop(0))
-    if len(files) != 1:
-        what = "which file?" if not files else "one file at a time"
-        raise _Usage(f"hark read: {what}", "", "hark read FILE, or - for standard input")
-    return read(files[0], options)
+    if not files:
+        raise _Usage("hark read: which file?", "", "hark read FILE, or - for standard input")
+    if options.follow and len(files) > 1:
+        raise _Usage("hark read --follow: one file at a time", "", "hark read --follow FILE")
+    return read(files, options)
 
 
 def _parse(words: list[str], options: Options) -> tuple[list[str], str]:
@@ -148,6 +151,8 @@ def _parse(words: list[str], options: Options) -> tuple[list[str], str]:
             options.json = True
         elif word == "--detach":
             options.detach = True
+        elif word == "--follow":
+            options.follow = True
         else:
             raise _Usage(f"unknown option {word}", "", "hark --help; options of the command stand behind it")
     return words, ""

@@ -16,4 +16,5 @@ class Options:
         self.outputs: list[str] = []  # file names of -o
         self.keep = 1 << 20  # bytes of each body kept for structured output and -vv
         self.detach = False
+        self.follow = False
         self.keys: list[str] = []  # file names of --keys

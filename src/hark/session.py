@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import stat
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
@@ -34,6 +33,7 @@ _AGENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agents")
 AGENT = os.path.join(_AGENTS, "preload", "libhark-keys.so")
 PRIVATE = os.path.join(_AGENTS, "private")
 HOOK = os.path.join(_AGENTS, "node", "hook.cjs")
+_POLL = 0.1  # s between looks at a file that grows
 _HEAD_START = 0.03  # s that the program has before the teller begins to load
 _LINGER = 1.0  # s after the program's end before hark says for what it still waits
 DONE = b"."
@@ -108,8 +108,8 @@ def build_teller(options: Options, outputs: Outputs, fd: int) -> "Teller":
 # -- hark read -------------------------------------------------------------------------------------------------------
 
 
-def read(path: str, options: Options) -> int:
-    """Tell a recording; the exit status: 0, or 1 where the recording was not whole. Raises HarkError."""
+def read(paths: list[str], options: Options) -> int:
+    """Tell recordings, merged by time; the exit status: 0, or 1 where one was not whole. Raises HarkError."""
     from hark.recording import reader
     from hark.recording.blocks import Block, Secrets
     from hark.teller import replay
@@ -121,16 +121,39 @@ def read(path: str, options: Options) -> int:
                 secrets.append(Secrets(log.read(), 0, "key log"))
         except OSError as error:
             raise HarkError(f"cannot read {name}", error.strerror or "") from error
-    outputs = open_outputs(options.outputs, say)
-    teller = build_teller(options, outputs, 1)
-    try:
-        file = sys.stdin.buffer if path == "-" else open(path, "rb", buffering=0)
-    except OSError as error:
-        raise HarkError(f"cannot read {path}", error.strerror or "") from error
-    with file:
+    with contextlib.ExitStack() as stack:
+        files: list[reader.Readable] = []
+        for path in paths:
+            try:
+                files.append(stack.enter_context(open(0 if path == "-" else path, "rb", buffering=0)))
+            except OSError as error:
+                raise HarkError(f"cannot read {path}", error.strerror or "") from error
+        outputs = open_outputs(options.outputs, say)
+        teller = build_teller(options, outputs, 1)
+        wait = _follower(teller) if options.follow else None
         for block in secrets:
             teller.tell(block)
-        return 0 if replay(reader.read(file, path), teller) else 1
+        recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
+        return 0 if replay(reader.merge(recordings), teller) else 1
+
+
+def _follower(teller: "Teller") -> Callable[[], bool]:
+    """What to do at the end of a file that grows: show what is known, wait a moment; a ^C ends it."""
+    over = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal over
+        over = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+    def wait() -> bool:
+        teller.tick(time.time_ns())
+        time.sleep(_POLL)
+        return not over
+
+    return wait
 
 
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------

@@ -1,7 +1,11 @@
 """The replay law: `hark read` of a live run's recording prints the same JSON, byte for byte."""
 
+import signal
+import subprocess
 import sys
+import time
 
+import lz4.frame
 import pytest
 
 RUNS = {
@@ -88,3 +92,41 @@ def test_bad_input_is_one_line(world) -> None:
         run = world.run("hark", "read", *command)
         assert (run.status, run.err) == (1, said)
     assert world.run("hark", "read").status == 2
+
+
+def test_compressed_and_merged(world) -> None:
+    """gzip, zstd and lz4 tell what the plain file tells, torn ones what is left; two files are one by time."""
+    home = world.dir / "home"
+    trust = ["--cacert", str(world.dir / "cert.pem")]
+    for number in (1, 2):
+        url = f"https://site.test:8443/hello?{number}"
+        assert world.run("hark", "-o", f"part{number}.pcapng", "curl", "-s", *trust, url).status == 0
+    plain = world.run("hark", "read", "--json", "part1.pcapng").out
+    for pack in ("gzip -k", "zstd -q -k"):
+        assert world.run("sh", "-c", f"{pack} part1.pcapng").status == 0
+    (home / "part1.pcapng.lz4").write_bytes(lz4.frame.compress((home / "part1.pcapng").read_bytes()))
+    for suffix in ("gz", "zst", "lz4"):
+        raw = (home / f"part1.pcapng.{suffix}").read_bytes()
+        assert world.run("hark", "read", "--json", f"part1.pcapng.{suffix}").out == plain
+        assert world.run("hark", "read", "--json", "-", input=raw).out == plain
+        (home / f"torn.{suffix}").write_bytes(raw[: len(raw) // 2])
+        torn = world.run("hark", "read", f"torn.{suffix}")
+        assert torn.status == 1 and "Traceback" not in torn.err
+    merged = world.run("hark", "read", "part2.pcapng", "part1.pcapng").out.decode()
+    assert [line.split()[1][-1] for line in merged.splitlines() if line.startswith("GET")] == ["1", "2"]
+
+
+def test_a_growing_file_is_followed(world) -> None:
+    home = world.dir / "home"
+    assert world.run("hark", "-o", "whole.pcapng", "curl", "-s", "http://192.0.2.10:8080/hello").status == 0
+    whole = (home / "whole.pcapng").read_bytes()
+    growing = home / "growing.pcapng"
+    growing.write_bytes(whole[: len(whole) // 2 + 1])
+    reader = world.popen(["hark", "read", "--follow", "growing.pcapng"], stdout=subprocess.PIPE)
+    time.sleep(0.5)
+    with open(growing, "ab") as file:
+        file.write(whole[len(whole) // 2 + 1 :])
+    assert reader.stdout.readline().startswith(b"GET http://192.0.2.10:8080/hello 200")
+    reader.send_signal(signal.SIGINT)
+    assert b"hark: 1 exchange" in reader.stdout.read()
+    assert reader.wait(5) == 0

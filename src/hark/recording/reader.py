@@ -1,15 +1,18 @@
 """A recording in a file: blocks in order.
 
-What   pcapng (any section, both byte orders) and classic pcap, read in large pieces and handed on block by block.
+What   pcapng (any section, both byte orders) and classic pcap, also compressed by gzip, zstd or lz4, read in large
+       pieces and handed on block by block; several recordings merged by time; a growing one followed.
 Why    A buffer of its own rather than mmap: standard input and growing files are read the same way, and a file that
        shrinks under us is no SIGBUS.
 Limits A file that ends in the middle of a block is told as Torn; what stood before is told in full. A block whose
        length lies ends the reading, for nothing after it can be found.
 """
 
+import heapq
 import struct
-from collections.abc import Iterator
-from typing import BinaryIO
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from hark.errors import HarkError
 from hark.recording import pcapng
@@ -25,12 +28,27 @@ _PCAP_MAGIC = {  # byte order and nanoseconds per tick
 _PCAP_PACKET_MAX = 1 << 24
 
 
-def read(file: BinaryIO, name: str) -> Iterator[Block]:
+Wait = Callable[[], bool]
+
+
+class Readable(Protocol):
+    """What a recording is read from."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """At most `size` bytes; none at the end."""
+
+
+def read(file: Readable, name: str, wait: Wait | None = None) -> Iterator[Block]:
     """Every block of the recording in `file`; a memory view in a Frame lives until the next block is asked for.
 
+    wait: called at the end of what is there; True means that more may have come (a file that is followed).
     Raises HarkError where the first bytes are of no format that hark reads."""
-    source = _Source(file)
+    source = _Source(file, wait)
     start = bytes(source.peek(4))
+    unpack = _COMPRESSED.get(start) or _COMPRESSED.get(start[:2])
+    if unpack is not None:
+        source = _Source(_Unpacked(unpack(source)), None)
+        start = bytes(source.peek(4))
     if start == b"\x0a\x0d\x0d\x0a":
         yield from _pcapng(source)
     elif start in _PCAP_MAGIC:
@@ -45,11 +63,30 @@ def read(file: BinaryIO, name: str) -> Iterator[Block]:
         raise HarkError(f"cannot read {name}", "it is empty")
 
 
+def merge(recordings: list[Iterator[Block]]) -> Iterator[Block]:
+    """Several recordings as one, by time. A block without a time (secrets) stays in front of what follows it."""
+    if len(recordings) == 1:
+        return recordings[0]
+    return (block for _, block in heapq.merge(*map(_timed, recordings), key=_time))
+
+
+def _timed(recording: Iterator[Block]) -> Iterator[tuple[int, Block]]:
+    now = 0
+    for block in recording:
+        now = max(now, block.time) if isinstance(block, Frame) else now
+        yield now, block
+
+
+def _time(item: tuple[int, Block]) -> int:
+    return item[0]
+
+
 class _Source:
     """A file as a window that can be looked into before it is consumed."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Readable, wait: Wait | None) -> None:
         self._file = file
+        self._wait = wait
         self._buffer = b""
         self._at = 0
         self.offset = 0  # of the window's start, from the file's start
@@ -62,6 +99,8 @@ class _Source:
             while have < size:
                 piece = self._file.read(max(_PIECE, size - have))
                 if not piece:
+                    if self._wait is not None and self._wait():
+                        continue
                     break
                 pieces.append(piece)
                 have += len(piece)
@@ -72,6 +111,58 @@ class _Source:
         """Consume bytes that were peeked at."""
         self._at += size
         self.offset += size
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Consume up to `size` bytes: what a decompressor reads from."""
+        data = bytes(self.peek(_PIECE if size < 0 else min(size, _PIECE)))
+        self.skip(len(data))
+        return data
+
+
+class _Unpacked:
+    """A decompressor's output. Where its input is damaged the recording just ends, and is then told as torn."""
+
+    def __init__(self, file: Any) -> None:
+        import zstandard
+
+        self._file = file
+        self._damage = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zstandard.ZstdError)
+        self._over = False
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, none once the input is damaged."""
+        if self._over:
+            return b""
+        try:
+            return bytes(self._file.read(size))
+        except self._damage:
+            self._over = True
+            return b""
+
+
+def _gzip(source: _Source) -> Any:
+    import gzip
+
+    return gzip.GzipFile(fileobj=source)  # type: ignore[call-overload]
+
+
+def _zstd(source: _Source) -> Any:
+    import zstandard
+
+    return zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)  # type: ignore[arg-type]
+
+
+def _lz4(source: _Source) -> Any:
+    import lz4.frame
+
+    return lz4.frame.LZ4FrameFile(source)
+
+
+_COMPRESSED: dict[bytes, Callable[[_Source], Any]] = {
+    b"\x1f\x8b": _gzip,
+    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x04\x22\x4d\x18": _lz4,
+}
 
 
 def _pcapng(source: _Source) -> Iterator[Block]:
