@@ -10,7 +10,7 @@ import struct
 from collections import deque
 from collections.abc import Sequence
 
-from hark.decode import limits, sniff
+from hark.decode import limits, link, sniff
 from hark.decode.events import (
     Closed,
     Dns,
@@ -21,6 +21,7 @@ from hark.decode.events import (
     Side,
     Trouble,
 )
+from hark.decode.fragments import Fragments
 from hark.decode.http1 import Http1, Upgrade
 from hark.decode.http2 import Http2
 from hark.decode.keyring import Keyring
@@ -31,8 +32,6 @@ from hark.recording import blocks
 from hark.recording.blocks import Block, Frame, Loss, Process, Secrets, Torn
 from hark.wire import dns, ip
 
-_ETHERTYPES = {0x0800, 0x86DD}
-_VLAN = {0x8100, 0x88A8, 0x9100}
 _SIDES = (Side.CLIENT, Side.SERVER)
 
 
@@ -152,6 +151,7 @@ class Decoder:
     def __init__(self) -> None:
         self._keyring = Keyring()
         self._budget = Budget()
+        self._fragments = Fragments()
         self._ends: dict[bytes, tuple[Connection, Side]] = {}
         self._live: dict[int, Connection] = {}
         self._sessions: dict[bytes, list[_Registered]] = {}  # TLS by client random
@@ -214,18 +214,25 @@ class Decoder:
 
     def _frame(self, frame: Frame) -> Sequence[Event]:
         data = frame.data
-        at = 0 if frame.link == blocks.RAW else _network(data, frame.link)
-        if at < 0:
-            return ()
-        packet = ip.parse(data, at)
-        if packet is None or packet.fragment is not None:
-            return ()
-        if packet.proto == ip.TCP:
-            return self._tcp(frame, data, packet)
-        if packet.proto == ip.UDP:
-            return self._udp(frame, data, packet)
-        if packet.proto in (ip.ICMP, ip.ICMPV6):
-            return self._icmp(frame, data, packet)
+        at = 0 if frame.link == blocks.RAW else link.network(data, frame.link)
+        packet = ip.parse(data, at) if at >= 0 else None
+        for _ in range(limits.TUNNELS):
+            if packet is None:
+                return ()
+            if packet.fragment is not None:
+                whole = self._fragments.feed(packet, data)
+                if whole is None:
+                    return ()
+                data, packet = whole, ip.parse(whole)
+                continue
+            if packet.proto == ip.TCP:
+                return self._tcp(frame, data, packet)
+            if packet.proto in (ip.ICMP, ip.ICMPV6):
+                return self._icmp(frame, data, packet)
+            at = link.inner(data, packet.proto, packet.start, packet.end)
+            if at < 0:
+                return self._udp(frame, data, packet) if packet.proto == ip.UDP else ()
+            packet = ip.parse(data, at, packet.end - at)
         return ()
 
     def _tcp(self, frame: Frame, data: memoryview, packet: ip.Packet) -> Sequence[Event]:
@@ -237,7 +244,7 @@ class Decoder:
         known = self._ends.get(key)
         out: list[Event] = []
         if known is None or (flags & ip.SYN and self._renewed(known, seq, flags)):
-            known = self._open(frame, key, packet, segment, out)
+            known = self._open(frame, data, key, packet, segment, out)
             if known is None:
                 return out
         conn, side = known
@@ -269,7 +276,7 @@ class Decoder:
         return half.next >= 0 and (seq + 1) & 0xFFFFFFFF != half.next and (conn.state != "asked" or half.total > 0)
 
     def _open(
-        self, frame: Frame, key: bytes, packet: ip.Packet, segment: ip.Segment, out: list[Event]
+        self, frame: Frame, data: memoryview, key: bytes, packet: ip.Packet, segment: ip.Segment, out: list[Event]
     ) -> tuple[Connection, Side] | None:
         known = self._ends.get(key)
         if known is not None:
@@ -281,7 +288,7 @@ class Decoder:
         if segment.flags & ip.SYN:
             from_client = not segment.flags & ip.ACK
         else:
-            from_client = _asks(frame.data[segment.start : packet.end], segment)
+            from_client = _asks(data[segment.start : packet.end], segment)
         client, server = (source, target) if from_client else (target, source)
         self._numbers += 1
         conn = Connection(self._numbers, client, server)
@@ -481,29 +488,6 @@ class _Registered:
         else:
             self._decoder.unregister(self)
         return events
-
-
-def _network(data: memoryview, link: int) -> int:
-    """The offset of the IP header behind a link header; -1 where there is none."""
-    if link == blocks.ETHERNET:
-        at = 12
-        while at + 2 <= len(data):
-            kind = data[at] << 8 | data[at + 1]
-            if kind in _ETHERTYPES:
-                return at + 2
-            if kind not in _VLAN:
-                return -1
-            at += 4
-        return -1
-    return {
-        blocks.RAW: 0,
-        blocks.IPV4: 0,
-        blocks.IPV6: 0,
-        blocks.NULL: 4,
-        blocks.LOOP: 4,
-        blocks.SLL: 16,
-        blocks.SLL2: 20,
-    }.get(link, -1)
 
 
 def _asks(data: memoryview, segment: ip.Segment) -> bool:

@@ -90,6 +90,20 @@ def _parse6(data: Buffer, at: int, limit: int) -> Packet | None:
     return Packet(6, proto, bytes(data[at + 8 : at + 24]), bytes(data[at + 24 : at + 40]), start, end, fragment)
 
 
+def join(parts: dict[int, tuple[bytes, bool]]) -> bytes | None:
+    """A packet's payload out of its fragments, {offset: (bytes, whether more follow)}; None while one is missing."""
+    body = bytearray()
+    while True:
+        part = parts.get(len(body))
+        if part is None:
+            return None
+        body += part[0]
+        if not part[1]:
+            return bytes(body)
+        if not part[0]:
+            return None
+
+
 def tcp(data: Buffer, start: int, end: int) -> Segment | None:
     """The TCP header at `start`; None where it is not whole or lies about its size."""
     if end - start < 20:

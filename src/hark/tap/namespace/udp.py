@@ -150,18 +150,11 @@ class Fragments:
         parts[offset] = (bytes(data[packet.start : packet.end]), more)
         if len(self._parts) > self.MOST:
             del self._parts[next(iter(self._parts))]
-        body = bytearray()
-        while True:
-            part = parts.get(len(body))
-            if part is None:
-                return None
-            body += part[0]
-            if not part[1]:
-                break
-            if not part[0]:
-                return None
+        body = ip.join(parts)
+        if body is None:
+            return None
         self._parts.pop(key, None)
-        return ip.ip_header(packet.src, packet.dst, packet.proto, len(body)) + bytes(body)
+        return ip.ip_header(packet.src, packet.dst, packet.proto, len(body)) + body
 
 
 def host_address(packed: bytes) -> str:
