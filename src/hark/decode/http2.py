@@ -1,4 +1,4 @@
-"""HTTP/2, both directions at once (RFC 9113), with HPACK (RFC 7541) by the `hpack` library.
+"""HTTP/2, both directions at once (RFC 9113), with HPACK (RFC 7541).
 
 What   Frames, header blocks, streams; requests, responses, bodies, trailers, interim and pushed ones; why a stream
        ended early.
@@ -9,9 +9,6 @@ Limits STREAMS open at a time, HEAD_BYTES a header block, TABLE_BYTES a compress
 """
 
 from collections.abc import Sequence
-
-from hpack import Decoder
-from hpack.exceptions import HPACKError
 
 from hark.decode import limits
 from hark.decode.events import (
@@ -25,6 +22,7 @@ from hark.decode.events import (
     Side,
     Trouble,
 )
+from hark.decode.hpack import Decoder, HpackError
 from hark.wire import http2
 
 _VERSION = "HTTP/2"
@@ -46,8 +44,7 @@ class _Half:
     def __init__(self, client: bool) -> None:
         self.buffer = b""
         self.preface = client
-        self.hpack = Decoder(max_header_list_size=limits.HEAD_BYTES)
-        self.hpack.max_allowed_table_size = limits.TABLE_BYTES
+        self.hpack = Decoder(limits.TABLE_BYTES, limits.HEAD_BYTES)
         self.block = b""  # a header block that CONTINUATION frames go on with
         self.block_kind = 0
         self.block_flags = 0
@@ -207,17 +204,17 @@ class Http2:
         out: list[Event],
     ) -> None:
         try:
-            fields = half.hpack.decode(block, raw=True)
-        except (HPACKError, IndexError, ValueError) as error:
-            out.extend(self._break(side, time, f"a header block does not decode ({type(error).__name__})"))
+            fields = half.hpack.decode(block)
+        except HpackError as error:
+            out.extend(self._break(side, time, f"a header block does not decode: {error}"))
             return
         pseudo: dict[bytes, bytes] = {}
         headers: list[tuple[bytes, bytes]] = []
         for name, value in fields:
             if name[:1] == b":":
-                pseudo.setdefault(bytes(name), bytes(value))
+                pseudo.setdefault(name, value)
             else:
-                headers.append((bytes(name), bytes(value)))
+                headers.append((name, value))
         size = len(block) + 9
         if kind == http2.PUSH_PROMISE:
             self._request(Side.CLIENT, stream, pseudo, tuple(headers), size, started, time, out)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from hark.model.book import Change, Ended
 from hark.views.entry import entry
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
 
 class JsonLines:
     """Gives each line to `write`, whole; `write` flushes."""
@@ -19,7 +21,7 @@ class JsonLines:
     def change(self, change: Change) -> None:
         """Write an exchange that ended."""
         if isinstance(change, Ended):
-            line = json.dumps(entry(change.exchange), ensure_ascii=False, separators=(",", ":"))
+            line = _encode(entry(change.exchange))
             self._write(line.encode("utf-8", "backslashreplace") + b"\n")
 
     def tick(self, now: int) -> None:
