@@ -15,7 +15,7 @@ USAGE = """\
 Run a command and hear every HTTP exchange it makes, live and decrypted.
 
   hark [OPTIONS] COMMAND [ARGS...]   its output and exit status stay its own
-  hark read [OPTIONS] FILE...        tell recordings (pcapng, pcap, .gz, .zst ...)
+  hark read [OPTIONS] FILE...        tell recordings: pcapng, pcap, .gz .zst
   hark doctor                        what works here, and what fixes the rest
 
   -v, -vv          headers too; bodies too

@@ -216,7 +216,7 @@ def run(options: Options) -> int:
         os.waitpid(tapper, 0)
         os.waitpid(teller, 0)
         raise
-    return _Session(options, child.pid, tapper, teller, control, network).wait()
+    return _Session(options, child.pid, tapper, teller, control, network, ring).wait()
 
 
 def _fork(name: str, body: Callable[[], None], *drop: socket.socket | int) -> int:
@@ -260,7 +260,7 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, user_keylog: s
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     keys: list[KeySource] = [openssl.Agent(child.ends["keys"])]
     if child.ends["keylog"] >= 0:
-        keys.append(keylogfile.Follower(child.ends["keylog"], kernel.inotify))
+        keys.append(keylogfile.Follower(child.ends["keylog"], kernel.inotify, release=kernel.punch))
     opened = keylogfile.open_user_file(user_keylog) if user_keylog else None
     if opened is not None:
         keys.append(keylogfile.Follower(opened[0], kernel.inotify, opened[1]))
@@ -281,14 +281,14 @@ def _tell(child: launch.Child, options: Options, outputs: Outputs, ring: Ring, a
 
         follow(reader, build_teller(options, outputs, 2), alive)
     finally:
-        reader.leave()
+        ring.leave()
 
 
 class _Session:
     """Waits for the program and everything around it."""
 
     def __init__(
-        self, options: Options, program: int, tapper: int, teller: int, control: socket.socket, network: str
+        self, options: Options, program: int, tapper: int, teller: int, control: socket.socket, network: str, ring: Ring
     ) -> None:
         self._options = options
         self._name = os.path.basename(options.command[0])
@@ -296,6 +296,7 @@ class _Session:
         self._teller = teller
         self._control = control
         self._network = network
+        self._ring = ring
         self._waiter = launch.Waiter(program, {tapper: "tapper", teller: "teller"})
         self._left = {"tapper", "teller"}
         self._said = False
@@ -343,6 +344,7 @@ class _Session:
 
     def _lost(self, name: str, how: str) -> None:
         if name == "teller":
+            self._ring.leave()
             say(f"hark: the teller {how}: nothing more is told; {self._name} runs on")
             return
         if self._interrupts < 2:

@@ -11,13 +11,19 @@ from collections.abc import Callable
 
 VARIABLE = "SSLKEYLOGFILE"
 _PIECE = 1 << 20
+_KEPT = 8 << 20  # bytes read that may lie in the private file before their memory is given back
 
 
 class Follower:
-    """Reads what is appended to an open key log."""
+    """Reads what is appended to an open key log. release(fd, n) gives the storage of the first n bytes back: for the
+    private file, which lies in memory."""
 
-    def __init__(self, fd: int, watch: Callable[[str], int], at: int = 0) -> None:
+    def __init__(
+        self, fd: int, watch: Callable[[str], int], at: int = 0, release: Callable[[int, int], None] | None = None
+    ) -> None:
         self._fd = fd
+        self._release = release
+        self._released = 0
         self._at = at
         self._torn = b""
         self._inotify = watch(f"/proc/self/fd/{fd}")
@@ -39,6 +45,9 @@ class Follower:
             self._at += len(piece)
             pieces.append(piece)
         text = b"".join(pieces)
+        if self._release is not None and self._at - self._released > _KEPT:
+            self._release(self._fd, self._at)
+            self._released = self._at
         end = text.rfind(b"\n") + 1
         self._torn = text[end:][-_PIECE:]
         return [(text[:end], 0, "SSLKEYLOGFILE")] if end else []

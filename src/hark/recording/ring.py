@@ -12,6 +12,7 @@ Limits A block never wraps: where it would, the rest of the ring is skipped with
 Not    multiprocessing.shared_memory (a name in /dev/shm outlives kill -9), a pipe (64 KiB, two copies).
 """
 
+import contextlib
 import mmap
 import os
 import select
@@ -47,6 +48,13 @@ class Ring:
         self.data = memoryview(self._map)[_PAGE:]
         self.wake_reader = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.wake_writer = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def leave(self) -> None:
+        """Say that nobody reads any more, so that the writer need not wait: the reader at its end, or whoever sees that
+        it was killed."""
+        self.head[_DEAF] = 1
+        with contextlib.suppress(BlockingIOError):  # it is awake
+            os.eventfd_write(self.wake_writer, 1)
 
 
 class Writer:
@@ -162,10 +170,6 @@ class Reader:
             os.eventfd_read(self._ring.wake_reader)
         except BlockingIOError:
             pass  # the time was over
-
-    def leave(self) -> None:
-        """Say that nobody reads any more, so that the writer need not wait."""
-        self._head[_DEAF] = 1
 
     def blocks(self, most: int = 1 << 62) -> Iterator[tuple[Block, memoryview]]:
         """Blocks that are there now, each with its raw bytes; at most about `most` bytes of them."""

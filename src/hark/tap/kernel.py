@@ -36,6 +36,12 @@ def die_with_parent(signal: int) -> None:
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl")
 
 
+def punch(fd: int, size: int) -> None:
+    """Give the storage of a file's first `size` bytes back; its size and offsets stay (fallocate PUNCH_HOLE)."""
+    keep_size_punch_hole = 1 | 2
+    _check(_libc.fallocate(fd, keep_size_punch_hole, ctypes.c_long(0), ctypes.c_long(size)), "fallocate")
+
+
 def inotify(path: str) -> int:
     """A descriptor that becomes readable whenever the file at `path` is modified."""
     fd = _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")

@@ -37,6 +37,7 @@ _BATCH = 64  # packets read before the other descriptors get their turn
 _VNET = 10  # bytes of the virtio header in front of every TUN packet
 _FORGET = 4.0  # s that a closed flow's last packets still find their way
 _LOCAL_FLOWS = 4096  # UDP pairs inside the namespace that are remembered
+_LOOK_MAX = 0.3  # s between looks whether what the program left running has ended
 _DRAIN = 3.0  # s without any event after which the end waits for nobody
 _GO_ON, _KILL, _DETACH, _EXITED = b"gkdx"
 _get16 = struct.Struct("!H").unpack_from
@@ -84,6 +85,8 @@ class Pump:
         self._detached = False
         self._killed = False
         self._swept = 0.0
+        self._patience = 0.01  # s between looks whether the tree is gone
+        self._look = 0.0  # when to look again
         self._loop.add(self._tun, IN, self._on_tun)
         self._loop.add(wake, IN, self._on_room)
         self._loop.add(control.fileno(), IN, self._on_control)
@@ -103,7 +106,7 @@ class Pump:
         """Serve until the tree is gone."""
         quiet_since = time.monotonic()
         while True:
-            wait = 0.01 if self._doomed or self._exited else 0.0 if self._owners.curious else 1.0
+            wait = 0.01 if self._doomed else self._patience if self._exited else 0.0 if self._owners.curious else 1.0
             if self._loop.once(wait):
                 quiet_since = time.monotonic()
             elif self._owners.curious:
@@ -123,10 +126,15 @@ class Pump:
 
     def _over(self, quiet: float) -> bool:
         """Whether the tree is gone and nothing is on its way out any more."""
+        now = time.monotonic()
+        if now < self._look:
+            return False
         if self._owners.tree():
             if self._killed:
                 self._end_tree()
-            time.sleep(0.01)
+            else:  # orphans may live for days: look less and less often
+                self._patience = min(self._patience * 1.2, _LOOK_MAX)
+            self._look = now + self._patience
             return False
         if self._killed:
             return True
