@@ -2,11 +2,12 @@
 
 The world has lo, 192.0.2.10 and 2001:db8:1::10, names by a real dnsmasq on 127.0.0.53, and a real
 nginx. Everything in it runs as the ordinary user, hark too. As root the world is made with `ip netns`; otherwise with an
-unprivileged user namespace, in which one is root.
+unprivileged user namespace.
 """
 
 import contextlib
 import datetime
+import getpass
 import ipaddress
 import json
 import os
@@ -64,6 +65,7 @@ http {{
 }}
 """
 
+RESOLVER = "nameserver 127.0.0.53\noptions timeout:1 attempts:1\n"
 HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 
 
@@ -97,41 +99,60 @@ class World:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hark-world-", dir="/var/tmp"))
         self.name = f"hark-{os.getpid()}"
         self._servers: list[subprocess.Popen] = []
-        if self.root:
-            shutil.chown(self.dir, USER, USER)
-            etc = pathlib.Path(f"/etc/netns/{self.name}")
-            etc.mkdir(parents=True)
-            (etc / "resolv.conf").write_text("nameserver 127.0.0.53\noptions timeout:1 attempts:1\n")
-            (etc / "hosts").write_text(HOSTS)
-            subprocess.run(["ip", "netns", "add", self.name], check=True)
-            enter = ["ip", "netns", "exec", self.name]
-            self.prefix = [
-                *enter, "setpriv", "--reuid", USER, "--regid", USER, "--init-groups",
-            ]  # fmt: skip
-        else:
-            holder = subprocess.Popen(["unshare", "-Urnm", "--kill-child", "sleep", "3600"])
-            self._servers.append(holder)
-            time.sleep(0.3)
-            enter = ["nsenter", "-t", str(holder.pid + 1), "-U", "-n", "-m", "--preserve-credentials"]
-            self.prefix = enter
-            (self.dir / "resolv.conf").write_text("nameserver 127.0.0.53\noptions timeout:1 attempts:1\n")
-            subprocess.run(
-                [*enter, "mount", "--bind", str(self.dir / "resolv.conf"), os.path.realpath("/etc/resolv.conf")],
-                check=True,
-            )
-        script = (
-            "ip link set lo up; "
-            f"ip addr add {ADDRESS4}/32 dev lo; ip addr add {ADDRESS6}/128 dev lo; "
-            "ip route add unreachable 198.51.100.0/24; ip route add 203.0.113.0/24 dev lo; "  # the second is silence
-            "sysctl -qw net.ipv4.ip_unprivileged_port_start=0 net.ipv4.ping_group_range='0 2147483647'"
-        )
-        subprocess.run([*enter, "sh", "-c", script], check=True)
+        self.prefix = self._namespace_by_root() if self.root else self._namespace_by_user()
         self._make_files()
-        self.start(["dnsmasq", "-k", "-C", "/dev/null", "-R", "-h", "-u", USER if self.root else "root", "-i", "lo",
+        self.start(["dnsmasq", "-k", "-C", "/dev/null", "-R", "-h", "-u", USER if self.root else getpass.getuser(), "-i", "lo",
                     "--bind-interfaces", "-a", "127.0.0.53", "--pid-file=", "--no-hosts", "--local=/test/", "--local=/invalid/",
                     f"--address=/site.test/{ADDRESS4}", f"--address=/example.com/{ADDRESS4}", f"--address=/six.test/{ADDRESS6}"], as_user=False)  # fmt: skip
         self.start(["nginx", "-e", f"{self.dir}/nginx.log", "-c", f"{self.dir}/nginx.conf"])
         self.wait_for("127.0.0.1", 8443)
+
+    def _script(self) -> str:
+        """What makes the network; run in the namespace with every capability over it."""
+        groups = "0 2147483647" if self.root else f"{os.getgid()} {os.getgid()}"
+        return (
+            "set -e; ip link set lo up; "
+            f"ip addr add {ADDRESS4}/32 dev lo; ip addr add {ADDRESS6}/128 dev lo; "
+            "ip route add unreachable 198.51.100.0/24; ip route add 203.0.113.0/24 dev lo; "  # the second is silence
+            f"sysctl -qw net.ipv4.ip_unprivileged_port_start=0 net.ipv4.ping_group_range='{groups}'"
+        )
+
+    def _namespace_by_root(self) -> list[str]:
+        """A named network namespace; things in it run as the ordinary user."""
+        shutil.chown(self.dir, USER, USER)
+        etc = pathlib.Path(f"/etc/netns/{self.name}")
+        etc.mkdir(parents=True)
+        (etc / "resolv.conf").write_text(RESOLVER)
+        (etc / "hosts").write_text(HOSTS)
+        subprocess.run(["ip", "netns", "add", self.name], check=True)
+        enter = ["ip", "netns", "exec", self.name]
+        subprocess.run([*enter, "sh", "-c", self._script()], check=True)
+        return [*enter, "setpriv", "--reuid", USER, "--regid", USER, "--init-groups"]
+
+    def _namespace_by_user(self) -> list[str]:
+        """A user, network and mount namespace of one's own, held by a process; things in it run as oneself."""
+        (self.dir / "resolv.conf").write_text(RESOLVER)
+        resolver, ready = os.path.realpath("/etc/resolv.conf"), self.dir / "ready"
+        script = f"{self._script()}; mount --bind {self.dir}/resolv.conf {resolver}; : >{ready}; exec sleep 3600"
+        holder = subprocess.Popen(
+            ["unshare", "-U", "--map-current-user", "--keep-caps", "-n", "-m", "sh", "-c", script]
+        )
+        self._servers.append(holder)
+        while not ready.exists():
+            assert holder.poll() is None, "the namespace could not be made"
+            time.sleep(0.02)
+        return [
+            "nsenter",
+            "-t",
+            str(holder.pid),
+            "-U",
+            "-n",
+            "-m",
+            "--preserve-credentials",
+            "env",
+            "-C",
+            f"{self.dir}/home",
+        ]
 
     def _make_files(self) -> None:
         for name in ("www", "tmp", "home"):

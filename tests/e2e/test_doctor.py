@@ -13,7 +13,7 @@ def test_all_is_well_here(world) -> None:
     assert run.out.decode().splitlines() == [
         f"ok    {name}"
         for name in (
-            "network and mount namespaces" if not world.root else "user, network and mount namespaces",
+            "user, network and mount namespaces",
             "/dev/net/tun",
             "the whole tap",
             "preloaded agent (OpenSSL)",
