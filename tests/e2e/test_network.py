@@ -327,3 +327,58 @@ def test_hark_under_hark(world) -> None:
     assert run.out == b"hello\n"
     assert run.err.count('"url":"http://192.0.2.10:8080/hello"') == 1
     assert [line.split()[1] for line in run.told] == ["http://192.0.2.10:8080/hello"]
+
+
+def test_quic_passes_and_is_told(world) -> None:
+    """A real HTTP/3 exchange (aioquic) comes through; what hark cannot decode of it is told as closed."""
+    server = f"""
+import asyncio
+from aioquic.asyncio import serve, QuicConnectionProtocol
+from aioquic.h3.connection import H3Connection
+from aioquic.h3.events import HeadersReceived
+from aioquic.quic.configuration import QuicConfiguration
+class P(QuicConnectionProtocol):
+    http = None
+    def quic_event_received(self, event):
+        if self.http is None: self.http = H3Connection(self._quic)
+        for e in self.http.handle_event(event):
+            if isinstance(e, HeadersReceived):
+                self.http.send_headers(e.stream_id, [(b":status", b"200")])
+                self.http.send_data(e.stream_id, b"h3" * 10000, True); self.transmit()
+async def main():
+    c = QuicConfiguration(is_client=False, alpn_protocols=["h3"])
+    c.load_cert_chain("{world.dir}/cert.pem", "{world.dir}/key.pem")
+    await serve("192.0.2.10", 7050, configuration=c, create_protocol=P)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+    client = """
+import asyncio
+from aioquic.asyncio import connect, QuicConnectionProtocol
+from aioquic.h3.connection import H3Connection
+from aioquic.h3.events import DataReceived
+from aioquic.quic.configuration import QuicConfiguration
+class P(QuicConnectionProtocol):
+    http, size = None, 0
+    def quic_event_received(self, event):
+        if self.http is None: self.http = H3Connection(self._quic); self.done = asyncio.Event()
+        for e in self.http.handle_event(event):
+            if isinstance(e, DataReceived):
+                self.size += len(e.data)
+                if e.stream_ended: self.done.set()
+async def main():
+    c = QuicConfiguration(alpn_protocols=["h3"], verify_mode=False)
+    async with connect("192.0.2.10", 7050, configuration=c, create_protocol=P) as p:
+        i = p._quic.get_next_available_stream_id()
+        p.http.send_headers(i, [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"h"), (b":path", b"/")], True)
+        p.transmit(); await asyncio.wait_for(p.done.wait(), 10); print(p.size)
+asyncio.run(main())
+"""
+    started = world.start([sys.executable, "-c", server])
+    time.sleep(1.0)
+    assert started.poll() is None
+    run = world.hark(sys.executable, "-c", client)
+    assert run.out == b"20000\n", run.err
+    assert "closed 192.0.2.10:7050 " in run.err and " QUIC v1" in run.err and "python[" in run.err
+    assert "HTTP/3 is not decoded yet; with HTTP/3 switched off" in run.err

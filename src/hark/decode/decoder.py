@@ -26,6 +26,7 @@ from hark.decode.http1 import Http1, Upgrade
 from hark.decode.http2 import Http2
 from hark.decode.keyring import Keyring
 from hark.decode.layer import Expecting, Layer
+from hark.decode.quic import Flows
 from hark.decode.tcp import Reassembly
 from hark.decode.tls import Budget, Tls
 from hark.recording import blocks
@@ -152,6 +153,7 @@ class Decoder:
         self._keyring = Keyring()
         self._budget = Budget()
         self._fragments = Fragments()
+        self._quic = Flows(self._number)
         self._ends: dict[bytes, tuple[Connection, Side]] = {}
         self._live: dict[int, Connection] = {}
         self._sessions: dict[bytes, list[_Registered]] = {}  # TLS by client random
@@ -185,6 +187,7 @@ class Decoder:
             self._close(conn, self._now, "still open at the end", out)
         for session in list(self._waiting):
             self._abandon(session, out)
+        out += self._quic.finish(self._now)
         for asked, name, qtype, pid in self._questions.values():
             out.append(Dns(self._now, asked, name, qtype, "", (), pid))
         self._questions.clear()
@@ -290,8 +293,7 @@ class Decoder:
         else:
             from_client = _asks(data[segment.start : packet.end], segment)
         client, server = (source, target) if from_client else (target, source)
-        self._numbers += 1
-        conn = Connection(self._numbers, client, server)
+        conn = Connection(self._number(), client, server)
         conn.channel = Channel(self, conn, False)
         if not segment.flags & ip.SYN:
             conn.state = "established"
@@ -375,6 +377,11 @@ class Decoder:
                 if self._ends.get(key, (None,))[0] is old:
                     del self._ends[key]
 
+    def _number(self) -> int:
+        """The next connection's number."""
+        self._numbers += 1
+        return self._numbers
+
     # -- what the stack's layers ask for -------------------------------------------------------------------------------
 
     def tls(self, conn: Connection) -> Layer:
@@ -419,9 +426,11 @@ class Decoder:
         if packet.end - packet.start < 8 + 12:
             return ()
         sport, dport = struct.unpack_from("!HH", data, packet.start)
-        message = dns.parse(bytes(data[packet.start + 8 : packet.end]))
+        payload = data[packet.start + 8 : packet.end]
+        message = dns.parse(bytes(payload))
         if message is None:
-            return ()
+            source, target = _text((packet.src, sport)), _text((packet.dst, dport))
+            return self._quic.feed(source, target, payload, frame.time, frame.pid)
         kind = dns.TYPES.get(message.qtype, str(message.qtype))
         if not message.response:
             key = (packet.src, sport, packet.dst, dport, message.ident)

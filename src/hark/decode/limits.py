@@ -18,6 +18,7 @@ STREAMS = 10_000  # HTTP/2 streams open at a time on a connection; past it the o
 PIPELINE = 10_000  # HTTP/1 requests without an answer on a connection
 HANDSHAKE_BYTES = 1 << 18  # one TLS handshake message; certificate chains are below 64 KiB
 SECRETS = 200_000  # secrets kept for connections that have not been seen; the oldest go. 200 bytes each.
+QUIC_FLOWS = 1024  # QUIC connections counted at a time; past it the oldest is told as closed
 FRAGMENTED = 256  # IP packets waiting for fragments; the oldest go. Few are in the making at a time.
 TUNNELS = 4  # IP in IP, GRE and VXLAN headers opened in one frame; past it the frame is left alone
 FLOWS = 100_000  # TCP connections followed at a time; past it the idlest is told as unfinished

@@ -150,7 +150,7 @@ class Terminal:
             f"{size(change.size)} {' '.join(parts)}",
             who(connection.process, connection.pid),
         )
-        self._lines.append(self._paint(_YELLOW, f"  {safe(change.why)}; {remedy(libraries)}"))
+        self._lines.append(self._paint(_YELLOW, f"  {safe(change.why)}; {remedy(libraries, change.version)}"))
 
     # -- details -----------------------------------------------------------------------------------------------------
 
