@@ -149,3 +149,28 @@ def test_mutilated_conversations_never_raise(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(raw)))
     script[index] = (side, raw[:at] + data.draw(st.binary(max_size=6)) + raw[at + data.draw(st.integers(0, 4)) :])
     play(lambda: Http2(1), script)  # type: ignore[arg-type]
+
+
+def test_large_data_frames_are_told_as_they_come() -> None:
+    """A frame of 16 MB never has to be kept: its bytes are told as they arrive, its end once."""
+    import hpack
+
+    block = hpack.Encoder().encode([(":status", "200")])
+    size = (1 << 24) - 1
+    layer = Http2(1)
+    layer.feed(C, http2.PREFACE, 1)
+    layer.feed(S, len(block).to_bytes(3, "big") + b"\x01\x04" + (1).to_bytes(4, "big") + block, 2)
+    told = 0
+    events = list(layer.feed(S, size.to_bytes(3, "big") + b"\x00\x01" + (1).to_bytes(4, "big"), 3))
+    piece = bytes(16000)
+    while told < size:
+        events = list(layer.feed(S, piece[: size - told], 4))
+        told += sum(len(event.data) for event in events if type(event).__name__ == "BodyData")
+    assert told == size and type(events[-1]).__name__ == "MessageEnd"
+
+
+def test_other_frames_are_bounded() -> None:
+    frame = (1 << 21).to_bytes(3, "big") + b"\x01\x04" + (1).to_bytes(4, "big") + bytes(100)
+    assert play(lambda: Http2(1), [(C, http2.PREFACE + frame)]) == [
+        "trouble broken-http2: a frame of 2097152 bytes, by the client"
+    ]

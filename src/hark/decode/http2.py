@@ -30,16 +30,9 @@ _VERSION = "HTTP/2"
 
 class _Half:
     __slots__ = (
-        "block",
-        "block_flags",
-        "block_kind",
-        "block_stream",
-        "block_time",
-        "broken",
-        "buffer",
-        "hpack",
-        "preface",
-    )
+        "block", "block_flags", "block_kind", "block_stream", "block_time", "broken", "buffer", "data_flags",
+        "data_left", "data_stream", "hpack", "preface",
+    )  # fmt: skip
 
     def __init__(self, client: bool) -> None:
         self.buffer = b""
@@ -50,6 +43,9 @@ class _Half:
         self.block_flags = 0
         self.block_stream = 0
         self.block_time = 0
+        self.data_left = 0  # bytes still to come of a DATA frame that is told piece by piece
+        self.data_flags = 0
+        self.data_stream = 0
         self.broken = False
 
 
@@ -95,18 +91,39 @@ class Http2:
             half.preface = False
             if view[: len(http2.PREFACE)] == http2.PREFACE:
                 at = len(http2.PREFACE)
-        while size - at >= 9:
-            length = view[at] << 16 | view[at + 1] << 8 | view[at + 2]
-            if size - at - 9 < length:
+        half.buffer = b""
+        while at < size and not half.broken:
+            if half.data_left:
+                at = self._more_data(side, half, view, at, time, out)
+                continue
+            if size - at < 9:
                 break
+            length = view[at] << 16 | view[at + 1] << 8 | view[at + 2]
+            kind, flags = view[at + 3], view[at + 4]
             stream = int.from_bytes(view[at + 5 : at + 9], "big") & 0x7FFFFFFF
             stream = stream + self._shift if stream else 0
-            self._frame(side, half, view[at + 3], view[at + 4], stream, view[at + 9 : at + 9 + length], time, out)
+            if size - at - 9 < length:
+                if kind == http2.DATA and not flags & http2.PADDED and not half.block_stream:
+                    half.data_left, half.data_flags, half.data_stream = length, flags, stream
+                    at += 9
+                    continue
+                if length > limits.FRAME_BYTES:
+                    out.extend(self._break(side, time, f"a frame of {length} bytes"))
+                break
+            self._frame(side, half, kind, flags, stream, view[at + 9 : at + 9 + length], time, out)
             at += 9 + length
-            if half.broken:
-                return out
+        if half.broken:
+            return out
         half.buffer = bytes(view[at:])
         return out
+
+    def _more_data(self, side: Side, half: _Half, view: memoryview, at: int, time: int, out: list[Event]) -> int:
+        """A DATA frame too large to be here whole is told as it comes; the offset behind what was taken."""
+        piece = view[at : at + half.data_left]
+        half.data_left -= len(piece)
+        flags = half.data_flags if not half.data_left else 0
+        self._data(side, flags, half.data_stream, piece, time, out)
+        return at + len(piece)
 
     def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
         """A hole: frames and compression context are gone."""

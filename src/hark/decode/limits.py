@@ -13,7 +13,8 @@ SNIFF_BYTES = 16 << 10  # kept while it is open what protocol a connection speak
 HEAD_BYTES = 1 << 20  # an HTTP/1 head, an HTTP/2 header block; past it the message is told as broken. No server
 #   takes more than a few hundred KiB.
 TABLE_BYTES = 1 << 20  # an HPACK dynamic table: 4 KiB is usual, browsers take 64 KiB
-FRAME_BYTES = 1 << 24  # HTTP/2 frames: the format's own limit (RFC 9113 §4.2)
+FRAME_BYTES = 1 << 20  # an HTTP/2 frame other than DATA (which is told as it comes); past it the direction is told as
+#   broken. Header blocks have no more either.
 STREAMS = 10_000  # HTTP/2 streams open at a time on a connection; past it the oldest is told as unfinished
 PIPELINE = 10_000  # HTTP/1 requests without an answer on a connection
 HANDSHAKE_BYTES = 1 << 18  # one TLS handshake message; certificate chains are below 64 KiB

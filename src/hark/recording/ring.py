@@ -69,7 +69,6 @@ class Writer:
         self._seen = 0  # the reader's counter when last looked at
         self._due = 0  # wake a waiting reader when this many bytes are written
         self.at = 0
-        self.deaf = False
 
     def room(self, need: int = _RESERVE) -> bool:
         """Whether `need` bytes can be built at `at`, skipping to the ring's start if they do not fit before its end."""
@@ -87,7 +86,7 @@ class Writer:
         if self._written + need - self._seen <= self._size:
             return True
         if self._head[_DEAF]:
-            self.deaf = True  # nobody reads any more: write on, over what nobody will see
+            # Nobody reads any more: write on, over what nobody will see.
             self._seen = self._written
             return True
         self._wake()

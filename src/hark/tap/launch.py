@@ -32,7 +32,7 @@ FORWARDED = (
     signal.SIGCONT,
 )
 WATCHED = frozenset({*FORWARDED, signal.SIGCHLD})
-NOT_FOUND, NOT_EXECUTABLE = 127, 126
+NOT_EXECUTABLE = 126
 
 
 def find(command: str, path: str | None) -> str:

@@ -34,7 +34,6 @@ class Terminal:
         self._width = width
         self._lines: list[str] = []
         self._waiting: dict[int, Exchange] = {}
-        self._reminded = 0
         self._hosts: Counter[str] = Counter()
         self._exchanges = self._errors = self._closed = self._failed = 0
 

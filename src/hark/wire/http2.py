@@ -6,8 +6,7 @@ May hold: tables and pure functions over one frame. May not hold: streams, HPACK
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-END_STREAM, END_HEADERS, PADDED, PRIORITY_FLAG, SETTINGS_ACK = 0x1, 0x4, 0x8, 0x20, 0x1
-HEADER_TABLE_SIZE = 1
+END_STREAM, END_HEADERS, PADDED, PRIORITY_FLAG = 0x1, 0x4, 0x8, 0x20
 
 ERRORS = (
     "NO_ERROR",
@@ -39,11 +38,3 @@ def unpad(payload: memoryview, flags: int) -> memoryview | None:
     if not payload or payload[0] >= len(payload):
         return None
     return payload[1 : len(payload) - payload[0]]
-
-
-def settings(payload: memoryview) -> list[tuple[int, int]]:
-    """The (identifier, value) pairs of a SETTINGS payload (RFC 9113 §6.5.1); a torn last one is left out."""
-    return [
-        (payload[i] << 8 | payload[i + 1], int.from_bytes(payload[i + 2 : i + 6], "big"))
-        for i in range(0, len(payload) - 5, 6)
-    ]

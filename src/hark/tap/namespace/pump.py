@@ -39,7 +39,7 @@ _FORGET = 4.0  # s that a closed flow's last packets still find their way
 _LOCAL_FLOWS = 4096  # UDP pairs inside the namespace that are remembered
 _LOOK_MAX = 0.3  # s between looks whether what the program left running has ended
 _DRAIN = 3.0  # s without any event after which the end waits for nobody
-_GO_ON, _KILL, _DETACH, _EXITED = b"gkdx"
+_KILL, _DETACH, _EXITED = b"kdx"
 _get16 = struct.Struct("!H").unpack_from
 _put16 = struct.Struct("!H").pack_into
 
