@@ -69,11 +69,10 @@ def test_servers_and_clients_within_the_tree(world) -> None:
     kill $a $b; wait
     """
     run = world.sh(script.format(python=sys.executable))
-    answered = sorted(line for line in run.told if " 200 " in line)
-    assert answered == [
-        "GET http://[::1]:9002/item.json 200 http/1.1 curl",
-        "GET http://localhost:9001/item.json 200 http/1.1 curl",
-    ], run.err
+    six, four = sorted(line for line in run.told if " 200 " in line)
+    assert four == "GET http://localhost:9001/item.json 200 http/1.1 curl", run.err
+    # Over ::1 nothing holds the SYN while its owner is looked up: a curl that is over by then stays unnamed.
+    assert six.removesuffix(" curl").removesuffix(" ?") == "GET http://[::1]:9002/item.json 200 http/1.1", run.err
 
 
 def test_udp_echo_with_big_datagrams_and_errors(world) -> None:
