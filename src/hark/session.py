@@ -22,7 +22,7 @@ from hark.keys import keylogfile, node, openssl
 from hark.options import Options
 from hark.output import Output
 from hark.recording.ring import Reader, Ring, Writer
-from hark.tap import kernel, launch
+from hark.tap import kernel, launch, tree
 from hark.tap.namespace import setup
 
 if TYPE_CHECKING:
@@ -349,26 +349,10 @@ class _Session:
             return
         if self._interrupts < 2:
             say(f"hark: the tapper {how}: {self._name} has lost its network and is ended")
-        self._end_tree()
-
-    def _end_tree(self) -> None:
-        for _ in range(20):
-            pids = self._tree()
-            if not pids:
+        for _ in range(20):  # one that forks while it is looked for is met the next time
+            if not tree.end(self._network):
                 return
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
             time.sleep(0.005)
-
-    def _tree(self) -> list[int]:
-        found = []
-        for name in os.listdir("/proc"):
-            if name.isdigit():
-                with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-                    if os.readlink(f"/proc/{name}/ns/net") == self._network:
-                        found.append(int(name))
-        return found
 
     def _interrupt(self) -> None:
         """^C while hark waits for what the program left behind: first the tree is ended, then hark itself."""
@@ -385,7 +369,7 @@ class _Session:
         if "tapper" in self._left:
             if not self._said and waited > _LINGER:
                 self._said = True
-                pids = self._tree()
+                pids = tree.members(self._network)
                 if pids and not self._options.quiet:
                     names = ", ".join(f"{_name(pid)}[{pid}]" for pid in pids[:4])
                     more = f" and {len(pids) - 4} more" if len(pids) > 4 else ""

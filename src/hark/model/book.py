@@ -150,7 +150,7 @@ class Book:
     def _protocol(self, event: ev.Protocol) -> None:
         connection = self._connections.get(event.conn)
         if connection is not None:
-            connection.protocol, connection.said = event.name, True
+            connection.protocol = event.name
 
     def _closed(self, event: ev.Closed) -> Change | None:
         connection = self._connections.pop(event.conn, None)

@@ -12,7 +12,7 @@ class Connection:
     """A transport connection."""
 
     __slots__ = (
-        "client", "dns", "established", "exchanges", "number", "opened", "pid", "process", "protocol", "said",
+        "client", "dns", "established", "exchanges", "number", "opened", "pid", "process", "protocol",
         "server", "tls", "troubles",
     )  # fmt: skip
 
@@ -37,7 +37,6 @@ class Connection:
         self.dns: tuple[int, int] | None = None  # (asked, answered) of the look-up that led here
         self.exchanges = 0
         self.troubles: list[str] = []
-        self.said = False  # whether a layer found out what it speaks
 
 
 class Exchange:

@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from hark.recording.blocks import Process
+from hark.tap import tree
 from hark.tap.namespace.netlink import TCP_LISTEN, Diag
 
 _GUESSES = 4  # descriptors tried next to the one that the process's last socket had
@@ -75,14 +76,6 @@ class Owners:
             self._describe(pid, now)
         return pid
 
-    def tree(self) -> list[int]:
-        """The pids in the namespace now, hark's own not among them."""
-        pids = []
-        for name in os.listdir("/proc"):
-            if name.isdigit() and _link(f"/proc/{name}/ns/net") == self._network:
-                pids.append(int(name))
-        return pids
-
     def _holder(self, target: str) -> int:
         for pid in reversed(self._last):
             last = self._last[pid]
@@ -95,7 +88,7 @@ class Owners:
         for pid in list(reversed(self._last)):
             if self._search(pid, target):
                 return pid
-        for pid in self.tree():
+        for pid in tree.members(self._network):
             if pid not in self._last and self._search(pid, target):
                 return pid
         return 0

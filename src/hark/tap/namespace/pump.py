@@ -14,7 +14,6 @@ End    When the program has exited and its tree is gone, bytes on their way out 
 import contextlib
 import errno
 import os
-import signal
 import socket
 import struct
 import time
@@ -24,6 +23,7 @@ from typing import Protocol
 
 from hark.recording import pcapng
 from hark.recording.ring import Writer
+from hark.tap import tree
 from hark.tap.loop import IN, OUT, Loop
 from hark.tap.namespace import setup, udp
 from hark.tap.namespace.nat import Address, Flow, Nat, ends
@@ -67,9 +67,9 @@ class Pump:
         self._rec = Recorder(writer)
         self._loop = Loop()
         self._nat = Nat(setup.HERE4, setup.HERE6, setup.LISTEN_PORT)
-        network = os.readlink(f"/proc/self/fd/{files['network']}")
+        self._network = os.readlink(f"/proc/self/fd/{files['network']}")
         diag = Diag(socket.socket(fileno=files["diag"]))
-        self._owners = Owners(diag, network, self._rec.process)
+        self._owners = Owners(diag, self._network, self._rec.process)
         self._control = control
         self._keys = keys
         self._vnet = bytearray(_VNET)
@@ -129,9 +129,9 @@ class Pump:
         now = time.monotonic()
         if now < self._look:
             return False
-        if self._owners.tree():
+        if tree.members(self._network):
             if self._killed:
-                self._end_tree()
+                tree.end(self._network)
             else:  # orphans may live for days: look less and less often
                 self._patience = min(self._patience * 1.2, _LOOK_MAX)
             self._look = now + self._patience
@@ -158,15 +158,10 @@ class Pump:
             self._detached = True
         elif said == bytes([_KILL]) or (not said and not self._detached):
             self._killed = self._exited = True
-            self._end_tree()
+            tree.end(self._network)
         if not said:
             self._exited = True
             self._loop.remove(self._control.fileno())
-
-    def _end_tree(self) -> None:
-        for pid in self._owners.tree():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
 
     def _key_reader(self, source: KeySource) -> Callable[[int], None]:
         return lambda event: self._read_keys(source)
