@@ -3,10 +3,17 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from hark.decode import events as ev
+from hark.decode.channel import Opaque
 from hark.decode.events import Side
+from hark.decode.layer import Layer, Upgrade
 
 C, S = Side.CLIENT, Side.SERVER
 Script = Sequence[tuple[Side, bytes]]
+
+
+def NO_UPGRADE(upgrade: Upgrade, time: int) -> tuple[Layer, Sequence[ev.Event]]:
+    """For layers that are tested alone: what takes over is told by its token and not read."""
+    return Opaque(), (ev.Protocol(upgrade.request.conn, time, upgrade.token),)
 
 
 def render(events: Iterable[ev.Event]) -> list[str]:

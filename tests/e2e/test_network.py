@@ -328,8 +328,8 @@ def test_hark_under_hark(world) -> None:
     assert [line.split()[1] for line in run.told] == ["http://192.0.2.10:8080/hello"]
 
 
-def test_quic_passes_and_is_told(world) -> None:
-    """A real HTTP/3 exchange (aioquic) comes through; what hark cannot decode of it is told as closed."""
+def test_http3_is_told(world) -> None:
+    """A real HTTP/3 exchange (aioquic) is told like any other; without its secrets it is told as closed."""
     server = f"""
 import asyncio
 from aioquic.asyncio import serve, QuicConnectionProtocol
@@ -353,7 +353,7 @@ async def main():
 asyncio.run(main())
 """
     client = """
-import asyncio
+import asyncio, os, sys
 from aioquic.asyncio import connect, QuicConnectionProtocol
 from aioquic.h3.connection import H3Connection
 from aioquic.h3.events import DataReceived
@@ -368,6 +368,7 @@ class P(QuicConnectionProtocol):
                 if e.stream_ended: self.done.set()
 async def main():
     c = QuicConfiguration(alpn_protocols=["h3"], verify_mode=False)
+    if sys.argv[1] == "log": c.secrets_log_file = open(os.environ["SSLKEYLOGFILE"], "a", 1)
     async with connect("192.0.2.10", 7050, configuration=c, create_protocol=P) as p:
         i = p._quic.get_next_available_stream_id()
         p.http.send_headers(i, [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"h"), (b":path", b"/")], True)
@@ -377,7 +378,16 @@ asyncio.run(main())
     started = world.start([sys.executable, "-c", server])
     time.sleep(1.0)
     assert started.poll() is None
-    run = world.hark(sys.executable, "-c", client)
+    run = world.run("hark", "-o", "quic.pcapng", sys.executable, "-c", client, "log")
+    assert run.out == b"20000\n", run.err
+    assert "GET https://h/ 200 20 kB" in run.err and " h3 python" in run.err
+    replayed = world.run("hark", "read", "quic.pcapng")
+    assert "GET https://h/ 200 20 kB" in replayed.out.decode()
+    seen = world.run(
+        "tshark", "-r", "quic.pcapng", "-Y", "http3.frame_type == 1"
+    )  # HEADERS; what is in them it cannot tell
+    assert seen.out.count(b"HTTP3") == 2, seen.out
+    run = world.hark(sys.executable, "-c", client, "silent")
     assert run.out == b"20000\n", run.err
     assert "closed 192.0.2.10:7050 " in run.err and " QUIC v1" in run.err and "python[" in run.err
-    assert "HTTP/3 is not decoded yet; with HTTP/3 switched off" in run.err
+    assert "no secrets for it came" in run.err

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allways import C, S, all_ways, play
-from hark.decode.decoder import Opaque
+from hark.decode.channel import Opaque
 from hark.decode.http1 import Http1, Upgrade
 
 
@@ -67,7 +67,7 @@ TRANSCRIPTS = {
             (S, b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\n\r\n\x81\x01a"),
             (C, b"GET / HTTP/1.1\r\n\r\n"),
         ],
-        ["1 > GET /ws HTTP/1.1 {Upgrade: websocket}", "1 > end", "1 < 101 S HTTP/1.1 {Upgrade: websocket}", "1 < end"],
+        ["1 > GET /ws HTTP/1.1 {Upgrade: websocket}", "1 > end", "1 < 101 S HTTP/1.1 {Upgrade: websocket}"],
     ),
     "upgrade refused: pipelined requests go on": (
         [

@@ -7,7 +7,7 @@ import h2.settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allways import C, S, all_ways, play
+from allways import NO_UPGRADE, C, S, all_ways, play
 from hark.decode.http2 import Http2
 from hark.wire import http2
 
@@ -38,7 +38,7 @@ REQUEST = [(":method", "GET"), (":path", "/x?y"), (":scheme", "https"), (":autho
 
 
 def told(pair: Pair) -> list[str]:
-    return all_ways(lambda: Http2(1), pair.script)
+    return all_ways(lambda: Http2(1, NO_UPGRADE), pair.script)
 
 
 def test_a_request_with_body_and_trailers() -> None:
@@ -93,7 +93,7 @@ def test_large_headers_in_continuation_frames_and_table_size_changes() -> None:
     pair.exchange()
     pair.client.send_headers(5, REQUEST + big[:2], end_stream=True)
     pair.exchange()
-    lines = play(lambda: Http2(1), pair.script)
+    lines = play(lambda: Http2(1, NO_UPGRADE), pair.script)
     heads = [line for line in lines if " > GET" in line]
     assert len(heads) == 3 and heads[0][1:] == heads[1][1:] and heads[0].count("x-") == 50 and heads[2].count("x-") == 2
 
@@ -125,12 +125,12 @@ def test_priority_and_padding_on_headers() -> None:
     payload = b"\x04" + bytes(4) + b"\x10" + block + bytes(4)
     frame = len(payload).to_bytes(3, "big") + bytes([1, 0x01 | 0x04 | 0x08 | 0x20]) + (1).to_bytes(4, "big") + payload
     script = [(C, http2.PREFACE + bytes(9)[:3] + b"\x04\x00" + bytes(4) + frame)]
-    assert all_ways(lambda: Http2(1), script)[:2] == ["1 > GET / HTTP/2 http://h", "1 > end"]
+    assert all_ways(lambda: Http2(1, NO_UPGRADE), script)[:2] == ["1 > GET / HTTP/2 http://h", "1 > end"]
 
 
 def test_a_broken_header_block_ends_the_telling_not_the_run() -> None:
     frame = (3).to_bytes(3, "big") + b"\x01\x05" + (1).to_bytes(4, "big") + b"\xff\xff\xff"
-    lines = all_ways(lambda: Http2(1), [(C, http2.PREFACE + frame)])
+    lines = all_ways(lambda: Http2(1, NO_UPGRADE), [(C, http2.PREFACE + frame)])
     assert lines[0].startswith("trouble broken-http2: a header block does not decode")
 
 
@@ -148,7 +148,7 @@ def test_mutilated_conversations_never_raise(data: st.DataObject) -> None:
     side, raw = script[index]
     at = data.draw(st.integers(0, len(raw)))
     script[index] = (side, raw[:at] + data.draw(st.binary(max_size=6)) + raw[at + data.draw(st.integers(0, 4)) :])
-    play(lambda: Http2(1), script)  # type: ignore[arg-type]
+    play(lambda: Http2(1, NO_UPGRADE), script)  # type: ignore[arg-type]
 
 
 def test_large_data_frames_are_told_as_they_come() -> None:
@@ -157,7 +157,7 @@ def test_large_data_frames_are_told_as_they_come() -> None:
 
     block = hpack.Encoder().encode([(":status", "200")])
     size = (1 << 24) - 1
-    layer = Http2(1)
+    layer = Http2(1, NO_UPGRADE)
     layer.feed(C, http2.PREFACE, 1)
     layer.feed(S, len(block).to_bytes(3, "big") + b"\x01\x04" + (1).to_bytes(4, "big") + block, 2)
     told = 0
@@ -171,6 +171,6 @@ def test_large_data_frames_are_told_as_they_come() -> None:
 
 def test_other_frames_are_bounded() -> None:
     frame = (1 << 21).to_bytes(3, "big") + b"\x01\x04" + (1).to_bytes(4, "big") + bytes(100)
-    assert play(lambda: Http2(1), [(C, http2.PREFACE + frame)]) == [
+    assert play(lambda: Http2(1, NO_UPGRADE), [(C, http2.PREFACE + frame)]) == [
         "trouble broken-http2: a frame of 2097152 bytes, by the client"
     ]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hark.decode import limits
-from hark.decode.tcp import Reassembly
+from hark.decode.reassembly import Reassembly
 
 
 def stream(segments: list[tuple[int, bytes]], start: int = 0) -> tuple[bytes, int]:

@@ -5,9 +5,10 @@ Every opener checks what the peer would check: a record that does not open under
 """
 
 import hmac
+from collections.abc import Callable
 from typing import Protocol
 
-from hark.wire import tls
+from hark.wire import quic, tls
 
 
 class Opener(Protocol):
@@ -68,6 +69,59 @@ class Aead12(_Aead):
             raise ValueError("bad record mac") from None
         self._seq += 1
         return plain
+
+
+class Packets:
+    """QUIC packet protection of one direction at one level (RFC 9001 §5), under `secret`; labels begin with `prefix`.
+
+    Of a key update the header's key is no part: only opener() changes (§6)."""
+
+    def __init__(self, suite: tls.Suite, secret: bytes, prefix: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+        self._suite = suite
+        self._prefix = prefix
+        self._secret = secret
+        key = tls.expand_label(secret, prefix + b"hp", b"", suite.key, suite.hash)
+        if suite.aead == "chacha":
+
+            def mask(sample: bytes) -> bytes:
+                return Cipher(algorithms.ChaCha20(key, sample), None).encryptor().update(bytes(5))
+
+            self.mask: Callable[[bytes], bytes] = mask
+        else:
+            self.mask = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update
+        self.opener = self._opener()
+
+    def _opener(self) -> "QuicAead":
+        key = tls.expand_label(self._secret, self._prefix + b"key", b"", self._suite.key, self._suite.hash)
+        iv = tls.expand_label(self._secret, self._prefix + b"iv", b"", 12, self._suite.hash)
+        return QuicAead(self._suite, key, iv)
+
+    def after(self) -> "QuicAead":
+        """The opener of the next key phase; from here on this object's secret is that phase's."""
+        size = tls.hash_size(self._suite.hash)
+        self._secret = tls.expand_label(self._secret, self._prefix + b"ku", b"", size, self._suite.hash)
+        return self._opener()
+
+
+class QuicAead(_Aead):
+    """QUIC payloads (RFC 9001 §5.3): the header is authenticated, the nonce is the packet's number."""
+
+    def packet(self, number: int, header: bytes, body: bytes | memoryview) -> bytes | None:
+        """The frames; None where the packet does not open."""
+        try:
+            return self._decrypt((self._iv ^ number).to_bytes(12, "big"), body, header)
+        except self._invalid:
+            return None
+
+
+def retry_is_sound(version: quic.Version, original: bytes, packet: bytes) -> bool:
+    """Whether a Retry's integrity tag is that of an answer to `original`, the client's first destination (RFC 9001
+    §5.8)."""
+    suite = tls.SUITES[0x1301]
+    pseudo = bytes([len(original)]) + original + packet[:-16]
+    return QuicAead(suite, version.retry_key, version.retry_nonce).packet(0, pseudo, packet[-16:]) == b""
 
 
 class Cbc:

@@ -1,7 +1,7 @@
-"""The front door: recorded blocks in, events out. The only file that knows the order of the stack.
+"""The front door: recorded blocks in, events out.
 
-What   Finds each frame's connection, puts its bytes in order, finds out what they are, and stacks the layers: TCP,
-       TLS, HTTP, and again inside tunnels.
+What   Finds each frame's connection, puts its bytes in order, and hands them to its channel, which finds out what they
+       are and stacks the layers (channel.py).
 Why    One dictionary look-up leads from a frame to its direction's state; nothing is scanned.
 Limits FLOWS connections; all else in limits.py. What is over is told once and forgotten.
 """
@@ -11,24 +11,23 @@ from collections import deque
 from collections.abc import Sequence
 
 from hark.decode import limits, link, sniff
+from hark.decode.channel import Channel, quic_inside
+from hark.decode.endpoints import Endpoints
 from hark.decode.events import (
     Closed,
     Dns,
     Established,
     Event,
     Opened,
-    Protocol,
     Side,
     Trouble,
 )
 from hark.decode.fragments import Fragments
-from hark.decode.http1 import Http1, Upgrade
-from hark.decode.http2 import Http2
-from hark.decode.keyring import Keyring
 from hark.decode.layer import Expecting, Layer
-from hark.decode.quic import Flows
-from hark.decode.tcp import Reassembly
-from hark.decode.tls import Budget, Tls
+from hark.decode.quic import Inside
+from hark.decode.reassembly import Reassembly
+from hark.decode.sessions import Sessions
+from hark.decode.tls import Tls
 from hark.recording import blocks
 from hark.recording.blocks import Block, Frame, Loss, Process, Secrets, Torn
 from hark.wire import dns, ip
@@ -36,102 +35,10 @@ from hark.wire import dns, ip
 _SIDES = (Side.CLIENT, Side.SERVER)
 
 
-class Opaque:
-    """Bytes that hark has no name for: counted below, told by nobody."""
-
-    def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
-        """Nothing to tell."""
-        return ()
-
-    def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
-        """Nothing to tell."""
-        return ()
-
-    def end(self, side: Side, time: int) -> Sequence[Event]:
-        """Nothing to tell."""
-        return ()
-
-    def close(self, time: int, how: str) -> Sequence[Event]:
-        """Nothing to tell."""
-        return ()
-
-
-class Channel:
-    """A byte stream in both directions whose protocol is yet to be found out: a TCP connection, a TLS session's inside,
-    a tunnel's."""
-
-    def __init__(self, decoder: "Decoder", conn: "Connection", sealed: bool) -> None:
-        self._decoder = decoder
-        self._conn = conn
-        self._inside_tls = sealed
-        self._layer: Layer | None = None
-        self._early: list[tuple[Side, bytes, int]] = []
-        self._heads = [b"", b""]
-
-    def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
-        """Bytes that `side` sent."""
-        if self._layer is not None:
-            return self._layer.feed(side, data, time)
-        raw = bytes(data)
-        self._early.append((side, raw, time))
-        self._heads[side] += raw
-        name = sniff.protocol(side, self._heads[side])
-        if name == sniff.MORE and len(self._heads[side]) < limits.SNIFF_BYTES:
-            return ()
-        if name == sniff.TLS and self._inside_tls:
-            name = sniff.TLS if self._decoder.nested(self._conn) else sniff.OPAQUE
-        return self._become(sniff.OPAQUE if name == sniff.MORE else name, time)
-
-    def expect(self, alpn: str, time: int) -> Sequence[Event]:
-        """ALPN has chosen: HTTP/2 servers may speak first, so what is sent need not be waited for."""
-        if alpn == "h2" and self._layer is None:
-            return self._become(sniff.HTTP2, time)
-        return ()
-
-    def _become(self, name: str, time: int) -> Sequence[Event]:
-        out: list[Event] = []
-        conn = self._conn
-        if name == sniff.TLS:
-            self._layer = self._decoder.tls(conn)
-        elif name == sniff.HTTP1:
-            self._layer = Http1(conn.number, self._upgrade)
-        elif name == sniff.HTTP2:
-            self._layer = Http2(conn.number)
-        else:
-            self._layer = Opaque()
-        if name != sniff.TLS:
-            out.append(Protocol(conn.number, time, name))
-        early, self._early = self._early, []
-        for side, data, when in early:
-            out.extend(self._layer.feed(side, data, when))
-        return out
-
-    def _upgrade(self, upgrade: Upgrade, time: int) -> tuple[Layer, Sequence[Event]]:
-        """What takes over after a 101 or a CONNECT."""
-        number = self._conn.number
-        if upgrade.token == "h2c":
-            return Http2(number, upgraded=upgrade.request.stream), (Protocol(number, time, sniff.HTTP2),)
-        if upgrade.token == "tunnel":
-            return Channel(self._decoder, self._conn, self._inside_tls), ()
-        return Opaque(), (Protocol(number, time, upgrade.token),)
-
-    def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
-        """Bytes by `side` are missing."""
-        return self._layer.lost(side, size, time) if self._layer is not None else ()
-
-    def end(self, side: Side, time: int) -> Sequence[Event]:
-        """`side` will send no more."""
-        return self._layer.end(side, time) if self._layer is not None else ()
-
-    def close(self, time: int, how: str) -> Sequence[Event]:
-        """The connection is over."""
-        return self._layer.close(time, how) if self._layer is not None else ()
-
-
 class Connection:
     """One TCP connection."""
 
-    __slots__ = ("channel", "client", "ended", "fins", "halves", "number", "seen", "server", "state", "tls_depth")
+    __slots__ = ("channel", "client", "ended", "fins", "halves", "number", "seen", "server", "state")
 
     def __init__(self, number: int, client: tuple[bytes, int], server: tuple[bytes, int]) -> None:
         self.number = number
@@ -143,21 +50,17 @@ class Connection:
         self.fins = 0
         self.seen = 0
         self.ended = 0
-        self.tls_depth = 0
 
 
 class Decoder:
     """Feed it every block in order, then finish()."""
 
     def __init__(self) -> None:
-        self._keyring = Keyring()
-        self._budget = Budget()
+        self._sessions = Sessions()
         self._fragments = Fragments()
-        self._quic = Flows(self._number)
+        self._quic = Endpoints(self._sessions, self.number, self._quic_inside)
         self._ends: dict[bytes, tuple[Connection, Side]] = {}
         self._live: dict[int, Connection] = {}
-        self._sessions: dict[bytes, list[_Registered]] = {}  # TLS by client random
-        self._waiting: dict[_Registered, Closed | None] = {}  # over, but secrets may still come; what to tell then
         self._questions: dict[tuple[bytes, int, bytes, int, int], tuple[int, str, str, int]] = {}
         self._gone: deque[Connection] = deque()
         self._numbers = 0
@@ -171,7 +74,7 @@ class Decoder:
             self._now = block.time
             return self._frame(block)
         if isinstance(block, Secrets):
-            return self._secrets(block)
+            return self._sessions.secrets(block)
         if isinstance(block, Process):
             return (block,)
         if isinstance(block, Loss):
@@ -185,33 +88,12 @@ class Decoder:
         out: list[Event] = []
         for conn in list(self._live.values()):
             self._close(conn, self._now, "still open at the end", out)
-        for session in list(self._waiting):
-            self._abandon(session, out)
-        out += self._quic.finish(self._now)
+        self._quic.finish(self._now, out)
+        self._sessions.finish(out)
         for asked, name, qtype, pid in self._questions.values():
             out.append(Dns(self._now, asked, name, qtype, "", (), pid))
         self._questions.clear()
         return out
-
-    def _secrets(self, block: Secrets) -> Sequence[Event]:
-        out: list[Event] = []
-        for random in self._keyring.add(block.text, block.source):
-            for session in list(self._sessions.get(random, ())):
-                out.extend(session.secrets())
-                self._settle(session, out)
-        return out
-
-    def _settle(self, session: "_Registered", out: list[Event]) -> None:
-        """Tell the end of a connection whose TLS has waited for secrets and waits no more."""
-        if session in self._waiting and not session.waiting:
-            closed = self._waiting.pop(session)
-            self.unregister(session)
-            if closed is not None:
-                out.append(closed)
-
-    def _abandon(self, session: "_Registered", out: list[Event]) -> None:
-        out.extend(session.abandon())
-        self._settle(session, out)
 
     # -- frames --------------------------------------------------------------------------------------------------------
 
@@ -293,8 +175,8 @@ class Decoder:
         else:
             from_client = _asks(data[segment.start : packet.end], segment)
         client, server = (source, target) if from_client else (target, source)
-        conn = Connection(self._number(), client, server)
-        conn.channel = Channel(self, conn, False)
+        conn = Connection(self.number(), client, server)
+        conn.channel = Channel(self, conn.number)
         if not segment.flags & ip.SYN:
             conn.state = "established"
         back = key[width : 2 * width] + key[:width] + key[2 * width + 2 :] + key[2 * width : 2 * width + 2]
@@ -354,12 +236,7 @@ class Decoder:
                             out.extend(channel.feed(side, piece, time))
                 out.extend(channel.close(time, _clause(how)))
             client, server = conn.halves
-            closed = Closed(conn.number, time, how, client.total, server.total)
-            waiting = next((session for session in self._waiting if session.conn is conn), None)
-            if waiting is None:
-                out.append(closed)
-            else:
-                self._waiting[waiting] = closed
+            self._sessions.closed(Closed(conn.number, time, how, client.total, server.total), out)
             conn.state = "closed"
         self._live.pop(conn.number, None)
         conn.ended = time
@@ -377,48 +254,19 @@ class Decoder:
                 if self._ends.get(key, (None,))[0] is old:
                     del self._ends[key]
 
-    def _number(self) -> int:
+    # -- what the stack's layers ask for -------------------------------------------------------------------------------
+
+    def number(self) -> int:
         """The next connection's number."""
         self._numbers += 1
         return self._numbers
 
-    # -- what the stack's layers ask for -------------------------------------------------------------------------------
+    def tls(self, number: int, inside: Expecting) -> Layer:
+        """A TLS layer of connection `number` around `inside`."""
+        return _Registered(self._sessions, Tls(number, self._sessions.keyring, self._sessions.budget, inside))
 
-    def tls(self, conn: Connection) -> Layer:
-        """A TLS layer with a channel inside."""
-        conn.tls_depth += 1
-        inside: Expecting = Channel(self, conn, True)
-        return _Registered(self, conn, Tls(conn.number, self._keyring, self._budget, inside))
-
-    def nested(self, conn: Connection) -> bool:
-        """Whether TLS may begin inside what this connection already is."""
-        return conn.tls_depth < 4
-
-    def register(self, session: "_Registered") -> None:
-        """Have the session told when secrets for its client random come."""
-        self._sessions.setdefault(session.random, []).append(session)
-
-    def unregister(self, session: "_Registered") -> None:
-        """The session is over."""
-        known = self._sessions.get(session.random, [])
-        if session in known:
-            known.remove(session)
-        if not known:
-            self._sessions.pop(session.random, None)
-
-    def wait(self, session: "_Registered") -> None:
-        """The session's connection is over, its secrets may still come."""
-        self._waiting[session] = None
-
-    @property
-    def pressed(self) -> bool:
-        """Whether too much ciphertext is parked."""
-        return self._budget.left < limits.PARKED_ALL_BYTES // 2 and bool(self._waiting)
-
-    def press(self, out: list[Event]) -> None:
-        """Sessions that wait for nothing but secrets make room for those that are alive."""
-        while self.pressed:
-            self._abandon(next(iter(self._waiting)), out)
+    def _quic_inside(self, number: int) -> Inside:
+        return lambda alpn, time: quic_inside(self, number, alpn, time)
 
     # -- datagrams -----------------------------------------------------------------------------------------------------
 
@@ -429,8 +277,7 @@ class Decoder:
         payload = data[packet.start + 8 : packet.end]
         message = dns.parse(bytes(payload))
         if message is None:
-            source, target = _text((packet.src, sport)), _text((packet.dst, dport))
-            return self._quic.feed(source, target, payload, frame.time, frame.pid)
+            return self._quic.feed((packet.src, sport), (packet.dst, dport), payload, frame.time, frame.pid)
         kind = dns.TYPES.get(message.qtype, str(message.qtype))
         if not message.response:
             key = (packet.src, sport, packet.dst, dport, message.ident)
@@ -461,41 +308,30 @@ class Decoder:
 
 
 class _Registered:
-    """A TLS layer that the decoder finds again when secrets come."""
+    """A TLS layer that is found again when secrets come."""
 
-    def __init__(self, decoder: Decoder, conn: Connection, session: Tls) -> None:
-        self._decoder = decoder
+    def __init__(self, sessions: Sessions, session: Tls) -> None:
+        self._sessions = sessions
         self._session = session
-        self.conn = conn
-        self.random = b""
-        self.secrets = session.secrets
-        self.abandon = session.abandon
+        self._known = False
         self.lost = session.lost
         self.end = session.end
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the session is over but for its secrets."""
-        return self._session.waiting
 
     def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
         """Bytes that `side` sent."""
         events = self._session.feed(side, data, time)
-        if not self.random and self._session.client_random:
-            self.random = self._session.client_random
-            self._decoder.register(self)
-        if self._decoder.pressed:
+        if not self._known and self._session.client_random:
+            self._known = True
+            self._sessions.know(self._session)
+        if self._sessions.pressed:
             events = list(events)
-            self._decoder.press(events)
+            self._sessions.press(events)
         return events
 
     def close(self, time: int, how: str) -> Sequence[Event]:
         """The connection is over."""
         events = self._session.close(time, how)
-        if self._session.waiting:
-            self._decoder.wait(self)
-        else:
-            self._decoder.unregister(self)
+        self._sessions.over(self._session)
         return events
 
 

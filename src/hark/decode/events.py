@@ -32,6 +32,7 @@ class Opened(NamedTuple):
     client: tuple[str, int]
     server: tuple[str, int]
     pid: int
+    through: int = 0  # the connection of which this one is a stream (a tunnel in HTTP/2 or HTTP/3)
 
 
 class Established(NamedTuple):
@@ -101,6 +102,7 @@ class RequestHead(NamedTuple):
     version: str
     headers: Headers
     size: int
+    protocol: str = ""  # what an extended CONNECT asks for (RFC 8441 §4)
 
 
 class ResponseHead(NamedTuple):

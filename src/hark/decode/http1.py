@@ -10,7 +10,7 @@ Limits HEAD_BYTES a head; PIPELINE requests without an answer.
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from hark.decode import limits
@@ -25,7 +25,7 @@ from hark.decode.events import (
     Side,
     Trouble,
 )
-from hark.decode.layer import Layer
+from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
 
 _END = re.compile(rb"\r?\n\r?\n")
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +(\S.*?) +(HTTP/\d\.\d)[ \t]*$")
@@ -34,13 +34,6 @@ _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _CHUNK_LINE_MAX = 16384  # bytes, extensions included
 
 _HEAD, _LENGTH, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_END, _PASSED, _BROKEN = range(9)
-
-
-class Upgrade(NamedTuple):
-    """What a connection turned into: by 101 the token of the Upgrade header, by a CONNECT's 2xx "tunnel"."""
-
-    token: str
-    request: RequestHead
 
 
 class _Asked(NamedTuple):
@@ -62,7 +55,7 @@ class _Half:
 class Http1:
     """One connection. `upgrade` gives the layer that takes over after a 101 or a CONNECT."""
 
-    def __init__(self, conn: int, upgrade: Callable[[Upgrade, int], tuple[Layer, Sequence[Event]]]) -> None:
+    def __init__(self, conn: int, upgrade: Upgrader) -> None:
         self._conn = conn
         self._upgrade = upgrade
         self._halves = (_Half(), _Half())
@@ -306,28 +299,26 @@ class Http1:
             half.stream = asked.stream
         reason = (match[3] or b"").decode("utf-8", "backslashreplace")
         version = match[1].decode("ascii")
-        out.append(
-            ResponseHead(
-                self._conn, half.stream, time, half.started or time, status, reason, version, headers, size, interim
-            )
+        head = ResponseHead(
+            self._conn, half.stream, time, half.started or time, status, reason, version, headers, size, interim
         )
+        out.append(head)
         half.started = time
         if not interim or status == 101:
-            self._answered(half, asked, status, headers, time, out)
+            self._answered(half, asked, head, time, out)
         return True
 
-    def _answered(
-        self, half: _Half, asked: _Asked | None, status: int, headers: Headers, time: int, out: list[Event]
-    ) -> None:
+    def _answered(self, half: _Half, asked: _Asked | None, head: ResponseHead, time: int, out: list[Event]) -> None:
         method = asked.head.method if asked else ""
+        status, headers = head.status, head.headers
         self._answer_seen = half.stream
         if asked is not None and (status == 101 or (method == "CONNECT" and 200 <= status < 300)):
             token = _value(headers, b"upgrade").decode("ascii", "replace").lower() if status == 101 else "tunnel"
-            if token == "h2c":
+            if token == "h2c" or token in LASTING:
                 self._asked.popleft()
             else:
                 self._whole(Side.SERVER, half, time, (), out)
-            self._next, events = self._upgrade(Upgrade(token, asked.head), time)
+            self._next, events = self._upgrade(Upgrade(token, asked.head, head), time)
             out.extend(events)
             for other in self._halves:
                 other.mode = _PASSED

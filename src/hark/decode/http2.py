@@ -11,18 +11,11 @@ Limits STREAMS open at a time, HEAD_BYTES a header block, TABLE_BYTES a compress
 from collections.abc import Sequence
 
 from hark.decode import limits
-from hark.decode.events import (
-    Aborted,
-    BodyData,
-    Event,
-    Headers,
-    MessageEnd,
-    RequestHead,
-    ResponseHead,
-    Side,
-    Trouble,
-)
-from hark.decode.hpack import Decoder, HpackError
+from hark.decode.events import Event, Side, Trouble
+from hark.decode.hpack import Decoder
+from hark.decode.huffman import CompressionError
+from hark.decode.layer import Upgrader
+from hark.decode.messages import Messages
 from hark.wire import http2
 
 _VERSION = "HTTP/2"
@@ -49,28 +42,18 @@ class _Half:
         self.broken = False
 
 
-class _Stream:
-    __slots__ = ("client_done", "headed", "server_done")
-
-    def __init__(self) -> None:
-        self.headed = [False, False]  # a final head was seen, by side
-        self.client_done = False
-        self.server_done = False
-
-
 class Http2:
     """One connection. upgraded: the HTTP/1 stream whose request began it (h2c); it goes on as stream 1, and all
     streams are told from that number on."""
 
-    def __init__(self, conn: int, upgraded: int = 0) -> None:
+    def __init__(self, conn: int, upgrade: Upgrader, upgraded: int = 0) -> None:
         self._conn = conn
         self._halves = (_Half(True), _Half(False))
-        self._streams: dict[int, _Stream] = {}
+        self._messages = Messages(conn, _VERSION, upgrade)
         self._goaway = ""
         self._shift = max(upgraded - 1, 0)
         if upgraded:
-            stream = self._streams[upgraded] = _Stream()
-            stream.headed[Side.CLIENT] = stream.client_done = True
+            self._messages.begun(upgraded)
 
     # -- the layer's interface -----------------------------------------------------------------------------------
 
@@ -135,9 +118,8 @@ class Http2:
 
     def close(self, time: int, how: str) -> Sequence[Event]:
         """The connection is over: what is open stays unfinished."""
-        why = self._goaway or how
-        out: list[Event] = [Aborted(self._conn, stream, time, why) for stream in self._streams]
-        self._streams.clear()
+        out: list[Event] = []
+        self._messages.close(time, self._goaway or how, out)
         return out
 
     # -- frames ------------------------------------------------------------------------------------------------------
@@ -222,121 +204,33 @@ class Http2:
     ) -> None:
         try:
             fields = half.hpack.decode(block)
-        except HpackError as error:
+        except CompressionError as error:
             out.extend(self._break(side, time, f"a header block does not decode: {error}"))
             return
-        pseudo: dict[bytes, bytes] = {}
-        headers: list[tuple[bytes, bytes]] = []
-        for name, value in fields:
-            if name[:1] == b":":
-                pseudo.setdefault(name, value)
-            else:
-                headers.append((name, value))
-        size = len(block) + 9
-        if kind == http2.PUSH_PROMISE:
-            self._request(Side.CLIENT, stream, pseudo, tuple(headers), size, started, time, out)
-            self._done(Side.CLIENT, stream, time, (), out)
-            return
-        ended = bool(flags & http2.END_STREAM)
-        if b":method" in pseudo:
-            self._request(side, stream, pseudo, tuple(headers), size, started, time, out)
-        elif b":status" in pseudo:
-            self._response(side, stream, pseudo, tuple(headers), size, started, time, out)
-        elif ended:
-            self._done(side, stream, time, tuple(headers), out)
-            return
-        if ended:
-            self._done(side, stream, time, (), out)
-
-    def _request(
-        self,
-        side: Side,
-        stream: int,
-        pseudo: dict[bytes, bytes],
-        headers: Headers,
-        size: int,
-        started: int,
-        time: int,
-        out: list[Event],
-    ) -> None:
-        if stream in self._streams:
-            return
-        if len(self._streams) >= limits.STREAMS:
-            oldest = next(iter(self._streams))
-            del self._streams[oldest]
-            out.append(Aborted(self._conn, oldest, time, "too many streams are open"))
-        self._streams[stream] = _Stream()
-        self._streams[stream].headed[Side.CLIENT] = True
-        out.append(
-            RequestHead(
-                self._conn,
-                stream,
-                time,
-                started,
-                _text(pseudo[b":method"]),
-                _text(pseudo.get(b":path", b"")),
-                _text(pseudo.get(b":scheme", b"")),
-                _text(pseudo.get(b":authority", b"")),
-                _VERSION,
-                headers,
-                size,
-            )
-        )
-
-    def _response(
-        self,
-        side: Side,
-        stream: int,
-        pseudo: dict[bytes, bytes],
-        headers: Headers,
-        size: int,
-        started: int,
-        time: int,
-        out: list[Event],
-    ) -> None:
-        status = int(pseudo[b":status"]) if pseudo[b":status"].isdigit() and len(pseudo[b":status"]) == 3 else 0
-        interim = 100 <= status < 200
-        if stream not in self._streams:
-            self._streams[stream] = _Stream()  # its request was not seen
-        if not interim:
-            self._streams[stream].headed[Side.SERVER] = True
-        out.append(ResponseHead(self._conn, stream, time, started, status, "", _VERSION, headers, size, interim))
+        sender = Side.CLIENT if kind == http2.PUSH_PROMISE else side
+        self._messages.section(sender, stream, fields, len(block) + 9, started, time, out)
+        if kind == http2.PUSH_PROMISE or flags & http2.END_STREAM:
+            self._messages.end(sender, stream, time, out)
 
     def _data(self, side: Side, flags: int, stream: int, payload: memoryview, time: int, out: list[Event]) -> None:
         body = http2.unpad(payload, flags)
         if body is None:
             out.extend(self._break(side, time, "a DATA frame's padding is longer than the frame"))
             return
-        if stream not in self._streams:
-            return  # a stream that was reset: what was on its way is of no use to anyone
-        if len(body):
-            out.append(BodyData(self._conn, stream, side, time, body))
+        self._messages.data(side, stream, body, time, out)
         if flags & http2.END_STREAM:
-            self._done(side, stream, time, (), out)
-
-    def _done(self, side: Side, stream: int, time: int, trailers: Headers, out: list[Event]) -> None:
-        state = self._streams.get(stream)
-        if state is None:
-            return
-        out.append(MessageEnd(self._conn, stream, side, time, trailers))
-        if side == Side.CLIENT:
-            state.client_done = True
-        else:
-            state.server_done = True
-        if state.client_done and state.server_done:
-            del self._streams[stream]
+            self._messages.end(side, stream, time, out)
 
     def _reset(self, side: Side, stream: int, payload: memoryview, time: int, out: list[Event]) -> None:
-        state = self._streams.pop(stream, None)
-        if state is None or len(payload) < 4:
+        if len(payload) < 4:
             return
         code = int.from_bytes(payload[:4], "big")
-        if state.server_done and code == 0:
+        if code == 0 and self._messages.done(Side.SERVER, stream):
             # RFC 9113 §8.1: a server may answer in full and then stop a request body that it does not need.
-            out.append(MessageEnd(self._conn, stream, Side.CLIENT, time, ()))
+            self._messages.end(Side.CLIENT, stream, time, out)
             return
         who = "client" if side == Side.CLIENT else "server"
-        out.append(Aborted(self._conn, stream, time, f"reset by the {who}: {http2.error_name(code)}"))
+        self._messages.abort(stream, time, f"reset by the {who}: {http2.error_name(code)}", out)
 
     def _going(self, side: Side, payload: memoryview, time: int, out: list[Event]) -> None:
         if len(payload) < 8:
@@ -350,9 +244,9 @@ class Http2:
             self._goaway = why
             out.append(Trouble(time, "goaway", self._conn, why))
         if side == Side.SERVER:
-            for stream in [s for s in self._streams if s > last and s % 2]:
-                del self._streams[stream]
-                out.append(Aborted(self._conn, stream, time, why))
+            for stream in self._messages.streams:
+                if stream > last and stream % 2:
+                    self._messages.abort(stream, time, why, out)
 
     def _break(self, side: Side, time: int, why: str) -> list[Event]:
         half = self._halves[side]
@@ -361,10 +255,5 @@ class Http2:
         half.broken, half.buffer, half.block = True, b"", b""
         who = "client" if side == Side.CLIENT else "server"
         out: list[Event] = [Trouble(time, "broken-http2", self._conn, f"{why}, by the {who}")]
-        out.extend(Aborted(self._conn, stream, time, why) for stream in self._streams)
-        self._streams.clear()
+        self._messages.close(time, why, out)
         return out
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")

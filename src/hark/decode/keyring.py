@@ -16,6 +16,13 @@ class Key(NamedTuple):
     source: str
 
 
+class Budget:
+    """Bytes of ciphertext parked over all connections."""
+
+    def __init__(self) -> None:
+        self.left = limits.PARKED_ALL_BYTES
+
+
 class Keyring:
     """Secrets of all sessions. The same secret may come from several sources; the first counts."""
 

@@ -3,10 +3,11 @@
 May hold: the interface. May not hold: a protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 from typing import Protocol as Interface
 
-from hark.decode.events import Event, Side
+from hark.decode.events import Event, RequestHead, ResponseHead, Side
 
 
 class Layer(Interface):
@@ -31,3 +32,34 @@ class Expecting(Layer, Interface):
 
     def expect(self, alpn: str, time: int) -> Sequence[Event]:
         """ALPN has chosen this protocol ("" for none)."""
+
+
+class Streams(Interface):
+    """What speaks inside a QUIC connection: many byte streams, by their ids."""
+
+    def feed(self, side: Side, stream: int, data: bytes | memoryview, fin: bool, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent on a stream, in order; fin: they are its last."""
+
+    def lost(self, side: Side, stream: int, size: int, time: int) -> Sequence[Event]:
+        """`size` bytes by `side` on a stream that nobody saw come next."""
+
+    def reset(self, side: Side, stream: int, code: int, stopping: bool, time: int) -> Sequence[Event]:
+        """`side` gives its half of a stream up; stopping: it wants no more of the other half."""
+
+    def close(self, time: int, how: str) -> Sequence[Event]:
+        """The connection is over; how is a clause."""
+
+
+class Upgrade(NamedTuple):
+    """What a connection or a stream turned into: by 101 the token of the Upgrade header, by the 2xx to a CONNECT
+    "tunnel" or what its :protocol said."""
+
+    token: str
+    request: RequestHead
+    response: ResponseHead
+
+
+Upgrader = Callable[[Upgrade, int], tuple[Layer, Sequence[Event]]]
+
+# What goes on telling of the exchange that began it, and ends it. Tokens that are not here end the exchange at once.
+LASTING = frozenset({"websocket"})

@@ -17,9 +17,13 @@ FRAME_BYTES = 1 << 20  # an HTTP/2 frame other than DATA (which is told as it co
 #   broken. Header blocks have no more either.
 STREAMS = 10_000  # HTTP/2 streams open at a time on a connection; past it the oldest is told as unfinished
 PIPELINE = 10_000  # HTTP/1 requests without an answer on a connection
+TLS_DEPTH = 4  # TLS sessions inside each other; past it what is inside is passed over
 HANDSHAKE_BYTES = 1 << 18  # one TLS handshake message; certificate chains are below 64 KiB
 SECRETS = 200_000  # secrets kept for connections that have not been seen; the oldest go. 200 bytes each.
-QUIC_FLOWS = 1024  # QUIC connections counted at a time; past it the oldest is told as closed
+QUIC_FLOWS = 10_000  # QUIC connections followed at a time; past it the idlest is told as unfinished
+QUIC_IDS = 256  # connection ids, and addresses, remembered of one QUIC connection; later ones are not
+QUIC_WAITING = 16 << 20  # bytes of a QUIC connection's streams kept behind holes; past it holes are told as lost
+QUIC_STREAMS = 10_000  # streams open at a time in a QUIC connection; past it the oldest is told as unfinished
 FRAGMENTED = 256  # IP packets waiting for fragments; the oldest go. Few are in the making at a time.
 TUNNELS = 4  # IP in IP, GRE and VXLAN headers opened in one frame; past it the frame is left alone
 FLOWS = 100_000  # TCP connections followed at a time; past it the idlest is told as unfinished

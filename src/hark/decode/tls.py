@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from hark.decode import ciphers, limits
 from hark.decode.events import Event, Sealed, Side, TlsFacts, Trouble
-from hark.decode.keyring import Keyring
+from hark.decode.keyring import Budget, Keyring
 from hark.decode.layer import Expecting
 from hark.wire import tls
 
@@ -29,13 +29,6 @@ _LABELS = {
 }
 _TLS13 = 0x0304
 _RECORD_MAX = 16384 + 2048  # bytes (RFC 5246 §6.2.3; TLS 1.3 allows less)
-
-
-class Budget:
-    """Bytes parked over all connections."""
-
-    def __init__(self) -> None:
-        self.left = limits.PARKED_ALL_BYTES
 
 
 class _Half:
@@ -55,8 +48,8 @@ class _Half:
 class Tls:
     """One TLS connection with the layer that speaks inside it."""
 
-    def __init__(self, conn: int, keyring: Keyring, budget: Budget, inside: Expecting) -> None:
-        self._conn = conn
+    def __init__(self, number: int, keyring: Keyring, budget: Budget, inside: Expecting) -> None:
+        self.number = number
         self._keyring = keyring
         self._budget = budget
         self._inside = inside
@@ -137,7 +130,7 @@ class Tls:
             return ()
         out: list[Event] = []
         if self._dead and self._sealed:
-            out.append(Sealed(self._conn, time, self._sni(), self._name(), self._sealed, self._dead))
+            out.append(Sealed(self.number, time, self._sni(), self._name(), self._sealed, self._dead))
         out.extend(self._inside.close(time, how))
         return out
 
@@ -417,7 +410,7 @@ class Tls:
         elif body[0] == 2 or len(self._finished) < 2:
             name = tls.ALERTS.get(body[1], f"alert {body[1]}")
             who = "the client" if side == Side.CLIENT else "the server"
-            out.append(Trouble(time, "tls-alert", self._conn, f"{who} ended TLS: {name}"))
+            out.append(Trouble(time, "tls-alert", self.number, f"{who} ended TLS: {name}"))
 
     def _sni(self) -> str:
         return self._hello.sni if self._hello else ""
@@ -430,5 +423,5 @@ class Tls:
         name, random = self._name(), self.client_random
         begun = self._begun or time
         return TlsFacts(
-            self._conn, time, begun, done, name, cipher, self._sni(), self._alpn, self._resumed, self._source, random
+            self.number, time, begun, done, name, cipher, self._sni(), self._alpn, self._resumed, self._source, random
         )

@@ -1,7 +1,9 @@
 """Puts secrets in front of the frames that they open.
 
 What   A filter between the ring and everything that follows. A TCP flow whose server side starts with a TLS
-       ServerHello is held from that frame on until its secrets have come, then let go behind them.
+       ServerHello is held from that frame on until its secrets have come, then let go behind them. So is a QUIC flow
+       from the server's first datagram on; which client random is its own cannot be seen here without keys, so the
+       next connection's secrets that are complete let it go.
 Why    A TLS 1.3 client has its secrets only after the ServerHello, but Wireshark looks for them when it sees that
        frame. Held here, the file opens decrypted everywhere, and because live telling follows this same order, a
        recording replays to the byte.
@@ -20,6 +22,8 @@ HOLD_TIME = 500_000_000  # ns from the ServerHello; a handshake's keys come with
 HOLD_BYTES = 4 << 20  # of frames held for one flow
 _FLOWS = 65536  # flows remembered as decided; the oldest half is forgotten past that
 _RANDOMS = 65536  # client randoms whose secrets have come, likewise
+_QUIC = (b"\0\0\0\1", b"\x6b\x33\x43\xcf")  # versions 1 and 2
+_QUIC_FIRST = 1200  # bytes: what a client's first datagram has at least (RFC 9000 §14.1)
 _DONE = None  # a flow about which nothing is left to decide
 
 Item = tuple[Block, memoryview | bytes]
@@ -87,24 +91,33 @@ class Order:
         flow.held = []
 
     def _secrets(self, block: Secrets) -> Iterator[Item]:
+        complete = False
         for secret in keylog.parse(block.text):
             bit = _NEEDED.get(secret.label, 0)
             if bit:
-                self._opened[secret.client_random] = self._opened.get(secret.client_random, 0) | bit
+                has = self._opened[secret.client_random] = self._opened.get(secret.client_random, 0) | bit
+                complete = complete or has == 3
         if len(self._opened) > _RANDOMS:
             for random in list(self._opened)[: _RANDOMS // 2]:
                 del self._opened[random]
         for key, flow in list(self._holding.items()):
-            if self._opened.get(flow.random, 0) & 3 == 3:
+            if self._opened.get(flow.random, 0) & 3 == 3 or (complete and not flow.random):
                 yield from self._release(key, flow)
 
     def _hold(self, frame: Frame, raw: memoryview | bytes) -> bool:
         """Whether this frame has to wait; it is then kept."""
         data = frame.data
+        key: _Key
         if frame.link != blocks.RAW or len(data) < 40:
             return False
+        if data[0] == 0x45 and data[9] == ip.UDP:
+            key = (bytes(data[12:16]) + bytes(data[20:22]), bytes(data[16:20]) + bytes(data[22:24]))
+            return self._hold_datagram(key, frame, raw, 28)
+        if data[0] >> 4 == 6 and data[6] == ip.UDP and len(data) >= 60:
+            key = (bytes(data[8:24]) + bytes(data[40:42]), bytes(data[24:40]) + bytes(data[42:44]))
+            return self._hold_datagram(key, frame, raw, 48)
         if data[0] == 0x45 and data[9] == ip.TCP:
-            key: _Key = (bytes(data[12:16]) + bytes(data[20:22]), bytes(data[16:20]) + bytes(data[22:24]))
+            key = (bytes(data[12:16]) + bytes(data[20:22]), bytes(data[16:20]) + bytes(data[22:24]))
             start = 20
         elif data[0] >> 4 == 6 and data[6] == ip.TCP and len(data) >= 60:
             key = (bytes(data[8:24]) + bytes(data[40:42]), bytes(data[24:40]) + bytes(data[42:44]))
@@ -133,6 +146,29 @@ class Order:
         if body >= len(data):
             return False
         return self._first_bytes(key, flow, frame, raw, data[body : body + 44], sender)
+
+    def _hold_datagram(self, key: _Key, frame: Frame, raw: memoryview | bytes, start: int) -> bool:
+        sender = key[0]
+        if key[0] > key[1]:
+            key = (key[1], key[0])
+        flow = self._flows.get(key)
+        if flow is _DONE:
+            data = frame.data
+            version = bytes(data[start + 1 : start + 5])
+            if (
+                len(data) - start >= _QUIC_FIRST
+                and data[start] & 0xC0 == 0xC0
+                and version in _QUIC
+                and key not in self._flows
+            ):
+                self._flows[key] = _Flow(sender)
+            return False
+        if not flow.since:
+            if sender == flow.client:
+                return False
+            flow.since = frame.time
+            self._holding[key] = flow
+        return self._keep(key, flow, frame, raw)
 
     def _first_bytes(
         self, key: _Key, flow: _Flow, frame: Frame, raw: memoryview | bytes, start: memoryview, sender: bytes

@@ -22,8 +22,6 @@ _ADVICE = {
 
 def remedy(libraries: tuple[str, ...], version: str) -> str:
     """A clause that tells what would open the program's TLS, or let it be heard otherwise."""
-    if version.startswith("QUIC"):
-        return "with HTTP/3 switched off in the program or on the server it is heard as HTTP/2"
     for library in libraries:
         if library in _ADVICE:
             return _ADVICE[library]

@@ -249,7 +249,7 @@ def _protocol(exchange: Exchange) -> str:
     version = exchange.request.version if exchange.request is not None else ""
     if not version and exchange.response is not None:
         version = exchange.response.version
-    return "h2" if version == "HTTP/2" else version.lower()
+    return {"HTTP/2": "h2", "HTTP/3": "h3"}.get(version, version.lower())
 
 
 def _tls(connection: Connection) -> Json:

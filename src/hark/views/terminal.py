@@ -115,7 +115,11 @@ class Terminal:
             told.append(size(exchange.response_body.size))
         told.append(duration(exchange.ended - began))
         version = (exchange.request or response).version if exchange.request or response else ""  # type: ignore[union-attr]
-        told.append({"HTTP/2": "h2", "HTTP/1.1": "http/1.1", "HTTP/1.0": "http/1.0"}.get(version, version.lower()))
+        told.append(
+            {"HTTP/2": "h2", "HTTP/3": "h3", "HTTP/1.1": "http/1.1", "HTTP/1.0": "http/1.0"}.get(
+                version, version.lower()
+            )
+        )
         self._line(_asked(exchange), " ".join(told), _maker(exchange))
         if self._verbosity:
             self._details(exchange)

@@ -1,4 +1,4 @@
-"""One direction of a TCP connection: segments to bytes in order (RFC 9293 §3.4, §3.10).
+"""One direction of a byte stream: segments to bytes in order, TCP's (RFC 9293 §3.4, §3.10) and QUIC's (RFC 9000 §2.2).
 
 What   Segments arrive in any order, twice, overlapping, with holes; what comes out is the stream, and holes by size.
 Why    The usual segment continues where the last one ended: one comparison, no copy.
@@ -50,6 +50,16 @@ class Reassembly:
     def ended(self) -> bool:
         """Whether all up to the FIN was given out."""
         return self.fin >= 0 and self.next == self.fin
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the stream's start to where it is read on, holes that were given up included."""
+        return self.total + self._lost
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait behind a hole."""
+        return self._bytes
 
     def advance(self, size: int) -> None:
         """`size` bytes at `next` were taken as they stood, with nothing waiting: the usual case, without a call to

@@ -1,0 +1,170 @@
+"""The order of the stack: what may speak inside what, and which file tells it.
+
+What   A Channel is a byte stream in both directions whose protocol is found out by content (sniff.py) and then told by
+       its layer; layers ask here for what takes over after an upgrade, a CONNECT, a proxy's handshake.
+Why    One place knows what stands on what, so no protocol knows another.
+Limits TLS_DEPTH TLS sessions inside each other; SNIFF_BYTES while it is open what is spoken.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol as Interface
+
+from hark.decode import limits, sniff
+from hark.decode.events import Closed, Established, Event, Opened, Protocol, Side
+from hark.decode.http1 import Http1
+from hark.decode.http2 import Http2
+from hark.decode.http3 import Http3
+from hark.decode.layer import Expecting, Layer, Streams, Upgrade
+
+
+class Host(Interface):
+    """What a channel needs of the decoder."""
+
+    def tls(self, number: int, inside: Expecting) -> Layer:
+        """A TLS layer of connection `number` around `inside`."""
+
+    def number(self) -> int:
+        """A new connection's number."""
+
+
+class Opaque:
+    """Bytes that hark has no name for: counted below, told by nobody."""
+
+    def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Nothing to tell."""
+        return ()
+
+    def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
+        """Nothing to tell."""
+        return ()
+
+    def end(self, side: Side, time: int) -> Sequence[Event]:
+        """Nothing to tell."""
+        return ()
+
+    def close(self, time: int, how: str) -> Sequence[Event]:
+        """Nothing to tell."""
+        return ()
+
+
+class Channel:
+    """A byte stream in both directions whose protocol is yet to be found out: a TCP connection, a TLS session's inside,
+    a tunnel's. depth: how many TLS sessions it is inside of."""
+
+    def __init__(self, host: Host, number: int, depth: int = 0) -> None:
+        self._host = host
+        self._number = number
+        self._depth = depth
+        self._layer: Layer | None = None
+        self._early: list[tuple[Side, bytes, int]] = []
+        self._heads = [b"", b""]
+        self.feed: Callable[[Side, bytes | memoryview, int], Sequence[Event]] = self._first
+
+    def _first(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent, while it is open what they are; afterwards `feed` is the layer's own."""
+        raw = bytes(data)
+        self._early.append((side, raw, time))
+        self._heads[side] += raw
+        name = sniff.protocol(side, self._heads[side])
+        if name == sniff.MORE and len(self._heads[side]) < limits.SNIFF_BYTES:
+            return ()
+        return self._become(name, time)
+
+    def expect(self, alpn: str, time: int) -> Sequence[Event]:
+        """ALPN has chosen: HTTP/2 servers may speak first, so what is sent need not be waited for."""
+        if alpn == "h2" and self._layer is None:
+            return self._become(sniff.HTTP2, time)
+        return ()
+
+    def _become(self, name: str, time: int) -> Sequence[Event]:
+        out: list[Event] = []
+        number = self._number
+        if name == sniff.TLS and self._depth < limits.TLS_DEPTH:
+            self._layer = self._host.tls(number, Channel(self._host, number, self._depth + 1))
+        elif name == sniff.HTTP1:
+            self._layer = Http1(number, self._upgrade)
+        elif name == sniff.HTTP2:
+            self._layer = Http2(number, self.upgrade_stream)
+        else:
+            name, self._layer = sniff.OPAQUE, Opaque()
+        if name != sniff.TLS:
+            out.append(Protocol(number, time, name))
+        self.feed = self._layer.feed
+        early, self._early = self._early, []
+        for side, data, when in early:
+            out.extend(self._layer.feed(side, data, when))
+        return out
+
+    def _upgrade(self, upgrade: Upgrade, time: int) -> tuple[Layer, Sequence[Event]]:
+        """What takes over the whole connection after a 101 or a CONNECT."""
+        if upgrade.token == "h2c":
+            layer: Layer = Http2(self._number, self.upgrade_stream, upgraded=upgrade.request.stream)
+            return layer, (Protocol(self._number, time, sniff.HTTP2),)
+        if upgrade.token == "tunnel":
+            return Channel(self._host, self._number, self._depth), ()
+        return Opaque(), (Protocol(self._number, time, upgrade.token),)
+
+    def upgrade_stream(self, upgrade: Upgrade, time: int) -> tuple[Layer, Sequence[Event]]:
+        """What takes over one stream of a connection with many. A tunnel in there is a connection of its own."""
+        if upgrade.token != "tunnel":
+            return Opaque(), ()
+        number = self._host.number()
+        host, _, port = (upgrade.request.authority or upgrade.request.target).rpartition(":")
+        server = (host.strip("[]"), int(port) if port.isdigit() and len(port) < 6 else 0)
+        opened = Opened(number, time, ("", 0), server, 0, self._number)
+        return _Tunnel(number, Channel(self._host, number, self._depth)), (opened, Established(number, time))
+
+    def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
+        """Bytes by `side` are missing."""
+        return self._layer.lost(side, size, time) if self._layer is not None else ()
+
+    def end(self, side: Side, time: int) -> Sequence[Event]:
+        """`side` will send no more."""
+        return self._layer.end(side, time) if self._layer is not None else ()
+
+    def close(self, time: int, how: str) -> Sequence[Event]:
+        """The connection is over."""
+        return self._layer.close(time, how) if self._layer is not None else ()
+
+
+class _Tunnel:
+    """A tunnel through a stream, with the count and the end that a connection has."""
+
+    def __init__(self, number: int, inside: Channel) -> None:
+        self._number = number
+        self._inside = inside
+        self._sizes = [0, 0]
+        self.lost = inside.lost
+        self.end = inside.end
+
+    def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent."""
+        self._sizes[side] += len(data)
+        return self._inside.feed(side, data, time)
+
+    def close(self, time: int, how: str) -> Sequence[Event]:
+        """The stream, or the connection around it, is over."""
+        return [*self._inside.close(time, how), Closed(self._number, time, "closed", *self._sizes)]
+
+
+class _OpaqueStreams:
+    """A QUIC application that hark has no name for."""
+
+    def feed(self, side: Side, stream: int, data: bytes | memoryview, fin: bool, time: int) -> Sequence[Event]:
+        return ()
+
+    def lost(self, side: Side, stream: int, size: int, time: int) -> Sequence[Event]:
+        return ()
+
+    def reset(self, side: Side, stream: int, code: int, stopping: bool, time: int) -> Sequence[Event]:
+        return ()
+
+    def close(self, time: int, how: str) -> Sequence[Event]:
+        return ()
+
+
+def quic_inside(host: Host, number: int, alpn: str, time: int) -> tuple[Streams, Sequence[Event]]:
+    """What speaks inside a QUIC connection that agreed on `alpn`."""
+    if alpn == "h3" or alpn.startswith("h3-"):
+        return Http3(number, Channel(host, number, 1).upgrade_stream), (Protocol(number, time, "h3"),)
+    return _OpaqueStreams(), (Protocol(number, time, alpn),)

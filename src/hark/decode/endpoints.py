@@ -1,0 +1,163 @@
+"""Datagrams to QUIC connections (RFC 9000 §5.2): by connection id, by address where there is none.
+
+What   A table of the ids by which each side of each connection is reached, and of address pairs for zero-length ids.
+Why    Ids survive a change of addresses (§9), and many connections may share one pair of ports.
+How    An unknown datagram begins a connection only if its Initial packet opens with what stands in it: nothing else
+       can be taken for QUIC.
+Limits QUIC_FLOWS connections; past it the idlest is told as unfinished.
+"""
+
+from collections.abc import Callable
+
+from hark.decode import limits
+from hark.decode.events import Closed, Established, Event, Opened, Side
+from hark.decode.keyring import Budget
+from hark.decode.quic import Inside, Quic
+from hark.decode.sessions import Sessions
+from hark.wire import ip, quic
+
+End = tuple[bytes, int]
+_DATAGRAM_MIN = 1200  # bytes: what a client's first datagram has at least (§14.1)
+
+
+class _Flow:
+    __slots__ = ("answered", "ids", "known", "pairs", "quic", "seen")
+
+    def __init__(self, session: Quic) -> None:
+        self.quic = session
+        self.answered = False
+        self.known = b""  # the client random by which it is told of secrets
+        self.ids: list[bytes] = []
+        self.pairs: list[tuple[End, End]] = []
+        self.seen = 0
+
+
+class Endpoints:
+    """Feed it every datagram that is not something else. `number` gives a new connection's number, `inside` what
+    speaks in connection `number`."""
+
+    def __init__(self, sessions: Sessions, number: Callable[[], int], inside: Callable[[int], Inside]) -> None:
+        self._sessions = sessions
+        self._number = number
+        self._inside = inside
+        self._ids: dict[bytes, tuple[_Flow, Side]] = {}  # whom a datagram for this id reaches
+        self._sizes: dict[int, int] = {}  # how many ids of each length there are
+        self._pairs: dict[tuple[End, End], tuple[_Flow, Side]] = {}  # by (source, target): who sends
+        self._flows: dict[int, _Flow] = {}
+
+    def feed(self, source: End, target: End, data: memoryview, time: int, pid: int) -> list[Event]:
+        """One datagram's payload."""
+        out: list[Event] = []
+        if len(data) < 21:  # no QUIC packet is shorter (RFC 9001 §5.4.2)
+            return out
+        raw = bytes(data)
+        found = self._find(source, target, raw)
+        if found is None:
+            found = self._begin(source, target, raw, time, pid, out)
+            if found is None:
+                return out
+        flow, side, size = found
+        flow.seen = time
+        if (source, target) not in self._pairs:
+            self._pair(flow, source, target, side)
+        if side == Side.SERVER and not flow.answered:
+            flow.answered = True
+            out.append(Established(flow.quic.number, time))
+        out.extend(flow.quic.feed(side, raw, time, size))
+        self._learn(flow, time, out)
+        return out
+
+    def _find(self, source: End, target: End, data: bytes) -> tuple[_Flow, Side, int] | None:
+        """(connection, who sent this, bytes of a short header's destination id)."""
+        if data[0] & 0x80:
+            dcid = data[6 : 6 + data[5]]
+            found = self._ids.get(dcid) if dcid else None
+            if found is not None:
+                return found[0], found[1].other, 0
+            pair = self._pairs.get((source, target))
+            return (*pair, 0) if pair is not None and self._belongs(pair, data) else None
+        for size in self._sizes:
+            found = self._ids.get(data[1 : 1 + size])
+            if found is not None:
+                return found[0], found[1].other, size
+        pair = self._pairs.get((source, target))
+        return (*pair, 0) if pair is not None else None
+
+    @staticmethod
+    def _belongs(pair: tuple[_Flow, Side], data: bytes) -> bool:
+        """Whether a long header for an unknown id, between known addresses, is of the connection known there. A client
+        that begins anew (after a Retry that was not captured) keeps its own id; another connection has another."""
+        header = quic.long_header(data, 0)
+        if header is None or header.kind != quic.INITIAL or pair[1] == Side.SERVER:
+            return header is not None
+        return header.scid in pair[0].ids if header.scid else not pair[0].answered
+
+    def _begin(
+        self, source: End, target: End, data: bytes, time: int, pid: int, out: list[Event]
+    ) -> tuple[_Flow, Side, int] | None:
+        header = quic.long_header(data, 0) if len(data) >= _DATAGRAM_MIN and data[0] & 0x80 else None
+        if header is None or header.kind not in (quic.INITIAL, quic.ZERO_RTT) or len(header.dcid) < 8:
+            return None
+        trial = Quic(0, self._sessions.keyring, Budget(), self._inside(0))
+        trial.feed(Side.CLIENT, data, time, 0)
+        if not trial.begun:
+            return None
+        number = self._number()
+        flow = _Flow(Quic(number, self._sessions.keyring, self._sessions.budget, self._inside(number)))
+        self._flows[number] = flow
+        self._id(flow, Side.SERVER, header.dcid)
+        out.append(Opened(number, time, _text(source), _text(target), pid))
+        if len(self._flows) > limits.QUIC_FLOWS:
+            self._close(min(self._flows.values(), key=lambda f: f.seen), time, "too many connections are open", out)
+        return flow, Side.CLIENT, 0
+
+    def _learn(self, flow: _Flow, time: int, out: list[Event]) -> None:
+        """What the connection has told about itself."""
+        session = flow.quic
+        for side, cid in session.new_ids:
+            self._id(flow, side, cid)
+        session.new_ids.clear()
+        if session.client_random != flow.known:
+            self._sessions.forget(flow.known, session)
+            flow.known = session.client_random
+            self._sessions.know(session)
+        self._sessions.press(out)
+        if session.over is not None and session.number in self._flows:
+            self._close(flow, *session.over, out)
+
+    def _id(self, flow: _Flow, side: Side, cid: bytes) -> None:
+        if cid and cid not in self._ids and len(flow.ids) < limits.QUIC_IDS:
+            self._ids[cid] = (flow, side)
+            flow.ids.append(cid)
+            self._sizes[len(cid)] = self._sizes.get(len(cid), 0) + 1
+
+    def _pair(self, flow: _Flow, source: End, target: End, side: Side) -> None:
+        for key, sender in (((source, target), side), ((target, source), side.other)):
+            self._pairs[key] = (flow, sender)
+            flow.pairs.append(key)
+        if len(flow.pairs) > limits.QUIC_IDS:
+            self._pairs.pop(flow.pairs.pop(0), None)
+
+    def _close(self, flow: _Flow, time: int, how: str, out: list[Event]) -> None:
+        session = flow.quic
+        del self._flows[session.number]
+        out.extend(session.close(time, how if how != "closed" else "the connection was closed"))
+        self._sessions.over(session)
+        self._sessions.closed(Closed(session.number, time, how, *session.sizes), out)
+        for cid in flow.ids:
+            del self._ids[cid]
+            self._sizes[len(cid)] -= 1
+            if not self._sizes[len(cid)]:
+                del self._sizes[len(cid)]
+        for key in flow.pairs:
+            if self._pairs.get(key, (None,))[0] is flow:
+                del self._pairs[key]
+
+    def finish(self, time: int, out: list[Event]) -> None:
+        """Nothing more will come."""
+        for flow in list(self._flows.values()):
+            self._close(flow, time, "no end was seen", out)
+
+
+def _text(end: End) -> tuple[str, int]:
+    return ip.text(end[0]), end[1]

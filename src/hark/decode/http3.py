@@ -1,0 +1,319 @@
+"""HTTP/3, all streams of a QUIC connection (RFC 9114), with QPACK (RFC 9204).
+
+What   Frames on request streams, settings and GOAWAY on control streams, both encoder streams; the messages' meaning
+       is messages.py's.
+Why    A listener keeps a header section that is ahead of its table until the encoder stream, which comes by packets of
+       its own, has caught up; with it waits what follows on its half of the stream, and nothing else.
+Push   Nobody sends it any more: a promise is told as a trouble, the pushed streams are passed over.
+Limits HEAD_BYTES a section; WAITING_BYTES behind sections that wait. A damaged encoder stream ends the telling of what
+       refers to its table, no more.
+"""
+
+from collections.abc import Sequence
+
+from hark.decode import limits
+from hark.decode.events import Event, Side, Trouble
+from hark.decode.huffman import CompressionError
+from hark.decode.layer import Upgrader
+from hark.decode.messages import Messages
+from hark.decode.qpack import BlockedError, Decoder
+from hark.wire import http3
+from hark.wire.quic import varint
+
+_VERSION = "HTTP/3"
+_SIDES = (Side.CLIENT, Side.SERVER)
+
+
+class _Half:
+    """One direction of a request stream."""
+
+    __slots__ = ("buffer", "data_left", "dead", "fin", "since", "skip_left", "waiting")
+
+    def __init__(self) -> None:
+        self.buffer = b""
+        self.since = 0  # when the buffer's first byte came
+        self.data_left = 0  # bytes still to come of a DATA frame that is told piece by piece
+        self.skip_left = 0  # bytes still to come of a frame that says nothing
+        self.fin = False
+        self.dead = False  # told as aborted: what still comes is passed over
+        self.waiting = False  # the section at the buffer's start is ahead of the table
+
+
+class _Uni:
+    """A unidirectional stream."""
+
+    __slots__ = ("buffer", "kind")
+
+    def __init__(self) -> None:
+        self.buffer = b""
+        self.kind = -1  # not known yet
+
+
+class Http3:
+    """One connection."""
+
+    def __init__(self, conn: int, upgrade: Upgrader) -> None:
+        self._conn = conn
+        self._messages = Messages(conn, _VERSION, upgrade)
+        self._tables = (Decoder(limits.HEAD_BYTES), Decoder(limits.HEAD_BYTES))  # by the side that encodes
+        self._halves: dict[tuple[int, Side], _Half] = {}
+        self._blocked: dict[tuple[int, Side], _Half] = {}  # those that wait for a table
+        self._unis: dict[int, _Uni] = {}
+        self._held = 0  # bytes behind sections that wait
+        self._unwanted: set[int] = set()  # streams whose requests the server has stopped
+
+    # -- the interface -------------------------------------------------------------------------------------------------
+
+    def feed(self, side: Side, stream: int, data: bytes | memoryview, fin: bool, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent on a stream."""
+        out: list[Event] = []
+        if stream & 3 == 0:
+            half = self._halves.get((stream, side))
+            if half is None:
+                half = self._halves[stream, side] = _Half()
+            half.fin = half.fin or fin
+            if not half.dead:
+                self._request_stream(side, stream, half, data, time, out)
+            elif fin:
+                del self._halves[stream, side]
+        elif stream & 2:
+            self._uni_stream(side, stream, data, time, out)
+        return out
+
+    def lost(self, side: Side, stream: int, size: int, time: int) -> Sequence[Event]:
+        """A hole: inside DATA it is harmless; elsewhere its stream is lost."""
+        out: list[Event] = []
+        half = self._halves.get((stream, side))
+        if stream & 2:
+            if stream in self._unis and self._unis[stream].kind == http3.QPACK_ENCODER:
+                out.append(Trouble(time, "broken-http3", self._conn, f"{size} bytes of a header table are missing"))
+            self._unis[stream] = _Uni()
+            self._unis[stream].kind = http3.QPACK_DECODER  # passed over
+        elif half is not None and size <= half.data_left:
+            half.data_left -= size
+            out.append(Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured"))
+        else:
+            self._drop(stream)
+            self._messages.abort(stream, time, f"{size} bytes were not captured", out)
+        return out
+
+    def reset(self, side: Side, stream: int, code: int, stopping: bool, time: int) -> Sequence[Event]:
+        """A half of a stream is given up, or its sender asked to (RFC 9114 §4.1.1)."""
+        out: list[Event] = []
+        if stream & 3:
+            return out
+        if stopping and side == Side.SERVER:
+            self._unwanted.add(stream)  # the client will reset its half; the answer is still to come
+        elif side == Side.CLIENT and not stopping and stream in self._unwanted:
+            self._messages.end(side, stream, time, out)
+        elif not self._messages.done(Side.SERVER, stream):
+            who = "client" if side == Side.CLIENT else "server"
+            self._messages.abort(stream, time, f"reset by the {who}: {http3.error_name(code)}", out)
+            self._drop(stream)
+        else:
+            self._messages.end(Side.CLIENT, stream, time, out)
+        return out
+
+    def close(self, time: int, how: str) -> Sequence[Event]:
+        """The connection is over."""
+        out: list[Event] = []
+        for stream, _ in list(self._blocked):
+            self._messages.abort(stream, time, "its headers need a part of the table that was not captured", out)
+        self._messages.close(time, how, out)
+        return out
+
+    # -- request streams -----------------------------------------------------------------------------------------------
+
+    def _request_stream(
+        self, side: Side, stream: int, half: _Half, data: bytes | memoryview, time: int, out: list[Event]
+    ) -> None:
+        if half.waiting:
+            self._hold(stream, half, data, time, out)
+            return
+        if half.buffer:
+            data = half.buffer + bytes(data)
+            half.buffer = b""
+        else:
+            half.since = time
+        view = memoryview(data)
+        at, size = 0, len(view)
+        while at < size:
+            if half.data_left or half.skip_left:
+                at = self._payload(side, stream, half, view, at, time, out)
+                continue
+            frame = _frame(view, at)
+            if frame is None:
+                break
+            kind, length, body = frame
+            if kind == http3.DATA:
+                half.data_left, at = length, body
+            elif kind not in (http3.HEADERS, http3.PUSH_PROMISE):
+                half.skip_left, at = length, body
+            elif length > limits.HEAD_BYTES:
+                self._break(side, stream, time, f"headers of {length} bytes", out)
+                return
+            elif body + length > size:
+                break
+            elif self._section(side, stream, half, kind, bytes(view[body : body + length]), time, out):
+                at = body + length
+                half.since = time
+            else:
+                break
+        if half.waiting:
+            self._hold(stream, half, view[at:], time, out)
+        elif at < size:
+            half.buffer = bytes(view[at:])
+        elif half.fin:
+            self._halves.pop((stream, side), None)
+            self._messages.end(side, stream, time, out)
+
+    def _hold(self, stream: int, half: _Half, data: bytes | memoryview, time: int, out: list[Event]) -> None:
+        self._held += len(data)
+        half.buffer += bytes(data)
+        if self._held > limits.QUIC_WAITING:
+            self._messages.abort(stream, time, "its headers need a part of the table that has not come", out)
+            self._drop(stream)
+
+    def _payload(
+        self, side: Side, stream: int, half: _Half, view: memoryview, at: int, time: int, out: list[Event]
+    ) -> int:
+        """A frame's payload that need not be here whole; the offset behind what was taken."""
+        if half.skip_left:
+            taken = min(half.skip_left, len(view) - at)
+            half.skip_left -= taken
+            return at + taken
+        piece = view[at : at + half.data_left]
+        half.data_left -= len(piece)
+        self._messages.data(side, stream, piece, time, out)
+        return at + len(piece)
+
+    def _section(
+        self, side: Side, stream: int, half: _Half, kind: int, block: bytes, time: int, out: list[Event]
+    ) -> bool:
+        """A HEADERS or PUSH_PROMISE frame; False where it has to wait for its table."""
+        size = len(block)
+        try:
+            if kind == http3.PUSH_PROMISE:
+                block = block[varint(block, 0)[1] :]
+            fields = self._tables[side].decode(block)
+        except BlockedError:
+            half.waiting = True
+            self._blocked[stream, side] = half
+            return False
+        except (CompressionError, IndexError) as error:
+            self._break(side, stream, time, f"headers that do not decode: {error}", out)
+            return True
+        if kind == http3.PUSH_PROMISE:
+            found = dict(fields)
+            path = found.get(b":path", b"").decode("utf-8", "backslashreplace")
+            out.append(Trouble(time, "push", self._conn, f"the server pushes {path}, which is not followed"))
+        else:
+            self._messages.section(side, stream, fields, size, half.since or time, time, out)
+        return True
+
+    def _break(self, side: Side, stream: int, time: int, why: str, out: list[Event]) -> None:
+        who = "client" if side == Side.CLIENT else "server"
+        out.append(Trouble(time, "broken-http3", self._conn, f"{why}, by the {who}"))
+        self._messages.abort(stream, time, why, out)
+        self._drop(stream)
+
+    def _drop(self, stream: int) -> None:
+        """Nothing more is told of this stream."""
+        for side in _SIDES:
+            half = self._halves.get((stream, side))
+            if half is None:
+                half = self._halves[stream, side] = _Half()
+            if self._blocked.pop((stream, side), None) is not None:
+                self._held -= len(half.buffer)
+            half.dead, half.waiting, half.buffer = True, False, b""
+
+    def _unblock(self, side: Side, time: int, out: list[Event]) -> None:
+        """The table that `side` encodes with has grown, or its size is known: go on with what has waited."""
+        for (stream, which), half in list(self._blocked.items()):
+            if which == side:
+                del self._blocked[stream, which]
+                self._held -= len(half.buffer)
+                data, half.buffer, half.waiting = half.buffer, b"", False
+                since, half.since = half.since, 0
+                self._request_stream(side, stream, half, data, time, out)
+                if half.waiting:
+                    half.since = since
+
+    # -- unidirectional streams ----------------------------------------------------------------------------------------
+
+    def _uni_stream(self, side: Side, stream: int, data: bytes | memoryview, time: int, out: list[Event]) -> None:
+        uni = self._unis.get(stream)
+        if uni is None:
+            uni = self._unis[stream] = _Uni()
+        if uni.kind < 0:
+            uni.buffer += bytes(data)
+            try:
+                uni.kind, at = varint(uni.buffer, 0)
+            except IndexError:
+                return
+            data, uni.buffer = uni.buffer[at:], b""
+        if uni.kind == http3.QPACK_ENCODER:
+            self._instructions(side, uni, data, time, out)
+        elif uni.kind == http3.CONTROL:
+            self._control(side, uni, uni.buffer + bytes(data), time, out)
+
+    def _instructions(self, side: Side, uni: _Uni, data: bytes | memoryview, time: int, out: list[Event]) -> None:
+        table = self._tables[side]
+        try:
+            grown = table.feed(data)
+        except CompressionError as error:
+            who = "client" if side == Side.CLIENT else "server"
+            out.append(Trouble(time, "broken-http3", self._conn, f"a header table cannot be read ({error}), by {who}"))
+            uni.kind = http3.QPACK_DECODER  # passed over from here on
+            return
+        if grown:
+            self._unblock(side, time, out)
+
+    def _control(self, side: Side, uni: _Uni, data: bytes, time: int, out: list[Event]) -> None:
+        at = 0
+        while (frame := _frame(memoryview(data), at)) is not None:
+            kind, length, body = frame
+            if length > limits.HEAD_BYTES:
+                uni.kind = http3.QPACK_DECODER
+                return
+            if body + length > len(data):
+                break
+            at = body + length
+            if kind == http3.SETTINGS:
+                self._settings(side, data[body:at], time, out)
+            elif kind == http3.GOAWAY and side == Side.SERVER:
+                self._going(data[body:at], time, out)
+        uni.buffer = data[at:]
+
+    def _settings(self, side: Side, payload: bytes, time: int, out: list[Event]) -> None:
+        found: dict[int, int] = {}
+        at = 0
+        try:
+            while at < len(payload):
+                key, at = varint(payload, at)
+                found[key], at = varint(payload, at)
+        except IndexError:
+            pass  # what was read counts
+        other = Side(1 - side)
+        self._tables[other].allow(found.get(http3.QPACK_CAPACITY, 0))
+        self._unblock(other, time, out)
+
+    def _going(self, payload: bytes, time: int, out: list[Event]) -> None:
+        try:
+            last, _ = varint(payload, 0)
+        except IndexError:
+            return
+        for stream in self._messages.streams:
+            if stream >= last:
+                self._messages.abort(stream, time, "the server is going away and has not taken it", out)
+                self._drop(stream)
+
+
+def _frame(view: memoryview, at: int) -> tuple[int, int, int] | None:
+    """(type, length, offset of the payload) of the frame at `at`; None where its head is not whole."""
+    try:
+        kind, at = varint(view, at)
+        length, at = varint(view, at)
+    except IndexError:
+        return None
+    return kind, length, at

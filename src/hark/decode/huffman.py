@@ -1,0 +1,138 @@
+"""The Huffman code of HPACK and QPACK, and their integers and strings (RFC 7541 §5, RFC 9204 §4.1).
+
+How    The code is canonical, so its 257 lengths give it whole (RFC 7541 Appendix B). A step of the walk is
+       (state, byte) -> (next state, symbols); steps are worked out when they are first met. Strings that come again
+       (most do) are remembered.
+"""
+
+_LENGTHS = bytes.fromhex(
+    "0d171c1c1c1c1c1c1c181e1c1c1e1c1c1c1c1c1c1c1c1e1c1c1c1c1c1c1c1c1c060a0a0c0d06080b0a0a080b080606060505"
+    "050606060606060607080f060c0a0d06070707070707070707070707070707070707070707070807080d130d0e060f050605"
+    "06050606060507070606060506070605050607070707070f0b0e0d1c14161414161616171617171717171817181816171817"
+    "1717171516171617171816151416161717151716161815161717151516151716171714161616171616171a1a141316171619"
+    "1a1a1a1b1b1a181913151a1b1b1a1b1815151a1a1c1b1b1b14181415161515171616191918181a171a1b1a1a1b1b1b1b1b1c"
+    "1b1b1b1b1b1a1e"
+)
+_EOS = 256
+_REMEMBERED = 4096  # strings; all are forgotten past that, and the busy ones are soon back
+_REMEMBERED_SIZE = 256  # bytes: longer ones seldom come again
+_INTEGER_BYTES = 5  # continuation bytes: 35 bits are more than any length or index needs (RFC 7541 §7.4)
+
+Header = tuple[bytes, bytes]
+
+
+class CompressionError(ValueError):
+    """A header block, or an instruction about one, that cannot be read."""
+
+
+class CutShortError(CompressionError):
+    """It ends too early; of a stream, more may come."""
+
+
+def _tree() -> list[list[int]]:
+    """The code as a tree: node -> [next for 0, next for 1]; a leaf is -1 - symbol."""
+    tree: list[list[int]] = [[0, 0]]
+    code, before = -1, 0
+    for symbol in sorted(range(257), key=lambda s: (_LENGTHS[s], s)):
+        length = _LENGTHS[symbol]
+        code = (code + 1) << (length - before) if before else 0
+        before = length
+        node = 0
+        for bit in range(length - 1, 0, -1):
+            way = code >> bit & 1
+            if not tree[node][way]:
+                tree.append([0, 0])
+                tree[node][way] = len(tree) - 1
+            node = tree[node][way]
+        tree[node][code & 1] = -1 - symbol
+    return tree
+
+
+class _Huffman:
+    """Decodes strings; one for all connections, for the code never changes."""
+
+    def __init__(self) -> None:
+        self._tree = _tree()
+        self._steps: dict[int, tuple[int, bytes]] = {}
+        self._known: dict[bytes, bytes] = {}
+        # A string ends within the first 7 bits of EOS, which are ones (§5.2): these states are good ends.
+        self._ends = set()
+        node = 0
+        for _ in range(8):
+            self._ends.add(node)
+            node = self._tree[node][1]
+
+    def decode(self, data: bytes) -> bytes:
+        """The string. Raises CompressionError."""
+        known = self._known.get(data)
+        if known is not None:
+            return known
+        steps, state = self._steps, 0
+        pieces = []
+        for byte in data:
+            step = steps.get(state << 8 | byte)
+            if step is None:
+                step = steps[state << 8 | byte] = self._step(state, byte)
+            state, symbols = step
+            if symbols:
+                pieces.append(symbols)
+        if state not in self._ends:
+            raise CompressionError("a Huffman string does not end as it should")
+        text = b"".join(pieces)
+        if len(data) <= _REMEMBERED_SIZE:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[data] = text
+        return text
+
+    def _step(self, node: int, byte: int) -> tuple[int, bytes]:
+        symbols = bytearray()
+        for bit in range(7, -1, -1):
+            node = self._tree[node][byte >> bit & 1]
+            if node < 0:
+                if node == -1 - _EOS:
+                    raise CompressionError("a Huffman string holds its end mark")
+                symbols.append(-1 - node)
+                node = 0
+        return node, bytes(symbols)
+
+
+_huffman = _Huffman()
+
+
+def integer(block: bytes, at: int, value: int) -> tuple[int, int]:
+    """An integer whose prefix was all ones, and the offset behind it (RFC 7541 §5.1). Raises CompressionError."""
+    for shift in range(0, 7 * _INTEGER_BYTES, 7):
+        if at >= len(block):
+            raise CutShortError("an integer runs past the block")
+        byte = block[at]
+        at += 1
+        value += (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise CompressionError("an integer is too large")
+
+
+def prefixed(block: bytes, at: int, bits: int) -> tuple[int, int]:
+    """An integer with a prefix of `bits` bits, and the offset behind it."""
+    if at >= len(block):
+        raise CutShortError("an integer runs past the block")
+    most = (1 << bits) - 1
+    value = block[at] & most
+    return integer(block, at + 1, most) if value == most else (value, at + 1)
+
+
+def string(block: bytes, at: int, bits: int = 7) -> tuple[bytes, int]:
+    """A string literal with a length prefix of `bits` bits, and the offset behind it (RFC 7541 §5.2)."""
+    if at >= len(block):
+        raise CutShortError("a string runs past the block")
+    first = block[at]
+    most = (1 << bits) - 1
+    size, at = first & most, at + 1
+    if size == most:
+        size, at = integer(block, at, most)
+    end = at + size
+    if end > len(block):
+        raise CutShortError("a string runs past the block")
+    data = block[at:end]
+    return (_huffman.decode(data) if first & most + 1 else data), end

@@ -1,0 +1,182 @@
+"""What HTTP/2 and HTTP/3 mean alike: header sections, data and ends on streams become heads, bodies and ends of
+messages (RFC 9110 §6, RFC 9113 §8, RFC 9114 §4).
+
+What   A table of the open streams; requests, responses (interim ones too), trailers, CONNECT and extended CONNECT, and
+       what speaks inside the latter two.
+Why    The two protocols differ in framing and compression alone.
+Limits STREAMS open at a time; past it the oldest is told as unfinished. HEAD_BYTES of a tunnel held before its answer.
+"""
+
+from hark.decode import limits
+from hark.decode.events import Aborted, BodyData, Event, Headers, MessageEnd, RequestHead, ResponseHead, Side
+from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
+
+Fields = list[tuple[bytes, bytes]]
+
+
+class _Stream:
+    __slots__ = ("answered", "done", "held", "inner", "request", "trailers")
+
+    def __init__(self, request: RequestHead | None) -> None:
+        self.request = request
+        self.answered = False  # a final response head was seen
+        self.done = [False, False]  # by side
+        self.trailers: Headers = ()
+        self.inner: Layer | None = None  # what speaks inside, after a CONNECT
+        self.held: list[tuple[bytes, int]] = []  # the client's data before the answer to its CONNECT
+
+
+class Messages:
+    """The streams of one connection. version: "HTTP/2" or "HTTP/3"; upgrade gives what speaks inside a CONNECT."""
+
+    def __init__(self, conn: int, version: str, upgrade: Upgrader) -> None:
+        self._conn = conn
+        self._version = version
+        self._upgrade = upgrade
+        self._streams: dict[int, _Stream] = {}
+
+    def __contains__(self, stream: int) -> bool:
+        return stream in self._streams
+
+    @property
+    def streams(self) -> list[int]:
+        """The numbers of the open ones."""
+        return list(self._streams)
+
+    def begun(self, stream: int) -> None:
+        """A request without a body that was told elsewhere goes on here (h2c)."""
+        self._streams[stream] = _Stream(None)
+        self._streams[stream].done[Side.CLIENT] = True
+
+    def done(self, side: Side, stream: int) -> bool:
+        """Whether `side` has said all on a stream; so it is with one that is not open."""
+        state = self._streams.get(stream)
+        return state is None or state.done[side]
+
+    def section(
+        self, side: Side, stream: int, fields: Fields, size: int, started: int, time: int, out: list[Event]
+    ) -> None:
+        """A header section: a request's, a response's, or trailers."""
+        pseudo: dict[bytes, bytes] = {}
+        headers: Fields = []
+        for field in fields:
+            if field[0][:1] == b":":
+                pseudo.setdefault(field[0], field[1])
+            else:
+                headers.append(field)
+        if b":method" in pseudo:
+            self._request(stream, pseudo, tuple(headers), size, started, time, out)
+        elif b":status" in pseudo:
+            self._response(stream, pseudo[b":status"], tuple(headers), size, started, time, out)
+        elif stream in self._streams:
+            self._streams[stream].trailers = tuple(headers)
+
+    def _request(
+        self,
+        stream: int,
+        pseudo: dict[bytes, bytes],
+        headers: Headers,
+        size: int,
+        started: int,
+        time: int,
+        out: list[Event],
+    ) -> None:
+        if stream in self._streams:
+            return
+        if len(self._streams) >= limits.STREAMS:
+            self.abort(next(iter(self._streams)), time, "too many streams are open", out)
+        head = RequestHead(
+            self._conn,
+            stream,
+            time,
+            started,
+            _text(pseudo[b":method"]),
+            _text(pseudo.get(b":path", b"")),
+            _text(pseudo.get(b":scheme", b"")),
+            _text(pseudo.get(b":authority", b"")),
+            self._version,
+            headers,
+            size,
+            _text(pseudo.get(b":protocol", b"")),
+        )
+        self._streams[stream] = _Stream(head)
+        out.append(head)
+
+    def _response(
+        self, stream: int, value: bytes, headers: Headers, size: int, started: int, time: int, out: list[Event]
+    ) -> None:
+        status = int(value) if value.isdigit() and len(value) == 3 else 0
+        interim = 100 <= status < 200
+        state = self._streams.get(stream)
+        if state is None:
+            state = self._streams[stream] = _Stream(None)  # its request was not seen
+        head = ResponseHead(self._conn, stream, time, started, status, "", self._version, headers, size, interim)
+        out.append(head)
+        if interim:
+            return
+        state.answered = True
+        asked = state.request
+        if asked is not None and asked.method == "CONNECT":
+            if 200 <= status < 300:
+                self._connected(stream, state, Upgrade(asked.protocol or "tunnel", asked, head), time, out)
+            state.held.clear()
+
+    def _connected(self, stream: int, state: _Stream, upgrade: Upgrade, time: int, out: list[Event]) -> None:
+        """What the stream carries from here on is no message's body."""
+        if upgrade.token not in LASTING:
+            out.append(MessageEnd(self._conn, stream, Side.CLIENT, time, ()))
+            out.append(MessageEnd(self._conn, stream, Side.SERVER, time, ()))
+        state.inner, events = self._upgrade(upgrade, time)
+        out.extend(events)
+        for data, when in state.held:
+            out.extend(state.inner.feed(Side.CLIENT, data, when))
+
+    def data(self, side: Side, stream: int, body: bytes | memoryview, time: int, out: list[Event]) -> None:
+        """A piece of a body, or of what speaks inside a CONNECT."""
+        state = self._streams.get(stream)
+        if state is None or not len(body):
+            return  # a stream that was reset: what was on its way is of no use to anyone
+        if state.inner is not None:
+            out.extend(state.inner.feed(side, body, time))
+        elif side == Side.CLIENT and state.request is not None and state.request.method == "CONNECT":
+            if not state.answered and sum(len(data) for data, _ in state.held) + len(body) <= limits.HEAD_BYTES:
+                state.held.append((bytes(body), time))
+        else:
+            out.append(BodyData(self._conn, stream, side, time, body))
+
+    def end(self, side: Side, stream: int, time: int, out: list[Event]) -> None:
+        """`side` has said all on a stream."""
+        state = self._streams.get(stream)
+        if state is None or state.done[side]:
+            return
+        if state.inner is not None:
+            out.extend(state.inner.end(side, time))
+        else:
+            out.append(MessageEnd(self._conn, stream, side, time, state.trailers))
+            state.trailers = ()
+        state.done[side] = True
+        if state.done[0] and state.done[1]:
+            self._gone(stream, time, "the stream was closed", out)
+
+    def _gone(self, stream: int, time: int, how: str, out: list[Event]) -> None:
+        state = self._streams.pop(stream)
+        if state.inner is not None:
+            out.extend(state.inner.close(time, how))
+
+    def abort(self, stream: int, time: int, why: str, out: list[Event]) -> None:
+        """A stream will not be whole."""
+        state = self._streams.get(stream)
+        if state is None:
+            return
+        self._gone(stream, time, why, out)
+        if state.inner is None:
+            out.append(Aborted(self._conn, stream, time, why))
+
+    def close(self, time: int, why: str, out: list[Event]) -> None:
+        """The connection is over, or cannot be followed any more."""
+        for stream in list(self._streams):
+            self.abort(stream, time, why, out)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
