@@ -43,6 +43,15 @@ def render(events: Iterable[ev.Event]) -> list[str]:
             case ev.MessageEnd():
                 flush(event.stream, event.side)
                 lines.append(f"{event.stream} {'>' if event.side == C else '<'} end {fields(event.trailers)}".rstrip())
+            case ev.Message():
+                text = (
+                    event.data.decode("utf-8", "backslashreplace") if event.kind != "binary" else event.data.hex()[:80]
+                )
+                if event.kind == "close":
+                    text = f"{int.from_bytes(event.data[:2], 'big')} {event.data[2:].decode('utf-8', 'replace')}"
+                lines.append(
+                    f"{event.stream} {'>' if event.side == C else '<'} {event.kind} {event.size} {text}".rstrip()
+                )
             case ev.Aborted():
                 flush(event.stream, C)
                 flush(event.stream, S)

@@ -22,7 +22,7 @@ MAY = {
     "keys": {"keys", "recording", "wire", "errors"},
     "decode": {"decode", "recording.blocks", "wire"},
     "model": {"model", "decode.events", "decode.limits", "recording.blocks"},
-    "views": {"views", "model", "wire", "decode.events", "recording.blocks"},
+    "views": {"views", "model", "wire", "errors", "decode.events", "recording.blocks"},
 }
 PURE = {"decode", "wire", "model"}
 WORLD = {"os", "io", "time", "socket", "asyncio", "threading", "random", "logging", "datetime", "subprocess"}

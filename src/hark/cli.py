@@ -25,6 +25,7 @@ Run a command and hear every HTTP exchange it makes, live and decrypted.
                    FILE.jsonl; repeatable
   --max-body SIZE  how much of a body --json, -vv and .jsonl keep (default 1M)
   --detach         return when COMMAND ends; what it left running is heard on
+  --proto FILE     name the fields of gRPC messages: a .proto or descriptor set
   --keys FILE      read: a key log beside the recording; repeatable
   --follow         read: go on as the file grows, until ^C
   --version, --help
@@ -35,7 +36,7 @@ A command with the name of one of hark's: hark run read, or hark -- read.
   hark curl https://example.com          hark -o x.pcapng npm install
 """
 
-_VALUES = {"-o": "outputs", "--output": "outputs", "--keys": "keys", "--max-body": "keep"}
+_VALUES = {"-o": "outputs", "--output": "outputs", "--keys": "keys", "--proto": "protos", "--max-body": "keep"}
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 USAGE_STATUS = 2
 
@@ -168,6 +169,8 @@ def _set(options: Options, name: str, value: str) -> None:
         options.keep = int(number) * _UNITS[unit]
     elif name == "--keys":
         options.keys.append(value)
+    elif name == "--proto":
+        options.protos.append(value)
     else:
         options.outputs.append(value)
 

@@ -18,3 +18,4 @@ class Options:
         self.detach = False
         self.follow = False
         self.keys: list[str] = []  # file names of --keys
+        self.protos: list[str] = []  # file names of --proto

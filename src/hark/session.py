@@ -82,15 +82,20 @@ def build_teller(options: Options, outputs: Outputs, fd: int) -> "Teller":
     from hark.teller import Teller
 
     views: list[View] = []
+    schema = None
+    if options.protos:
+        from hark.views.schema import Schema
+
+        schema = Schema(options.protos)
     keep = 0
     screen = Output(fd, "the terminal", lambda text: None)
     if options.json or outputs.lines:
         from hark.views.jsonl import JsonLines
 
         keep = options.keep
-        views += [JsonLines(output.write) for output in outputs.lines]
+        views += [JsonLines(output.write, schema) for output in outputs.lines]
         if options.json and not options.quiet:
-            views.append(JsonLines(screen.write))
+            views.append(JsonLines(screen.write, schema))
     if not options.quiet and not options.json:
         from hark.views.terminal import Terminal
 
@@ -101,7 +106,7 @@ def build_teller(options: Options, outputs: Outputs, fd: int) -> "Teller":
             with contextlib.suppress(OSError):
                 width = max(os.get_terminal_size(fd).columns, 40)
         keep = max(keep, options.keep if options.verbosity > 1 else 0)
-        views.append(Terminal(screen.write, options.verbosity, color, width))
+        views.append(Terminal(screen.write, options.verbosity, color, width, schema))
     return Teller(views, keep, outputs.recordings)
 
 

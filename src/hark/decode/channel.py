@@ -15,6 +15,7 @@ from hark.decode.http1 import Http1
 from hark.decode.http2 import Http2
 from hark.decode.http3 import Http3
 from hark.decode.layer import Expecting, Layer, Streams, Upgrade
+from hark.decode.websocket import Websocket
 
 
 class Host(Interface):
@@ -102,10 +103,15 @@ class Channel:
             return layer, (Protocol(self._number, time, sniff.HTTP2),)
         if upgrade.token == "tunnel":
             return Channel(self._host, self._number, self._depth), ()
+        if upgrade.token == "websocket":
+            layer = Websocket(self._number, upgrade, (Side.SERVER,))
+            return layer, (Protocol(self._number, time, upgrade.token),)
         return Opaque(), (Protocol(self._number, time, upgrade.token),)
 
     def upgrade_stream(self, upgrade: Upgrade, time: int) -> tuple[Layer, Sequence[Event]]:
         """What takes over one stream of a connection with many. A tunnel in there is a connection of its own."""
+        if upgrade.token == "websocket":
+            return Websocket(self._number, upgrade, (Side.CLIENT, Side.SERVER)), ()
         if upgrade.token != "tunnel":
             return Opaque(), ()
         number = self._host.number()

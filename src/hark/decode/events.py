@@ -140,6 +140,21 @@ class MessageEnd(NamedTuple):
     trailers: Headers
 
 
+class Message(NamedTuple):
+    """A message inside an exchange that goes on. kind: of a WebSocket "text", "binary", "ping", "pong" or "close"; of
+    server-sent events "event"; of gRPC "grpc", "trailers" (gRPC-web's), "sealed" where its compression is unknown."""
+
+    conn: int
+    stream: int
+    side: Side
+    time: int
+    kind: str
+    data: bytes  # the first bytes of it
+    size: int  # bytes of all of it
+    name: str = ""  # of an event
+    id: str = ""  # of an event, as far as one was given
+
+
 class Aborted(NamedTuple):
     """An exchange that will not be whole. why is a clause."""
 
@@ -181,6 +196,7 @@ Event = (
     | ResponseHead
     | BodyData
     | MessageEnd
+    | Message
     | Aborted
     | Dns
     | Trouble

@@ -30,3 +30,5 @@ FLOWS = 100_000  # TCP connections followed at a time; past it the idlest is tol
 ADDRESSES = 10_000  # DNS answers remembered, to tell a connection's host
 QUESTIONS = 4096  # DNS questions without an answer
 ENDED_SECONDS = 5  # how long a closed connection's stray packets are still known as such
+MESSAGE_BYTES = 1 << 20  # of a WebSocket message are told; the rest is counted
+INFLATED_BYTES = 1 << 28  # out of one compressed WebSocket message; past it the direction is told as broken

@@ -6,11 +6,7 @@ Limits `keep` bytes of what came and as many of what comes out: a decompression 
 """
 
 import zlib
-from typing import Protocol
-
-
-class _Stream(Protocol):
-    def decompress(self, data: bytes, /) -> bytes: ...
+from collections.abc import Callable
 
 
 class Body:
@@ -47,19 +43,51 @@ class Body:
         return self._pieces[0] if self._pieces else b""
 
     def decoded(self, codings: str) -> tuple[bytes, str]:
-        """(content with its codings undone as far as possible, what was wrong or "").
+        """(content with its codings undone as far as possible, what was wrong or ""): see undo()."""
+        data, wrong = undo(self.raw, codings, self.keep)
+        return data, wrong if self.whole or not data else ""
 
-        codings is the Content-Encoding header's value; they were applied in its order (RFC 9110 §8.4)."""
-        data, wrong = self.raw, ""
-        for coding in reversed([name.strip().lower() for name in codings.split(",") if name.strip()]):
-            if coding == "identity":
-                continue
-            if coding not in _DECODERS:
-                return data, f"unknown content coding {coding}"
-            data, wrong = _DECODERS[coding](data, self.keep)
-            if wrong and not data and self.size:
-                return data, f"{coding}: {wrong}"
-        return data, f"{wrong}" if wrong and self.whole else ""
+
+def undo(data: bytes, codings: str, most: int) -> tuple[bytes, str]:
+    """(at most `most` bytes of the content with its codings undone as far as possible, what was wrong or "").
+
+    codings is the Content-Encoding header's value; they were applied in its order (RFC 9110 §8.4)."""
+    wrong, there = "", bool(data)
+    for coding in reversed([name.strip().lower() for name in codings.split(",") if name.strip()]):
+        if coding == "identity":
+            continue
+        if coding not in _DECODERS:
+            return data, f"unknown content coding {coding}"
+        data, wrong = _DECODERS[coding](data, most)
+        if wrong and not data and there:
+            return data, f"{coding}: {wrong}"
+    return data, wrong
+
+
+def unpacker(coding: str, most: int) -> Callable[[bytes], bytes]:
+    """Undoes one content coding piece by piece. What it returns raises ValueError where the data is damaged, where the
+    coding is none that comes in pieces, or where more than `most` bytes come out of one piece."""
+    coding = coding.strip().lower()
+    if coding in ("", "identity"):
+        return lambda data: data
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        return _refuse
+    machine = zlib.decompressobj(15 if coding == "deflate" else 31)
+
+    def unpack(data: bytes) -> bytes:
+        try:
+            out = machine.decompress(data, most)
+        except zlib.error as error:
+            raise ValueError(str(error)) from None
+        if machine.unconsumed_tail:
+            raise ValueError("too much of it")
+        return out
+
+    return unpack
+
+
+def _refuse(data: bytes) -> bytes:
+    raise ValueError("not a coding that is undone in pieces")
 
 
 def _zlib(data: bytes, most: int, bits: int) -> tuple[bytes, str]:

@@ -8,21 +8,37 @@ Grace  Programs ask for A and AAAA and try every address of a name: a failure is
 Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes are remembered.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hark.decode import events as ev
 from hark.decode import limits
 from hark.model.exchange import Connection, Exchange
+from hark.model.talk import talk
 from hark.recording.blocks import Process
 
 _PIDS = 4096
+_TALK_KEEP = 4096  # bytes of a message that views may show, however little of bodies they keep
+_TALKING = frozenset({"text/event-st", "application/g"})  # how the media types of talks begin
 
 
 class Began(NamedTuple):
     """A request went out."""
 
     exchange: Exchange
+
+
+class Upgraded(NamedTuple):
+    """An exchange has become a WebSocket: it will last, and messages follow."""
+
+    exchange: Exchange
+
+
+class Spoke(NamedTuple):
+    """A message inside an exchange that lasts: of a WebSocket, of server-sent events, of gRPC."""
+
+    exchange: Exchange
+    message: ev.Message
 
 
 class Ended(NamedTuple):
@@ -65,7 +81,7 @@ class Told(NamedTuple):
     trouble: ev.Trouble
 
 
-Change = Began | Ended | StayedClosed | Failed | Unresolved | Told
+Change = Began | Upgraded | Spoke | Ended | StayedClosed | Failed | Unresolved | Told
 
 
 class Book:
@@ -86,7 +102,7 @@ class Book:
         for event in events:
             kind = type(event)
             if kind is ev.BodyData:
-                self._body(event)  # type: ignore[arg-type]
+                yield from self._body(event)  # type: ignore[arg-type]
             else:
                 fold = _FOLDS.get(kind)
                 if fold is not None:
@@ -215,25 +231,63 @@ class Book:
 
     def _request(self, event: ev.RequestHead) -> Change | None:
         exchange = self._new(event.conn, event.stream, event, event.started)
-        return Began(exchange) if exchange is not None else None
+        if exchange is None:
+            return None
+        if event.method == "POST":
+            mime = exchange.request_header("content-type")
+            if mime[:13].lower() in _TALKING:
+                encoding = exchange.request_header("grpc-encoding")
+                said = talk(event.conn, event.stream, ev.Side.CLIENT, mime, "", encoding, max(self._keep, _TALK_KEEP))
+                exchange.talks = [said, None]
+        return Began(exchange)
 
-    def _response(self, event: ev.ResponseHead) -> None:
+    def _response(self, event: ev.ResponseHead) -> Change | None:
         exchange = self._exchanges.get((event.conn, event.stream))
         if exchange is None:
             exchange = self._new(event.conn, event.stream, None, event.started)
             if exchange is None:
-                return
+                return None
         if event.interim:
             exchange.interim.append(event)
-        else:
-            exchange.response = event
-            exchange.answered = event.started
+            return None
+        exchange.response = event
+        exchange.answered = event.started
+        mime = exchange.response_header("content-type")
+        if mime[:13].lower() in _TALKING:
+            coding, encoding = exchange.response_header("content-encoding"), exchange.response_header("grpc-encoding")
+            asked = exchange.talks[0] if exchange.talks is not None else None
+            exchange.talks = [
+                asked,
+                talk(event.conn, event.stream, ev.Side.SERVER, mime, coding, encoding, max(self._keep, _TALK_KEEP)),
+            ]
+        return Upgraded(exchange) if exchange.socket else None
 
-    def _body(self, event: ev.BodyData) -> None:
+    def _body(self, event: ev.BodyData) -> Sequence[Change]:
         exchange = self._exchanges.get((event.conn, event.stream))
-        if exchange is not None:
-            body = exchange.response_body if event.side else exchange.request_body
-            body.add(event.data)
+        if exchange is None:
+            return ()
+        body = exchange.response_body if event.side else exchange.request_body
+        body.add(event.data)
+        if exchange.talks is None:
+            return ()
+        said = exchange.talks[event.side]
+        if said is None:
+            return ()
+        try:
+            messages = said.feed(bytes(event.data), event.time)
+        except ValueError:  # it is not what its type says, or too much: the body is told as it is
+            exchange.talks[event.side] = None
+            return ()
+        return [self._spoke(exchange, message) for message in messages]
+
+    def _message(self, event: ev.Message) -> Change | None:
+        exchange = self._exchanges.get((event.conn, event.stream))
+        return self._spoke(exchange, event) if exchange is not None else None
+
+    @staticmethod
+    def _spoke(exchange: Exchange, message: ev.Message) -> Spoke:
+        exchange.add(message)
+        return Spoke(exchange, message)
 
     def _end(self, event: ev.MessageEnd) -> Change | None:
         exchange = self._exchanges.get((event.conn, event.stream))
@@ -276,6 +330,7 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Dns: Book._dns,
     ev.RequestHead: Book._request,
     ev.ResponseHead: Book._response,
+    ev.Message: Book._message,
     ev.MessageEnd: Book._end,
     ev.Aborted: Book._aborted,
     Process: Book._process,

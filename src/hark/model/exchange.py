@@ -3,9 +3,15 @@
 May hold: mutable records with their derived facts. May not hold: events, text for people.
 """
 
-from hark.decode.events import Headers, RequestHead, ResponseHead, TlsFacts
+from collections.abc import Sequence
+
+from hark.decode.events import Headers, Message, RequestHead, ResponseHead, TlsFacts
 from hark.model.body import Body
+from hark.model.talk import Talk
 from hark.recording.blocks import Process
+
+MESSAGE_COST = 256  # bytes that a kept message counts besides its data
+_MESSAGES_LEAST = 1 << 16  # bytes of messages kept, however little of bodies is: views look at the first and last ones
 
 
 class Connection:
@@ -43,8 +49,9 @@ class Exchange:
     """A request and what became of it."""
 
     __slots__ = (
-        "answered", "connection", "ended", "first", "interim", "number", "request", "request_body",
-        "request_trailers", "response", "response_body", "response_trailers", "sent", "started", "stream", "trouble",
+        "answered", "connection", "ended", "first", "interim", "messages", "messages_kept", "messages_seen", "number",
+        "request", "request_body", "request_trailers", "response", "response_body", "response_trailers", "sent",
+        "started", "stream", "talks", "trouble",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +73,34 @@ class Exchange:
         self.answered = 0  # first byte of the response
         self.ended = 0
         self.trouble = ""  # why it is not whole
+        self.talks: list[Talk | None] | None = None  # what the bodies say as messages, by side; None: plain bodies
+        self.messages: Sequence[Message] = ()  # the first ones of them, and of a WebSocket
+        self.messages_seen = [0, 0]  # all that there were, by side
+        self.messages_kept = 0  # bytes
+
+    def add(self, message: Message) -> None:
+        """One more message; kept while there is room for what bodies may keep."""
+        self.messages_seen[message.side] += 1
+        self.messages_kept += len(message.data) + MESSAGE_COST
+        if self.messages_kept <= max(self.response_body.keep, _MESSAGES_LEAST):
+            if not self.messages:
+                self.messages = []
+            self.messages.append(message)  # type: ignore[attr-defined]
+
+    @property
+    def socket(self) -> bool:
+        """Whether it has become a WebSocket."""
+        request, response = self.request, self.response
+        if request is None or response is None:
+            return False
+        if response.status == 101:
+            return self.response_header("upgrade").lower() == "websocket"
+        return request.protocol == "websocket" and 200 <= response.status < 300
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether it is a call of gRPC or gRPC-web."""
+        return self.talks is not None and self.request_header("content-type").lower().startswith("application/grpc")
 
     @property
     def url(self) -> str:
@@ -79,12 +114,14 @@ class Exchange:
         if "://" in target[:16]:
             return target
         scheme = request.scheme or ("https" if connection.tls is not None else "http")
+        if self.socket:
+            scheme = {"https": "wss", "http": "ws"}.get(scheme, scheme)
         host = request.authority or self.request_header("host")
         if not host:
             name = connection.tls.sni if connection.tls is not None and connection.tls.sni else connection.server[0]
             port = connection.server[1]
             name = f"[{name}]" if ":" in name else name
-            host = name if port == (443 if scheme == "https" else 80) else f"{name}:{port}"
+            host = name if port == (443 if scheme in ("https", "wss") else 80) else f"{name}:{port}"
         return f"{scheme}://{host}{'' if target == '*' else target}"
 
     def request_header(self, name: str) -> str:

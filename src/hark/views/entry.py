@@ -5,20 +5,24 @@ HAR 1.2: times in ms, startedDateTime in ISO 8601, -1 for what does not apply.
 """
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from hark.decode.events import Headers
 from hark.model.body import Body
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
+from hark.views.talks import messages
+
+if TYPE_CHECKING:
+    from hark.views.schema import Schema
 
 Json = dict[str, Any]
 _TEXT_MIMES = ("text/", "application/json", "application/xml", "application/javascript", "application/x-www-form")
 
 
-def entry(exchange: Exchange) -> Json:
-    """The exchange as an entry."""
+def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
+    """The exchange as an entry; schema tells gRPC messages by their names."""
     connection = exchange.connection
     start, timings = _timings(exchange)
     told: Json = {
@@ -39,6 +43,8 @@ def entry(exchange: Exchange) -> Json:
         told["_tls"] = _tls(connection)
     if exchange.interim:
         told["_interim"] = [{"status": head.status, "headers": _headers(head.headers)} for head in exchange.interim]
+    if exchange.messages or exchange.talks is not None or exchange.socket:
+        told |= messages(exchange, schema)
     if exchange.trouble:
         told["_trouble"] = exchange.trouble
     return told

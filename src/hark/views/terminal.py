@@ -9,17 +9,22 @@ Limits On a terminal a line fits its width: the URL is cut in the middle. Elsewh
 
 from collections import Counter
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from hark.decode.events import Headers
+from hark.decode.events import Headers, Message, Side
 from hark.model.body import Body
-from hark.model.book import Began, Change, Ended, Failed, StayedClosed, Told, Unresolved
+from hark.model.book import Began, Change, Ended, Failed, Spoke, StayedClosed, Told, Unresolved, Upgraded
 from hark.model.exchange import Exchange
 from hark.views.advice import remedy
 from hark.views.view import duration, safe, size, who
 
+if TYPE_CHECKING:
+    from hark.views.schema import Schema
+
 PATIENCE = 1_000_000_000  # ns after which a request without an answer is worth a line
 BODY_LINES = 200
 _HEXDUMP_BYTES = 512
+_MESSAGE_WIDTH = 200  # columns of a message's line at -v
 
 _RED, _GREEN, _YELLOW, _CYAN, _DIM, _BOLD = "31", "32", "33", "36", "2", "1"
 
@@ -27,8 +32,16 @@ _RED, _GREEN, _YELLOW, _CYAN, _DIM, _BOLD = "31", "32", "33", "36", "2", "1"
 class Terminal:
     """Tells in lines. verbosity: 0 lines, 1 headers too, 2 bodies too. width 0: never cut."""
 
-    def __init__(self, write: Callable[[bytes], None], verbosity: int = 0, color: bool = False, width: int = 0) -> None:
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        verbosity: int = 0,
+        color: bool = False,
+        width: int = 0,
+        schema: "Schema | None" = None,
+    ) -> None:
         self._write = write
+        self._schema = schema
         self._verbosity = verbosity
         self._color = color
         self._width = width
@@ -45,6 +58,11 @@ class Terminal:
             self._ended(change.exchange)
         elif isinstance(change, Began):
             self._waiting[change.exchange.number] = change.exchange
+        elif isinstance(change, Spoke):
+            if self._verbosity:
+                self._spoke(change.exchange, change.message)
+        elif isinstance(change, Upgraded):
+            self._upgraded(change.exchange)
         elif isinstance(change, StayedClosed):
             self._stayed_closed(change)
         elif isinstance(change, Failed):
@@ -104,8 +122,13 @@ class Terminal:
         status = response.status if response is not None else 0
         if exchange.trouble or status >= 400 or not status:
             self._errors += 1
+        if exchange.socket:
+            self._socket_ended(exchange)
+            return
         began = exchange.connection.opened if exchange.first and exchange.connection.established else exchange.started
         told = [self._status(status)] if status else []
+        if exchange.is_grpc:
+            told += self._grpc(exchange)
         if exchange.trouble:
             told.append(self._paint(_RED, safe(exchange.trouble)))
         kind = _kind(exchange.response_header("content-type"))
@@ -123,6 +146,46 @@ class Terminal:
         self._line(_asked(exchange), " ".join(told), _maker(exchange))
         if self._verbosity:
             self._details(exchange)
+
+    # -- exchanges that last -----------------------------------------------------------------------------------------
+
+    def _upgraded(self, exchange: Exchange) -> None:
+        self._waiting.pop(exchange.number, None)
+        taken = duration(exchange.answered - exchange.started)
+        assert exchange.response is not None
+        self._line(_asked(exchange), f"{self._status(exchange.response.status)} websocket {taken}", _maker(exchange))
+
+    def _socket_ended(self, exchange: Exchange) -> None:
+        sent, received = exchange.messages_seen
+        told = [f"closed {sent} sent, {received} received", duration(exchange.ended - exchange.started)]
+        if exchange.trouble:
+            told.insert(0, self._paint(_RED, safe(exchange.trouble)))
+        self._line(_asked(exchange), " ".join(told), _maker(exchange))
+        if self._verbosity:
+            self._details(exchange)
+
+    def _spoke(self, exchange: Exchange, message: Message) -> None:
+        from hark.views.talks import shown
+
+        mark = ">" if message.side == Side.CLIENT else "<"
+        text = shown(exchange, message, self._schema)
+        lines = text.splitlines() or [""]
+        most = BODY_LINES if self._verbosity > 1 else 1
+        name = f"{message.kind} {message.name}" if message.name not in ("", "message") else message.kind
+        first = f"{mark} {self._paint(_CYAN, safe(name))} {size(message.size)} {safe(lines[0])}".rstrip()
+        if self._verbosity < 2 and len(first) > _MESSAGE_WIDTH:
+            first = first[:_MESSAGE_WIDTH] + "…"
+        self._lines.append(f"{first}  {self._paint(_DIM, safe(_asked(exchange)))}")
+        self._lines += [f"{mark} {safe(line)}" for line in lines[1:most]]
+
+    def _grpc(self, exchange: Exchange) -> list[str]:
+        from hark.views.talks import grpc_status, status_name
+
+        status, text = grpc_status(exchange)
+        if not status:
+            return []
+        self._errors += 1
+        return [self._paint(_RED, safe(f"{status_name(status)}{f': {text}' if text else ''}"))]
 
     def _line(self, left: str, middle: str, right: str) -> None:
         left, right = safe(left), safe(right)

@@ -1,0 +1,189 @@
+"""WebSocket messages, both directions at once (RFC 6455), with permessage-deflate (RFC 7692).
+
+What   Frames become messages: fragments joined, masks taken off, compression undone; pings, pongs and closes as they
+       are. The exchange that began it stays open as long as the socket does, and is ended here.
+Limits MESSAGE_BYTES of a message are told, the rest is counted. INFLATED_BYTES come out of one message at most: past
+       them the direction is told as broken. What cannot be a frame ends the telling of its direction.
+"""
+
+import zlib
+from collections.abc import Sequence
+
+from hark.decode import limits
+from hark.decode.events import Aborted, Event, Message, MessageEnd, Side, Trouble
+from hark.decode.layer import Upgrade
+from hark.wire import websocket
+
+_TAIL = b"\0\0\xff\xff"  # what a sender takes off the end of each compressed message (RFC 7692 §7.2.1)
+_PIECE = 1 << 16
+
+
+class _Half:
+    __slots__ = (
+        "broken", "buffer", "closed", "data", "fin", "fresh", "inflater", "key", "kind", "left", "opcode", "packed",
+        "payload", "size", "started",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.buffer = b""  # the beginning of a frame's head
+        self.left = -1  # payload bytes still to come; -1 between frames
+        self.key = b""
+        self.fin = False
+        self.opcode = 0  # of the frame
+        self.payload = bytearray()  # of a control frame
+        self.kind = 0  # of the message that the frame belongs to; 0 between messages
+        self.data = bytearray()  # of that message, as far as it is told
+        self.size = 0
+        self.started = 0
+        self.packed = False
+        self.inflater = zlib.decompressobj(-15)
+        self.fresh = False  # every message begins with an empty window
+        self.broken = False
+        self.closed = False
+
+
+class Websocket:
+    """What an upgraded connection or stream carries. ends: the messages of the exchange that are ended here."""
+
+    def __init__(self, conn: int, upgrade: Upgrade, ends: Sequence[Side]) -> None:
+        self._conn = conn
+        self._stream = upgrade.request.stream
+        self._ends = ends
+        self._halves = (_Half(), _Half())
+        accepted = b", ".join(v for n, v in upgrade.response.headers if n.lower() == b"sec-websocket-extensions")
+        deflate = websocket.deflate(accepted.decode("ascii", "replace"))
+        self._deflated = deflate is not None
+        if deflate is not None:
+            for half, fresh in zip(self._halves, deflate, strict=True):
+                half.fresh = fresh
+
+    # -- the layer's interface -----------------------------------------------------------------------------------
+
+    def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent."""
+        half = self._halves[side]
+        out: list[Event] = []
+        data = half.buffer + bytes(data)
+        half.buffer = b""
+        at = 0
+        while not half.broken:
+            if half.left < 0:
+                begun = self._head(side, half, data, at, time, out)
+                if begun < 0:
+                    half.buffer = data[at:]
+                    break
+                at = begun
+            elif at == len(data) and half.left:
+                break
+            else:
+                at = self._payload(side, half, data, at, time, out)
+        return out
+
+    def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
+        """A hole: where the next frame begins is not known any more."""
+        return self._break(side, self._halves[side], time, f"{size} bytes were not captured")
+
+    def end(self, side: Side, time: int) -> Sequence[Event]:
+        """`side` will send no more."""
+        return ()
+
+    def close(self, time: int, how: str) -> Sequence[Event]:
+        """The connection or the stream is over, and the exchange with it."""
+        client, server = self._halves
+        ends: list[Event] = [MessageEnd(self._conn, self._stream, side, time, ()) for side in self._ends]
+        if client.closed or server.closed:
+            return ends
+        return [*ends[:-1], Aborted(self._conn, self._stream, time, f"without a close frame: {how}")]
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    def _head(self, side: Side, half: _Half, data: bytes, at: int, time: int, out: list[Event]) -> int:
+        """Read a frame's head (§5.2); the offset behind it, -1 where it is not whole."""
+        if len(data) - at < 2:
+            return -1
+        first, second = data[at], data[at + 1]
+        size = second & 0x7F
+        width = {126: 2, 127: 8}.get(size, 0)
+        end = at + 2 + width + (4 if second & websocket.MASKED else 0)
+        if len(data) < end:
+            return -1
+        if width:
+            size = int.from_bytes(data[at + 2 : at + 2 + width], "big")
+        opcode = first & 0x0F
+        control = opcode >= 8
+        continues = opcode == websocket.CONTINUATION
+        if (
+            opcode not in (websocket.CONTINUATION, *websocket.KINDS)
+            or first & 0x30
+            or (control and (size > 125 or not first & websocket.FIN))
+            or (not control and continues == (half.kind == 0))
+            or (first & websocket.RSV1 and (not self._deflated or control or continues))
+        ):
+            out.extend(self._break(side, half, time, "a frame that cannot be"))
+            return len(data)
+        half.key = data[end - 4 : end] if second & websocket.MASKED else b""
+        half.left, half.fin, half.opcode = size, bool(first & websocket.FIN), opcode
+        half.payload.clear()
+        if not control and not continues:
+            half.kind, half.packed, half.started, half.size = opcode, bool(first & websocket.RSV1), time, 0
+            half.data.clear()
+            if half.packed and half.fresh:
+                half.inflater = zlib.decompressobj(-15)
+        return end
+
+    def _payload(self, side: Side, half: _Half, data: bytes, at: int, time: int, out: list[Event]) -> int:
+        """A piece of a frame's payload; the offset behind it."""
+        piece = data[at : at + half.left]
+        control = half.opcode >= 8
+        if half.key and piece:
+            plain = websocket.unmask(piece, half.key, 0)
+            turn = len(piece) & 3
+            half.key = half.key[turn:] + half.key[:turn]
+        else:
+            plain = piece
+        half.left -= len(piece)
+        if control:
+            half.payload += plain
+        elif plain:
+            self._collect(side, half, plain, time, out)
+        if not half.left:
+            half.left = -1
+            if control:
+                half.closed = half.closed or half.opcode == websocket.CLOSE
+                self._tell(side, half.opcode, bytes(half.payload), len(half.payload), time, out)
+            elif half.fin:
+                if half.packed:
+                    self._collect(side, half, _TAIL, time, out)
+                self._tell(side, half.kind, bytes(half.data), half.size, time, out)
+                half.kind = 0
+                half.data.clear()
+        return at + len(piece)
+
+    def _tell(self, side: Side, opcode: int, data: bytes, size: int, time: int, out: list[Event]) -> None:
+        if not self._halves[side].broken:
+            out.append(Message(self._conn, self._stream, side, time, websocket.KINDS[opcode], data, size))
+
+    def _collect(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> None:
+        """More of a message, compressed or not."""
+        if not half.packed:
+            half.size += len(data)
+            half.data += data[: max(limits.MESSAGE_BYTES - len(half.data), 0)]
+            return
+        try:
+            while data:
+                plain = half.inflater.decompress(data, _PIECE)
+                data = half.inflater.unconsumed_tail
+                half.size += len(plain)
+                half.data += plain[: max(limits.MESSAGE_BYTES - len(half.data), 0)]
+                if half.size > limits.INFLATED_BYTES:
+                    out.extend(self._break(side, half, time, f"a message of more than {limits.INFLATED_BYTES} bytes"))
+                    return
+        except zlib.error as error:
+            out.extend(self._break(side, half, time, f"a message cannot be decompressed ({error})"))
+
+    def _break(self, side: Side, half: _Half, time: int, why: str) -> list[Event]:
+        if half.broken:
+            return []
+        half.broken, half.buffer = True, b""
+        who = "client" if side == Side.CLIENT else "server"
+        return [Trouble(time, "broken-websocket", self._conn, f"{why}, by the {who}")]

@@ -1,0 +1,123 @@
+"""Bodies that are a talk: server-sent events, gRPC. Bytes to messages as they come, each with its time.
+
+What   A Talk stands beside a body and is fed what the body is fed.
+Why    Such exchanges last, and what they say matters while they do.
+Limits PENDING bytes of a message that is not whole; past it, and where something cannot be read, the talk is no longer
+       followed: the body is told as it is.
+"""
+
+from base64 import b64decode
+from typing import Protocol
+
+from hark.decode.events import Message, Side
+from hark.model.body import undo, unpacker
+
+PENDING = 4 << 20  # bytes
+_GRPC_HEAD = 5  # bytes: flags and length
+_COMPRESSED, _TRAILERS = 0x01, 0x80
+
+
+class Talk(Protocol):
+    """What both are."""
+
+    def feed(self, data: bytes, time: int) -> list[Message]:
+        """The messages that end in this data. Raises ValueError where it cannot be read."""
+
+
+def talk(conn: int, stream: int, side: Side, mime: str, coding: str, encoding: str, keep: int) -> Talk | None:
+    """The talk that a body of this media type is, if any. coding: its Content-Encoding; encoding: its Grpc-Encoding;
+    keep: bytes of a message that are wanted."""
+    mime = mime.partition(";")[0].strip().lower()
+    if mime == "text/event-stream" and side == Side.SERVER:
+        return EventStream(conn, stream, coding)
+    if mime == "application/grpc" or mime.startswith(("application/grpc+", "application/grpc-web")):
+        return Grpc(conn, stream, side, mime, encoding, keep)
+    return None
+
+
+class EventStream:
+    """A text/event-stream body (WHATWG HTML §9.2.6)."""
+
+    def __init__(self, conn: int, stream: int, coding: str) -> None:
+        self._ends = (conn, stream, Side.SERVER)
+        self._unpack = unpacker(coding, PENDING)
+        self._buffer = b""
+        self._first = True
+        self._event = self._id = ""
+        self._data: list[str] = []
+        self._pending = 0
+
+    def feed(self, data: bytes, time: int) -> list[Message]:
+        """The events that end in this data. Raises ValueError where it cannot be read."""
+        buffer = self._buffer + self._unpack(data)
+        if self._first and len(buffer) >= 3:
+            buffer, self._first = buffer.removeprefix(b"\xef\xbb\xbf"), False
+        held = buffer[-1:] == b"\r"  # a line feed may follow and belong to it
+        lines = (buffer[:-1] if held else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._buffer = lines.pop() + (b"\r" if held else b"")
+        found: list[Message] = []
+        for line in lines:
+            self._line(line.decode("utf-8", "replace"), time, found)
+        if len(self._buffer) + self._pending > PENDING:
+            raise ValueError("an event without an end")
+        return found
+
+    def _line(self, line: str, time: int, found: list[Message]) -> None:
+        if not line:
+            if self._data:
+                text = "\n".join(self._data).encode()
+                found.append(Message(*self._ends, time, "event", text, len(text), self._event or "message", self._id))
+            self._event, self._pending = "", 0
+            self._data.clear()
+            return
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+            self._pending += len(value)
+        elif field == "event":
+            self._event = value
+        elif field == "id" and "\0" not in value:
+            self._id = value
+
+
+class Grpc:
+    """One direction of a gRPC or gRPC-web call: length-prefixed messages, decompressed; a gRPC-web call's trailers."""
+
+    def __init__(self, conn: int, stream: int, side: Side, mime: str, encoding: str, keep: int) -> None:
+        self._ends = (conn, stream, side)
+        self._text = mime.startswith("application/grpc-web-text")
+        self._encoding = encoding or "identity"
+        self._keep = keep
+        self._base64 = b""
+        self._buffer = b""
+
+    def feed(self, data: bytes, time: int) -> list[Message]:
+        """The messages that end in this data. Raises ValueError where it cannot be read."""
+        self._buffer += self._plain(data) if self._text else data
+        found = []
+        at = 0
+        while len(self._buffer) - at >= _GRPC_HEAD:
+            flags, size = self._buffer[at], int.from_bytes(self._buffer[at + 1 : at + 5], "big")
+            if flags & ~(_COMPRESSED | _TRAILERS):
+                raise ValueError("not gRPC")
+            if len(self._buffer) - at - _GRPC_HEAD < size:
+                break
+            body = self._buffer[at + 5 : at + 5 + size]
+            at += 5 + size
+            kind = "trailers" if flags & _TRAILERS else "grpc"
+            if flags & _COMPRESSED:
+                plain, wrong = undo(body, self._encoding, PENDING)
+                kind, body = ("sealed", body) if wrong else (kind, plain)
+            found.append(Message(*self._ends, time, kind, body[: self._keep], len(body)))
+        self._buffer = self._buffer[at:]
+        if len(self._buffer) > PENDING:
+            raise ValueError("a message without an end")
+        return found
+
+    def _plain(self, data: bytes) -> bytes:
+        """gRPC-web's text form: base64, whose padding may stand in the middle."""
+        text = self._base64 + data
+        whole = len(text) & ~3
+        self._base64 = text[whole:]
+        return b"".join(b64decode(text[at : at + 4]) for at in range(0, whole, 4))
