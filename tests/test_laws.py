@@ -21,7 +21,7 @@ MAY = {
     "tap": {"tap", "recording", "wire", "errors"},
     "keys": {"keys", "recording", "wire", "errors"},
     "decode": {"decode", "recording.blocks", "wire"},
-    "model": {"model", "decode.events", "decode.limits", "recording.blocks"},
+    "model": {"model", "wire", "decode.events", "decode.limits", "recording.blocks"},
     "views": {"views", "model", "wire", "errors", "decode.events", "recording.blocks"},
 }
 PURE = {"decode", "wire", "model"}

@@ -239,7 +239,7 @@ asyncio.run(main())
 """
     run = world.hark(sys.executable, "-c", client)
     assert run.out.decode().splitlines() == [f"GET / HTTP/1.1 {n}"[::-1] for n in range(5)]
-    assert run.told == ["GET http://192.0.2.10:7012/ws 101 http/1.1 python"]
+    assert run.told == ["GET ws://192.0.2.10:7012/ws 101 http/1.1 python"]
 
 
 def test_nothing_of_ours_is_in_the_way_of_a_bind(world) -> None:

@@ -3,18 +3,19 @@
 What   A Channel is a byte stream in both directions whose protocol is found out by content (sniff.py) and then told by
        its layer; layers ask here for what takes over after an upgrade, a CONNECT, a proxy's handshake.
 Why    One place knows what stands on what, so no protocol knows another.
-Limits TLS_DEPTH TLS sessions inside each other; SNIFF_BYTES while it is open what is spoken.
+Limits LAYERS protocols inside each other; SNIFF_BYTES while it is open what is spoken.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Protocol as Interface
 
-from hark.decode import limits, sniff
+from hark.decode import dns, limits, proxied, sniff
 from hark.decode.events import Closed, Established, Event, Opened, Protocol, Side
 from hark.decode.http1 import Http1
 from hark.decode.http2 import Http2
 from hark.decode.http3 import Http3
 from hark.decode.layer import Expecting, Layer, Streams, Upgrade
+from hark.decode.socks import Socks
 from hark.decode.websocket import Websocket
 
 
@@ -50,16 +51,16 @@ class Opaque:
 
 class Channel:
     """A byte stream in both directions whose protocol is yet to be found out: a TCP connection, a TLS session's inside,
-    a tunnel's. depth: how many TLS sessions it is inside of."""
+    a tunnel's. depth: how many protocols it is inside of; joined: its beginning was not captured."""
 
-    def __init__(self, host: Host, number: int, depth: int = 0) -> None:
+    def __init__(self, host: Host, number: int, depth: int = 0, joined: bool = False) -> None:
         self._host = host
         self._number = number
         self._depth = depth
         self._layer: Layer | None = None
         self._early: list[tuple[Side, bytes, int]] = []
         self._heads = [b"", b""]
-        self.feed: Callable[[Side, bytes | memoryview, int], Sequence[Event]] = self._first
+        self.feed: Callable[[Side, bytes | memoryview, int], Sequence[Event]] = self._join if joined else self._first
 
     def _first(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
         """Bytes that `side` sent, while it is open what they are; afterwards `feed` is the layer's own."""
@@ -71,21 +72,39 @@ class Channel:
             return ()
         return self._become(name, time)
 
+    def _join(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent, passed over until some come that can be followed."""
+        raw = bytes(data)
+        name = sniff.joined(side, raw)
+        if name == sniff.OPAQUE:
+            return ()
+        self._early.append((side, raw, time))
+        return self._become(name, time, joined=side)
+
     def expect(self, alpn: str, time: int) -> Sequence[Event]:
         """ALPN has chosen: HTTP/2 servers may speak first, so what is sent need not be waited for."""
         if alpn == "h2" and self._layer is None:
             return self._become(sniff.HTTP2, time)
         return ()
 
-    def _become(self, name: str, time: int) -> Sequence[Event]:
+    def _become(self, name: str, time: int, joined: Side | None = None) -> Sequence[Event]:
+        """Speak `name` from here on; joined: whose bytes told so, where the beginning was not captured."""
         out: list[Event] = []
         number = self._number
-        if name == sniff.TLS and self._depth < limits.TLS_DEPTH:
-            self._layer = self._host.tls(number, Channel(self._host, number, self._depth + 1))
+        if self._depth >= limits.LAYERS:
+            name = sniff.OPAQUE
+        if name == sniff.TLS:
+            self._layer = self._host.tls(number, self._inner())
         elif name == sniff.HTTP1:
-            self._layer = Http1(number, self._upgrade)
+            self._layer = Http1(number, self._upgrade, Side(1 - joined) if joined is not None else None)
         elif name == sniff.HTTP2:
-            self._layer = Http2(number, self.upgrade_stream)
+            self._layer = Http2(number, self.upgrade_stream, joined=joined is not None)
+        elif name in (sniff.SOCKS4, sniff.SOCKS5):
+            self._layer = Socks(int(name[-1]), self._inner)
+        elif name == sniff.PROXY:
+            self._layer = proxied.Header(number, self._inner())
+        elif name == sniff.DNS:
+            self._layer = dns.Stream(number)
         else:
             name, self._layer = sniff.OPAQUE, Opaque()
         if name != sniff.TLS:
@@ -96,13 +115,16 @@ class Channel:
             out.extend(self._layer.feed(side, data, when))
         return out
 
+    def _inner(self) -> "Channel":
+        return Channel(self._host, self._number, self._depth + 1)
+
     def _upgrade(self, upgrade: Upgrade, time: int) -> tuple[Layer, Sequence[Event]]:
         """What takes over the whole connection after a 101 or a CONNECT."""
         if upgrade.token == "h2c":
             layer: Layer = Http2(self._number, self.upgrade_stream, upgraded=upgrade.request.stream)
             return layer, (Protocol(self._number, time, sniff.HTTP2),)
         if upgrade.token == "tunnel":
-            return Channel(self._host, self._number, self._depth), ()
+            return self._inner(), ()
         if upgrade.token == "websocket":
             layer = Websocket(self._number, upgrade, (Side.SERVER,))
             return layer, (Protocol(self._number, time, upgrade.token),)
@@ -118,7 +140,7 @@ class Channel:
         host, _, port = (upgrade.request.authority or upgrade.request.target).rpartition(":")
         server = (host.strip("[]"), int(port) if port.isdigit() and len(port) < 6 else 0)
         opened = Opened(number, time, ("", 0), server, 0, self._number)
-        return _Tunnel(number, Channel(self._host, number, self._depth)), (opened, Established(number, time))
+        return _Tunnel(number, Channel(self._host, number, self._depth + 1)), (opened, Established(number, time))
 
     def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
         """Bytes by `side` are missing."""

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from hark.decode import limits, link, sniff
 from hark.decode.channel import Channel, quic_inside
+from hark.decode.dns import Matcher
 from hark.decode.endpoints import Endpoints
 from hark.decode.events import (
     Closed,
-    Dns,
     Established,
     Event,
     Opened,
@@ -61,7 +61,7 @@ class Decoder:
         self._quic = Endpoints(self._sessions, self.number, self._quic_inside)
         self._ends: dict[bytes, tuple[Connection, Side]] = {}
         self._live: dict[int, Connection] = {}
-        self._questions: dict[tuple[bytes, int, bytes, int, int], tuple[int, str, str, int]] = {}
+        self._names = Matcher()
         self._gone: deque[Connection] = deque()
         self._numbers = 0
         self._now = 0
@@ -90,9 +90,7 @@ class Decoder:
             self._close(conn, self._now, "still open at the end", out)
         self._quic.finish(self._now, out)
         self._sessions.finish(out)
-        for asked, name, qtype, pid in self._questions.values():
-            out.append(Dns(self._now, asked, name, qtype, "", (), pid))
-        self._questions.clear()
+        out += self._names.finish(self._now)
         return out
 
     # -- frames --------------------------------------------------------------------------------------------------------
@@ -124,7 +122,7 @@ class Decoder:
         segment = ip.tcp(data, packet.start, packet.end)
         if segment is None:
             return ()
-        _, _, seq, _, flags, body = segment
+        _, _, seq, ack, flags, body = segment
         key = packet.src + packet.dst + bytes(data[packet.start : packet.start + 4])
         known = self._ends.get(key)
         out: list[Event] = []
@@ -140,6 +138,10 @@ class Decoder:
         if flags & ip.SYN:
             half.start(seq)
             seq += 1
+        if body < packet.end and flags & ip.ACK:
+            other = conn.halves[1 - side]
+            if ack != other.next and other.next >= 0 and (ack - other.next) & 0x80000000 == 0:
+                self._unseen(conn, side.other, other, ack, frame.time, out)
         if side == Side.SERVER and conn.state == "asked" and not flags & ip.RST:
             conn.state = "established"
             out.append(Established(conn.number, frame.time))
@@ -176,7 +178,7 @@ class Decoder:
             from_client = _asks(data[segment.start : packet.end], segment)
         client, server = (source, target) if from_client else (target, source)
         conn = Connection(self.number(), client, server)
-        conn.channel = Channel(self, conn.number)
+        conn.channel = Channel(self, conn.number, joined=not segment.flags & ip.SYN)
         if not segment.flags & ip.SYN:
             conn.state = "established"
         back = key[width : 2 * width] + key[:width] + key[2 * width + 2 :] + key[2 * width : 2 * width + 2]
@@ -204,6 +206,22 @@ class Decoder:
             if lost:
                 out.extend(channel.lost(side, lost, time))
             out.extend(channel.feed(side, piece, time))
+        if half.differing:
+            half.differing = False
+            who = "client" if side == Side.CLIENT else "server"
+            out.append(Trouble(time, "tcp-overlap", conn.number, f"the {who} sent different bytes in the same place"))
+
+    def _unseen(self, conn: Connection, side: Side, half: Reassembly, ack: int, time: int, out: list[Event]) -> None:
+        """The peer speaks on after it has acknowledged bytes by `side` that are not here: they were not captured. What
+        was only reordered on its way into the capture is not spoken on after."""
+        channel = conn.channel
+        if channel is None or half.ended:
+            return
+        for piece, lost in half.acknowledged(ack):
+            if lost:
+                out.extend(channel.lost(side, lost, time))
+            if len(piece):
+                out.extend(channel.feed(side, piece, time))
 
     def _ending(
         self, conn: Connection, side: Side, half: Reassembly, flags: int, seq: int, time: int, out: list[Event]
@@ -278,18 +296,10 @@ class Decoder:
         message = dns.parse(bytes(payload))
         if message is None:
             return self._quic.feed((packet.src, sport), (packet.dst, dport), payload, frame.time, frame.pid)
-        kind = dns.TYPES.get(message.qtype, str(message.qtype))
         if not message.response:
-            key = (packet.src, sport, packet.dst, dport, message.ident)
-            if len(self._questions) >= limits.QUESTIONS:
-                del self._questions[next(iter(self._questions))]
-            self._questions.setdefault(key, (frame.time, message.name, kind, frame.pid))
+            self._names.question((packet.src, sport, packet.dst, dport, message.ident), message, frame.time, frame.pid)
             return ()
-        asked = self._questions.pop((packet.dst, dport, packet.src, sport, message.ident), None)
-        if asked is None:
-            return ()
-        rcode = dns.RCODES.get(message.rcode, str(message.rcode))
-        return (Dns(frame.time, asked[0], message.name, kind, rcode, message.addresses, asked[3]),)
+        return self._names.answer((packet.dst, dport, packet.src, sport, message.ident), message, frame.time)
 
     def _icmp(self, frame: Frame, data: memoryview, packet: ip.Packet) -> Sequence[Event]:
         """An ICMP error about a connection attempt ends it."""

@@ -88,6 +88,15 @@ class Protocol(NamedTuple):
     name: str
 
 
+class Proxied(NamedTuple):
+    """A PROXY protocol header: the connection is made for one between these ends."""
+
+    conn: int
+    time: int
+    client: tuple[str, int]
+    server: tuple[str, int]
+
+
 class RequestHead(NamedTuple):
     """A request line with its headers, or an HTTP/2 header block (pseudo headers taken out)."""
 
@@ -174,6 +183,7 @@ class Dns(NamedTuple):
     rcode: str
     addresses: tuple[str, ...]
     pid: int
+    conn: int = 0  # the connection it was asked on; 0: by a datagram
 
 
 class Trouble(NamedTuple):
@@ -192,6 +202,7 @@ Event = (
     | TlsFacts
     | Sealed
     | Protocol
+    | Proxied
     | RequestHead
     | ResponseHead
     | BodyData

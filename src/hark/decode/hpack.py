@@ -31,13 +31,20 @@ _STATIC = tuple(
 _OVERHEAD = 32  # bytes that an entry counts besides its name and value (§4.1)
 
 
-class Decoder:
-    """The compression context of one direction."""
+UNKNOWN: Header = (b"(not captured)", b"(not captured)")
 
-    def __init__(self, table_bytes: int, list_bytes: int) -> None:
+
+class Decoder:
+    """The compression context of one direction. joined: it began before the capture did, so that entries may be
+    referred to that nobody saw; they are UNKNOWN."""
+
+    def __init__(self, table_bytes: int, list_bytes: int, joined: bool = False) -> None:
+        self._joined = joined
         self._cap = table_bytes
         self._list_bytes = list_bytes
-        self._most = 4096  # bytes that the dynamic table may take now (§6.5.2 of RFC 9113: the initial value)
+        # Bytes that the dynamic table may take now (§6.5.2 of RFC 9113: the initial value). Of a context that was
+        # joined it is not known: too large a table has all that is referred to.
+        self._most = table_bytes if joined else 4096
         self._size = 0
         self._table: deque[Header] = deque()  # newest first
 
@@ -84,6 +91,8 @@ class Decoder:
             return _STATIC[index - 1]
         if index and index - 62 < len(self._table):
             return self._table[index - 62]
+        if self._joined and index:
+            return UNKNOWN
         raise CompressionError(f"there is no table entry {index}")
 
     def _add(self, header: Header) -> None:

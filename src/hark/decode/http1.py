@@ -30,10 +30,13 @@ from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
 _END = re.compile(rb"\r?\n\r?\n")
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +(\S.*?) +(HTTP/\d\.\d)[ \t]*$")
 _STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
+_REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/1\.[01]\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] \d{3}[ \r\n]")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _CHUNK_LINE_MAX = 16384  # bytes, extensions included
 
-_HEAD, _LENGTH, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_END, _PASSED, _BROKEN = range(9)
+_HEAD, _LENGTH, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_END, _PASSED, _BROKEN, _SEEK = range(10)
+_IDLE = (_HEAD, _BROKEN, _PASSED, _SEEK)  # modes that are in the middle of no message
 
 
 class _Asked(NamedTuple):
@@ -53,9 +56,10 @@ class _Half:
 
 
 class Http1:
-    """One connection. `upgrade` gives the layer that takes over after a 101 or a CONNECT."""
+    """One connection. `upgrade` gives the layer that takes over after a 101 or a CONNECT; `seeking` is the side of
+    which no message's beginning has been seen yet, where the connection's beginning was not captured."""
 
-    def __init__(self, conn: int, upgrade: Upgrader) -> None:
+    def __init__(self, conn: int, upgrade: Upgrader, seeking: Side | None = None) -> None:
         self._conn = conn
         self._upgrade = upgrade
         self._halves = (_Half(), _Half())
@@ -63,6 +67,8 @@ class Http1:
         self._streams = 0
         self._next: Layer | None = None  # what took over
         self._answer_seen = 0  # the last stream whose final answer has begun
+        if seeking is not None:
+            self._halves[seeking].mode = _SEEK
         self._held: list[tuple[bytes, int]] = []  # the client's bytes behind a request that may change the protocol
 
     # -- the layer's interface -----------------------------------------------------------------------------------
@@ -82,7 +88,8 @@ class Http1:
         return out
 
     def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
-        """A hole: inside a body of known length it is harmless, elsewhere the direction is lost."""
+        """A hole: inside a body of known length it is harmless; elsewhere the messages that it may have held a part of
+        are given up, and the direction is taken up again where one begins with a segment."""
         half = self._halves[side]
         if self._next is not None:
             return self._next.lost(side, size, time)
@@ -92,7 +99,36 @@ class Http1:
             if half.mode == _LENGTH and not half.left:
                 self._whole(side, half, time, (), out)
             return out
-        return self._break(side, half, time, f"{size} bytes were not captured")
+        if half.mode in (_BROKEN, _SEEK):
+            return ()
+        why = f"{size} bytes were not captured"
+        out = [Trouble(time, "lost-http", self._conn, f"{why}, by the {_who(side)}")]
+        if half.mode != _HEAD:
+            out.append(Aborted(self._conn, half.stream, time, why))
+            self._forget(half.stream)
+        if side == Side.SERVER:  # which of the requests the next answer is for cannot be known
+            self._give_up(time, why, out)
+        half.mode, half.buffer = _SEEK, b""
+        return out
+
+    def _give_up(self, time: int, why: str, out: list[Event]) -> None:
+        """No request that waits will be answered as far as anybody can tell."""
+        out.extend(Aborted(self._conn, asked.stream, time, why) for asked in self._asked)
+        self._asked.clear()
+
+    def _found(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> bool:
+        """Whether a message begins here, and it can be known what it belongs to."""
+        if side == Side.SERVER:
+            # With a request that was made after the hole, the answer is to it: there is no other.
+            if len(self._asked) != 1 or not _STATUS_LINE.match(data):
+                return False
+        elif not _REQUEST_LINE.match(data):
+            return False
+        elif self._asked:  # those that wait may be answered before others that nobody saw
+            self._give_up(time, "the requests behind it were not captured", out)
+            self._halves[Side.SERVER].mode = _BROKEN
+        half.mode, half.started = _HEAD, time
+        return True
 
     def end(self, side: Side, time: int) -> Sequence[Event]:
         """`side` will send no more."""
@@ -102,7 +138,7 @@ class Http1:
             return self._next.end(side, time)
         if half.mode == _UNTIL_END:
             self._whole(side, half, time, (), out)
-        elif half.mode not in (_HEAD, _BROKEN, _PASSED):
+        elif half.mode not in _IDLE:
             out.append(Aborted(self._conn, half.stream, time, f"the {_who(side)} ended in the middle of the body"))
             self._forget(half.stream)
             half.mode = _BROKEN
@@ -118,7 +154,7 @@ class Http1:
         streams = [asked.stream for asked in self._asked]
         client, server = self._halves
         for half in (client, server):
-            if half.mode not in (_HEAD, _BROKEN, _PASSED) and half.stream not in streams:
+            if half.mode not in _IDLE and half.stream not in streams:
                 streams.append(half.stream)
         for stream in streams:
             out.append(Aborted(self._conn, stream, time, how))
@@ -150,7 +186,7 @@ class Http1:
             if mode == _PASSED:
                 out.extend(self._passed(side, data, time))
                 return
-            if mode == _BROKEN:
+            if mode == _BROKEN or (mode == _SEEK and not self._found(side, half, bytes(data), time, out)):
                 return
             rest = self._line(side, half, bytes(data), time, out)
             if rest is None:

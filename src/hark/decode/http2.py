@@ -27,10 +27,10 @@ class _Half:
         "data_left", "data_stream", "hpack", "preface",
     )  # fmt: skip
 
-    def __init__(self, client: bool) -> None:
+    def __init__(self, client: bool, joined: bool) -> None:
         self.buffer = b""
-        self.preface = client
-        self.hpack = Decoder(limits.TABLE_BYTES, limits.HEAD_BYTES)
+        self.preface = client and not joined
+        self.hpack = Decoder(limits.TABLE_BYTES, limits.HEAD_BYTES, joined)
         self.block = b""  # a header block that CONTINUATION frames go on with
         self.block_kind = 0
         self.block_flags = 0
@@ -44,12 +44,12 @@ class _Half:
 
 class Http2:
     """One connection. upgraded: the HTTP/1 stream whose request began it (h2c); it goes on as stream 1, and all
-    streams are told from that number on."""
+    streams are told from that number on. joined: the connection's beginning was not captured."""
 
-    def __init__(self, conn: int, upgrade: Upgrader, upgraded: int = 0) -> None:
+    def __init__(self, conn: int, upgrade: Upgrader, upgraded: int = 0, joined: bool = False) -> None:
         self._conn = conn
-        self._halves = (_Half(True), _Half(False))
-        self._messages = Messages(conn, _VERSION, upgrade)
+        self._halves = (_Half(True, joined), _Half(False, joined))
+        self._messages = Messages(conn, _VERSION, upgrade, joined)
         self._goaway = ""
         self._shift = max(upgraded - 1, 0)
         if upgraded:
@@ -109,7 +109,11 @@ class Http2:
         return at + len(piece)
 
     def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
-        """A hole: frames and compression context are gone."""
+        """A hole: in a DATA frame it is harmless, elsewhere frames and compression context are gone."""
+        half = self._halves[side]
+        if half.data_left > size:
+            half.data_left -= size
+            return (Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured"),)
         return self._break(side, time, f"{size} bytes were not captured")
 
     def end(self, side: Side, time: int) -> Sequence[Event]:

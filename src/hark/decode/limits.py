@@ -17,7 +17,7 @@ FRAME_BYTES = 1 << 20  # an HTTP/2 frame other than DATA (which is told as it co
 #   broken. Header blocks have no more either.
 STREAMS = 10_000  # HTTP/2 streams open at a time on a connection; past it the oldest is told as unfinished
 PIPELINE = 10_000  # HTTP/1 requests without an answer on a connection
-TLS_DEPTH = 4  # TLS sessions inside each other; past it what is inside is passed over
+LAYERS = 16  # protocols inside each other: TLS in a tunnel in TLS …; past it what is inside is passed over
 HANDSHAKE_BYTES = 1 << 18  # one TLS handshake message; certificate chains are below 64 KiB
 SECRETS = 200_000  # secrets kept for connections that have not been seen; the oldest go. 200 bytes each.
 QUIC_FLOWS = 10_000  # QUIC connections followed at a time; past it the idlest is told as unfinished

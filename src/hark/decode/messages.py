@@ -27,9 +27,11 @@ class _Stream:
 
 
 class Messages:
-    """The streams of one connection. version: "HTTP/2" or "HTTP/3"; upgrade gives what speaks inside a CONNECT."""
+    """The streams of one connection. version: "HTTP/2" or "HTTP/3"; upgrade gives what speaks inside a CONNECT; joined:
+    the beginning was not captured, so that parts of a head may be unknown."""
 
-    def __init__(self, conn: int, version: str, upgrade: Upgrader) -> None:
+    def __init__(self, conn: int, version: str, upgrade: Upgrader, joined: bool = False) -> None:
+        self._joined = joined
         self._conn = conn
         self._version = version
         self._upgrade = upgrade
@@ -68,8 +70,16 @@ class Messages:
             self._request(stream, pseudo, tuple(headers), size, started, time, out)
         elif b":status" in pseudo:
             self._response(stream, pseudo[b":status"], tuple(headers), size, started, time, out)
+        elif self._joined and side == Side.CLIENT and stream not in self._streams:
+            self._request(stream, {b":method": b"?", **pseudo}, tuple(headers), size, started, time, out)
+        elif self._joined and side == Side.SERVER and not self._answered(stream):
+            self._response(stream, b"", tuple(headers), size, started, time, out)
         elif stream in self._streams:
             self._streams[stream].trailers = tuple(headers)
+
+    def _answered(self, stream: int) -> bool:
+        state = self._streams.get(stream)
+        return state is not None and state.answered
 
     def _request(
         self,

@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 class Reassembly:
     """Feed segments; get pieces."""
 
-    __slots__ = ("_bytes", "_lost", "fin", "next", "total", "waiting")
+    __slots__ = ("_bytes", "_lost", "differing", "fin", "next", "total", "waiting")
 
     def __init__(self) -> None:
         self.next = -1  # the sequence number expected; -1 before the first segment
@@ -33,6 +33,7 @@ class Reassembly:
         self.total = 0  # bytes given out
         self.waiting: list[tuple[int, bytes]] = []  # (offset in the stream, data), sorted, without overlaps
         self._bytes = 0
+        self.differing = False  # bytes came twice and were not the same: the first ones count
         self._lost = 0  # bytes of holes that were given up
 
     def start(self, seq: int) -> None:
@@ -95,6 +96,7 @@ class Reassembly:
             before, held = self.waiting[at - 1]
             covered = before + len(held) - start
             if covered > 0:
+                self._compare(held[start - before :], data)
                 start, data = start + covered, data[covered:]
         while data:
             if at == len(self.waiting):
@@ -106,8 +108,14 @@ class Reassembly:
                 self._insert(at, start, data[:room])
                 at += 1
             skip = room + len(held)
+            self._compare(held, data[max(room, 0) :])
             start, data = start + skip, data[skip:]
             at += 1
+
+    def _compare(self, held: bytes, again: bytes) -> None:
+        """Whether bytes that came twice were the same."""
+        size = min(len(held), len(again))
+        self.differing = self.differing or held[:size] != again[:size]
 
     def _insert(self, at: int, start: int, data: bytes) -> None:
         self.waiting.insert(at, (start, data))
@@ -125,6 +133,19 @@ class Reassembly:
             self._bytes -= len(data)
             count += 1
         del self.waiting[:count]
+        return pieces
+
+    def acknowledged(self, ack: int) -> list[Piece]:
+        """The receiver has all before `ack`: holes in front of it are lost, even where nothing waits behind them."""
+        pieces: list[Piece] = []
+        while (ahead := (ack - self.next) & _MASK) and ahead < _HALF:
+            if self.waiting and self.waiting[0][0] - self.total - self._lost <= ahead:
+                pieces += self.skip()
+                continue
+            self._lost += ahead
+            self.next = ack
+            if ahead > 1 or self.fin != ack - 1:  # a FIN takes one, too (RFC 9293 §3.4)
+                pieces.append(Piece(b"", ahead))
         return pieces
 
     def skip(self) -> list[Piece]:

@@ -5,20 +5,24 @@ May hold: pure functions over the first bytes of a direction. May not hold: stat
 
 import re
 
+from hark.decode import proxied
 from hark.decode.events import Side
-from hark.wire import http2
+from hark.wire import dns, http2
 
 MORE = "more"  # it cannot be told yet
 TLS, HTTP1, HTTP2, OPAQUE = "tls", "http/1.1", "h2", ""
+SOCKS4, SOCKS5, PROXY, DNS = "socks4", "socks5", "proxy", "dns"
 
 _LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} +\S[^\r\n]*? +HTTP/\d\.\d[ \t]*\r?\n")
 _LINE_BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?")
 _STATUS = re.compile(rb"HTTP/\d\.\d \d{3}[ \r\n]")
+_RARE = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PROXY protocol
+_RECORDS = frozenset({b"\x16\x03", b"\x17\x03"})
 _STATUS_BEGIN = b"HTTP/1.1 "
 
 
 def protocol(side: Side, data: bytes) -> str:
-    """What `side` speaks, judged by the first bytes that it sent: TLS, HTTP1, HTTP2, OPAQUE or MORE."""
+    """What `side` speaks, judged by the first bytes that it sent: one of the names above, or MORE."""
     if not data:
         return MORE
     if data[0] == 0x16:
@@ -31,10 +35,47 @@ def protocol(side: Side, data: bytes) -> str:
         return HTTP2
     if http2.PREFACE.startswith(data):
         return MORE
+    if data[0] in _RARE:
+        name = _rare(data)
+        if name != OPAQUE:
+            return name
     stripped = data.lstrip(b"\r\n")
     if _LINE.match(stripped):
         return HTTP1
     return MORE if not stripped or _LINE_BEGIN.fullmatch(stripped) else OPAQUE
+
+
+def _rare(data: bytes) -> str:
+    """Protocols in front of which, or beside which, HTTP is spoken."""
+    found = proxied.header(data)
+    if found is not None:
+        return PROXY if found[0] else MORE
+    if data[0] == 13:
+        return MORE if proxied.V2.startswith(data) else OPAQUE
+    if data[0] == 5:  # RFC 1928 §3: the client says which methods it has, and waits
+        if len(data) < 3:
+            return MORE
+        return SOCKS5 if len(data) == 2 + data[1] and all(m <= 9 or m >= 0x80 for m in data[2:]) else OPAQUE
+    if data[0] == 4:  # the request ends with the user's name, or with the host's, and the client waits
+        if len(data) < 9:
+            return MORE if len(data) < 2 or data[1] in (1, 2) else OPAQUE
+        return SOCKS4 if data[1] in (1, 2) and data[-1] == 0 and data.count(0, 8) <= 2 else OPAQUE
+    size = 2 + (data[0] << 8 | data[1]) if len(data) > 1 else 0
+    if len(data) < size or len(data) < 2:
+        return MORE if size <= 2 + 512 else OPAQUE
+    message = dns.parse(data[2:size])
+    return DNS if message is not None and not message.response else OPAQUE
+
+
+def joined(side: Side, data: bytes) -> str:
+    """What `side` speaks on a connection whose beginning was not captured, judged by a segment that may be any: HTTP1
+    and HTTP2 where a message or a frame begins with it, TLS where a record does; else OPAQUE."""
+    if data[:2] in _RECORDS and len(data) >= 6:
+        length = data[3] << 8 | data[4]
+        return TLS if data[2] <= 4 and 1 <= length <= 16384 + 2048 else OPAQUE
+    if (_STATUS if side == Side.SERVER else _LINE).match(data):
+        return HTTP1
+    return HTTP2 if data.startswith(http2.PREFACE) or http2.are_frames(data) else OPAQUE
 
 
 def _tls(data: bytes) -> str:

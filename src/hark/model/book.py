@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from hark.decode import events as ev
 from hark.decode import limits
 from hark.model.exchange import Connection, Exchange
-from hark.model.talk import talk
+from hark.model.talk import DnsMessage, talk
 from hark.recording.blocks import Process
 
 _PIDS = 4096
 _TALK_KEEP = 4096  # bytes of a message that views may show, however little of bodies they keep
-_TALKING = frozenset({"text/event-st", "application/g"})  # how the media types of talks begin
+_TALKING = frozenset({"text/event-st", "application/g", "application/d"})  # how the media types of talks begin
 
 
 class Began(NamedTuple):
@@ -168,6 +168,11 @@ class Book:
         if connection is not None:
             connection.protocol = event.name
 
+    def _proxied(self, event: ev.Proxied) -> None:
+        connection = self._connections.get(event.conn)
+        if connection is not None:
+            connection.proxied = (event.client, event.server)
+
     def _closed(self, event: ev.Closed) -> Change | None:
         connection = self._connections.pop(event.conn, None)
         if connection is None:
@@ -207,6 +212,9 @@ class Book:
                     connection.process = event
 
     def _dns(self, event: ev.Dns) -> None:
+        through = self._connections.get(event.conn) if event.conn else None
+        if through is not None:
+            event = event._replace(pid=through.pid)
         for address in event.addresses:
             self._answers[address] = event
         while len(self._answers) > limits.ADDRESSES:
@@ -299,9 +307,19 @@ class Book:
         else:
             exchange.ended = event.time
             exchange.response_trailers = event.trailers
+            if exchange.talks is not None:
+                self._looked_up(exchange)
         if exchange.ended and (exchange.sent or exchange.request is None):
             return self._over(exchange)
         return None
+
+    def _looked_up(self, exchange: Exchange) -> None:
+        """The answer of a look-up over HTTPS (RFC 8484) leads to connections as any other does."""
+        said = exchange.talks[ev.Side.SERVER] if exchange.talks is not None else None
+        if isinstance(said, DnsMessage):
+            answer = said.answer(exchange.started, exchange.ended, exchange.connection.pid)
+            if answer is not None:
+                self._dns(answer)
 
     def _aborted(self, event: ev.Aborted) -> Change | None:
         exchange = self._exchanges.get((event.conn, event.stream))
@@ -324,6 +342,7 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Established: Book._established,
     ev.TlsFacts: Book._tls,
     ev.Protocol: Book._protocol,
+    ev.Proxied: Book._proxied,
     ev.Closed: Book._closed,
     ev.Sealed: Book._sealed,
     ev.Trouble: Book._trouble,

@@ -19,7 +19,7 @@ class Connection:
 
     __slots__ = (
         "client", "dns", "established", "exchanges", "number", "opened", "pid", "process", "protocol",
-        "server", "tls", "troubles",
+        "proxied", "server", "tls", "troubles",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +41,7 @@ class Connection:
         self.protocol = ""
         self.tls: TlsFacts | None = None
         self.dns: tuple[int, int] | None = None  # (asked, answered) of the look-up that led here
+        self.proxied: tuple[tuple[str, int], tuple[str, int]] | None = None  # (client, server) a proxy speaks for
         self.exchanges = 0
         self.troubles: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Bodies that are a talk: server-sent events, gRPC. Bytes to messages as they come, each with its time.
+"""Bodies that are a talk: server-sent events, gRPC, DNS. Bytes to messages as they come, each with its time.
 
 What   A Talk stands beside a body and is fed what the body is fed.
 Why    Such exchanges last, and what they say matters while they do.
@@ -9,8 +9,9 @@ Limits PENDING bytes of a message that is not whole; past it, and where somethin
 from base64 import b64decode
 from typing import Protocol
 
-from hark.decode.events import Message, Side
+from hark.decode.events import Dns, Message, Side
 from hark.model.body import undo, unpacker
+from hark.wire import dns
 
 PENDING = 4 << 20  # bytes
 _GRPC_HEAD = 5  # bytes: flags and length
@@ -32,6 +33,8 @@ def talk(conn: int, stream: int, side: Side, mime: str, coding: str, encoding: s
         return EventStream(conn, stream, coding)
     if mime == "application/grpc" or mime.startswith(("application/grpc+", "application/grpc-web")):
         return Grpc(conn, stream, side, mime, encoding, keep)
+    if mime == "application/dns-message" and side == Side.SERVER:
+        return DnsMessage()
     return None
 
 
@@ -121,3 +124,25 @@ class Grpc:
         whole = len(text) & ~3
         self._base64 = text[whole:]
         return b"".join(b64decode(text[at : at + 4]) for at in range(0, whole, 4))
+
+
+class DnsMessage:
+    """A DNS message as a body (RFC 8484)."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def feed(self, data: bytes, time: int) -> list[Message]:
+        """Keep it; it says nothing that an exchange would show."""
+        self._data += data
+        if len(self._data) > 0xFFFF:
+            raise ValueError("longer than a DNS message can be")
+        return []
+
+    def answer(self, asked: int, time: int, pid: int) -> Dns | None:
+        """What it answers; None where it is no answer."""
+        found = dns.parse(self._data)
+        if found is None or not found.response:
+            return None
+        kind = dns.TYPES.get(found.qtype, str(found.qtype))
+        return Dns(time, asked, found.name, kind, dns.RCODES.get(found.rcode, str(found.rcode)), found.addresses, pid)

@@ -41,6 +41,9 @@ def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
     }
     if connection.tls is not None:
         told["_tls"] = _tls(connection)
+    if connection.proxied is not None:
+        (client, port), (server, server_port) = connection.proxied
+        told["_proxied"] = {"client": client, "clientPort": port, "server": server, "serverPort": server_port}
     if exchange.interim:
         told["_interim"] = [{"status": head.status, "headers": _headers(head.headers)} for head in exchange.interim]
     if exchange.messages or exchange.talks is not None or exchange.socket:

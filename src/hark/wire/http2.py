@@ -38,3 +38,27 @@ def unpad(payload: memoryview, flags: int) -> memoryview | None:
     if not payload or payload[0] >= len(payload):
         return None
     return payload[1 : len(payload) - payload[0]]
+
+
+# What a frame of each type must be like (RFC 9113 §6): its size (None: any), whether it is of a stream, its flags.
+_SHAPES: tuple[tuple[int | None, bool, int], ...] = (
+    (None, True, 0x09), (None, True, 0x2D), (5, True, 0), (4, True, 0), (None, False, 0x01), (None, True, 0x0C),
+    (8, False, 0x01), (None, False, 0), (4, True, 0), (None, True, 0x04),
+)  # fmt: skip
+
+
+def are_frames(data: bytes) -> bool:
+    """Whether the bytes are whole frames, one behind the other: a test that noise does not pass."""
+    at = 0
+    while at + 9 <= len(data):
+        size, kind, flags = int.from_bytes(data[at : at + 3], "big"), data[at + 3], data[at + 4]
+        stream = int.from_bytes(data[at + 5 : at + 9], "big")
+        if kind >= len(_SHAPES) or stream >> 31:
+            return False
+        wanted, of_stream, allowed = _SHAPES[kind]
+        if flags & ~allowed or (wanted is not None and size != wanted):
+            return False
+        if (of_stream != bool(stream) and kind != WINDOW_UPDATE) or (kind == SETTINGS and size % 6):
+            return False
+        at += 9 + size
+    return at == len(data) and at > 0
