@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol as Interface
 
 from hark.decode import dns, limits, proxied, sniff
-from hark.decode.events import Closed, Established, Event, Opened, Protocol, Side
+from hark.decode.events import Closed, Established, Event, Opened, Protocol, Side, Trouble
 from hark.decode.http1 import Http1
 from hark.decode.http2 import Http2
 from hark.decode.http3 import Http3
@@ -60,6 +60,7 @@ class Channel:
         self._layer: Layer | None = None
         self._early: list[tuple[Side, bytes, int]] = []
         self._heads = [b"", b""]
+        self._lost = 0  # bytes missing before it was known what is spoken
         self.feed: Callable[[Side, bytes | memoryview, int], Sequence[Event]] = self._join if joined else self._first
 
     def _first(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
@@ -109,6 +110,9 @@ class Channel:
             name, self._layer = sniff.OPAQUE, Opaque()
         if name != sniff.TLS:
             out.append(Protocol(number, time, name))
+        if self._lost:
+            text = f"{self._lost} bytes at its beginning were not captured"
+            out.append(Trouble(time, "lost-beginning", number, text))
         self.feed = self._layer.feed
         early, self._early = self._early, []
         for side, data, when in early:
@@ -143,8 +147,13 @@ class Channel:
         return _Tunnel(number, Channel(self._host, number, self._depth + 1)), (opened, Established(number, time))
 
     def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
-        """Bytes by `side` are missing."""
-        return self._layer.lost(side, size, time) if self._layer is not None else ()
+        """Bytes by `side` are missing; before it is known what is spoken, that has to be found out in the middle."""
+        if self._layer is not None:
+            return self._layer.lost(side, size, time)
+        self._lost += size
+        self._early.clear()
+        self.feed = self._join
+        return ()
 
     def end(self, side: Side, time: int) -> Sequence[Event]:
         """`side` will send no more."""
