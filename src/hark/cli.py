@@ -27,6 +27,7 @@ Run a command and hear every HTTP exchange it makes, live and decrypted.
   --detach         return when COMMAND ends; what it left running is heard on
   --proto FILE     name the fields of gRPC messages: a .proto or descriptor set
   --keys FILE      read: a key log beside the recording; repeatable
+  --private-key FILE   read: the server's key, PEM, for RSA key exchange
   --follow         read: go on as the file grows, until ^C
   --version, --help
 
@@ -36,7 +37,14 @@ A command with the name of one of hark's: hark run read, or hark -- read.
   hark curl https://example.com          hark -o x.pcapng npm install
 """
 
-_VALUES = {"-o": "outputs", "--output": "outputs", "--keys": "keys", "--proto": "protos", "--max-body": "keep"}
+_VALUES = {
+    "-o": "outputs",
+    "--output": "outputs",
+    "--keys": "keys",
+    "--private-key": "private_keys",
+    "--proto": "protos",
+    "--max-body": "keep",
+}
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 USAGE_STATUS = 2
 
@@ -167,12 +175,8 @@ def _set(options: Options, name: str, value: str) -> None:
         if not number.isdigit():
             raise _Usage(f"--max-body {value} is no size", "", "such as 64k, 1M, 0")
         options.keep = int(number) * _UNITS[unit]
-    elif name == "--keys":
-        options.keys.append(value)
-    elif name == "--proto":
-        options.protos.append(value)
     else:
-        options.outputs.append(value)
+        getattr(options, _VALUES[name]).append(value)
 
 
 if __name__ == "__main__":

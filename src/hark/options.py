@@ -19,3 +19,4 @@ class Options:
         self.follow = False
         self.keys: list[str] = []  # file names of --keys
         self.protos: list[str] = []  # file names of --proto
+        self.private_keys: list[str] = []  # file names of --private-key

@@ -121,11 +121,14 @@ def read(paths: list[str], options: Options) -> int:
 
     secrets: list[Block] = []
     for name in options.keys:
-        try:
-            with open(name, "rb") as log:
-                secrets.append(Secrets(log.read(), 0, "key log"))
-        except OSError as error:
-            raise HarkError(f"cannot read {name}", error.strerror or "") from error
+        secrets.append(Secrets(_contents(name), 0, "key log"))
+    for name in options.private_keys:
+        text = _contents(name)
+        if b"-----BEGIN " not in text[:4096]:
+            raise HarkError(
+                f"cannot use {name}", "it is no private key in PEM", "openssl pkey -in FILE converts others"
+            )
+        secrets.append(Secrets(text[text.index(b"-----BEGIN ") :], 0, "private key"))
     with contextlib.ExitStack() as stack:
         files: list[reader.Readable] = []
         for path in paths:
@@ -140,6 +143,14 @@ def read(paths: list[str], options: Options) -> int:
             teller.tell(block)
         recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
         return 0 if replay(reader.merge(recordings), teller) else 1
+
+
+def _contents(name: str) -> bytes:
+    try:
+        with open(name, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise HarkError(f"cannot read {name}", error.strerror or "") from error
 
 
 def _follower(teller: "Teller") -> Callable[[], bool]:

@@ -1,4 +1,4 @@
-"""TLS as OpenSSL can speak it: every AEAD and AES-CBC suite of TLS 1.0 to 1.3, resumption, key update, client certificates."""
+"""TLS as OpenSSL can speak it: every suite of TLS 1.0 to 1.3, resumption, key update, client certificates."""
 
 import os
 import subprocess
@@ -6,66 +6,81 @@ import sys
 
 import pytest
 
-from hark.wire import tls
 
-
-def _openssl_suites() -> list[str]:
+def _openssl_suites(version: str) -> list[tuple[str, str]]:
+    """(openssl's name, the standard one) of each suite that openssl offers for a version and hark's tests can serve."""
     said = subprocess.run(
-        ["openssl", "ciphers", "-stdname", "-s", "-tls1_2", "ALL:@SECLEVEL=0"], capture_output=True, text=True
-    ).stdout
-    names = {suite.name for suite in tls.SUITES.values()}
+        ["openssl", "ciphers", "-stdname", "-s", version, "-psk", "-srp", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"],
+        capture_output=True, text=True,
+    ).stdout  # fmt: skip
     found = []
     for line in said.splitlines():
         standard, _, rest = line.partition(" - ")
-        standard = standard.strip()
-        if standard in names and "PSK" not in standard and "anon" not in standard and "DSS" not in standard:
-            found.append(rest.split()[0])
+        if "SRP" not in standard:  # s_server wants a verifier file for these
+            found.append((rest.split()[0], standard.strip()))
     return found
 
 
 TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256",
          "TLS_AES_128_CCM_8_SHA256"]  # fmt: skip
-OLD = ["ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA", "AES256-SHA"]
-SUITES = [("-tls1_3", name) for name in TLS13] + [("-tls1_2", name) for name in _openssl_suites()]
-SUITES += [(version, name) for version in ("-tls1", "-tls1_1") for name in OLD]
+SUITES = [("-tls1_3", name, name) for name in TLS13]
+SUITES += [("-tls1_2", *names) for names in _openssl_suites("-tls1_2")]
+SUITES += [
+    (version, *names) for version in ("-tls1", "-tls1_1") for names in _openssl_suites(version) if "PSK" not in names[1]
+]
 REQUEST = "GET /x HTTP/1.0\\r\\n\\r\\n"
+ALLOW = [
+    "-cipher",
+    "ALL:COMPLEMENTOFALL:@SECLEVEL=0",
+    "-ciphersuites",
+    ":".join(TLS13),
+    "-psk",
+    "c0ffee",
+    "-www",
+    "-quiet",
+]
 
 
 @pytest.fixture(scope="module")
 def servers(world):
-    """openssl s_server with an ECDSA and with an RSA certificate; every suite is allowed."""
-    world.run(
-        "sh", "-c", "openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -out rsa.pem -days 9 -subj /CN=localhost"
-    )
-    allow = ["-cipher", "ALL:@SECLEVEL=0", "-ciphersuites", ":".join(TLS13), "-www", "-quiet"]
+    """openssl s_server with an ECDSA, an RSA and a DSA certificate; every suite is allowed."""
+    for kind, option in (("rsa", "rsa:2048"), ("dsa", "dsa:dsa.params")):
+        made = world.sh(
+            "openssl dsaparam -out dsa.params 1024 2>/dev/null; "
+            f"openssl req -x509 -newkey {option} -nodes -keyout {kind}.key -out {kind}.pem -days 9 -subj /CN=localhost 2>/dev/null"
+        )
+        assert made.status == 0, made.err
+    home = world.dir / "home"
     files = {
         7101: (world.dir / "cert.pem", world.dir / "key.pem"),
-        7102: (world.dir / "home/rsa.pem", world.dir / "home/rsa.key"),
+        7102: (home / "rsa.pem", home / "rsa.key"),
+        7107: (home / "dsa.pem", home / "dsa.key"),
     }
     for port, (cert, key) in files.items():
         world.start(
-            ["openssl", "s_server", "-accept", f"192.0.2.10:{port}", "-cert", str(cert), "-key", str(key), *allow]
+            ["openssl", "s_server", "-accept", f"192.0.2.10:{port}", "-cert", str(cert), "-key", str(key), *ALLOW]
         )
         world.wait_for("192.0.2.10", port)
     return files
 
 
 def test_the_list_is_not_empty() -> None:
-    assert len(SUITES) >= 20
+    assert len(SUITES) >= 120 and len({standard for _, _, standard in SUITES}) >= 100
 
 
-@pytest.mark.parametrize("version, suite", SUITES, ids=[f"{v[1:]} {s}" for v, s in SUITES])
-def test_suite(world, servers, version: str, suite: str) -> None:
-    port = 7101 if "ECDSA" in suite else 7102
+@pytest.mark.parametrize("version, suite, standard", SUITES, ids=[f"{v[1:]} {s}" for v, s, _ in SUITES])
+def test_suite(world, servers, version: str, suite: str, standard: str) -> None:
+    port = 7101 if "_ECDSA_" in standard else 7107 if "_DSS_" in standard else 7102
     choose = f"-ciphersuites {suite}" if version == "-tls1_3" else f"-cipher {suite}:@SECLEVEL=0"
     run = world.sh(
-        f"printf '{REQUEST}' | openssl s_client -quiet {version} {choose} -connect 192.0.2.10:{port} 2>/dev/null"
+        f"printf '{REQUEST}' | openssl s_client -quiet -psk c0ffee {version} {choose} -connect 192.0.2.10:{port} 2>/dev/null"
     )
     assert len(run.entries) == 1, run.err
     entry = run.entries[0]
     assert (entry["request"]["method"], entry["response"]["status"]) == ("GET", 200)
     names = {"-tls1": "TLS 1.0", "-tls1_1": "TLS 1.1", "-tls1_2": "TLS 1.2", "-tls1_3": "TLS 1.3"}
     assert entry["_tls"]["version"] == names[version]
+    assert entry["_tls"]["cipher"] == standard
     assert suite.encode() in run.out  # -www prints the suite: the page that we decoded is whole
     assert suite in entry["response"]["content"]["text"]
 

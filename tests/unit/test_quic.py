@@ -218,7 +218,7 @@ def test_resets_and_closes() -> None:
 
 def test_a_refused_certificate_is_told() -> None:
     pair = QuicPair(verify=ssl.CERT_REQUIRED)
-    assert told(pair)[-1] == "trouble tls-alert: the client ended TLS: bad_certificate"
+    assert told(pair)[-1] == "trouble tls-alert: the client rejected the certificate: bad_certificate"
 
 
 def test_early_data() -> None:

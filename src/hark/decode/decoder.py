@@ -323,16 +323,15 @@ class _Registered:
     def __init__(self, sessions: Sessions, session: Tls) -> None:
         self._sessions = sessions
         self._session = session
-        self._known = False
+        self._known = 0
         self.lost = session.lost
         self.end = session.end
 
     def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
         """Bytes that `side` sent."""
         events = self._session.feed(side, data, time)
-        if not self._known and self._session.client_random:
-            self._known = True
-            self._sessions.know(self._session)
+        if len(self._session.ids) > self._known:
+            self._known = self._sessions.know(self._session, self._known)
         if self._sessions.pressed:
             events = list(events)
             self._sessions.press(events)

@@ -26,7 +26,7 @@ class _Flow:
     def __init__(self, session: Quic) -> None:
         self.quic = session
         self.answered = False
-        self.known = b""  # the client random by which it is told of secrets
+        self.known = 0  # of its ids, how many it is told of secrets by
         self.ids: list[bytes] = []
         self.pairs: list[tuple[End, End]] = []
         self.seen = 0
@@ -117,10 +117,8 @@ class Endpoints:
         for side, cid in session.new_ids:
             self._id(flow, side, cid)
         session.new_ids.clear()
-        if session.client_random != flow.known:
-            self._sessions.forget(flow.known, session)
-            flow.known = session.client_random
-            self._sessions.know(session)
+        if len(session.ids) > flow.known:
+            flow.known = self._sessions.know(session, flow.known)
         self._sessions.press(out)
         if session.over is not None and session.number in self._flows:
             self._close(flow, *session.over, out)

@@ -67,6 +67,16 @@ class TlsFacts(NamedTuple):
     resumed: bool
     source: str  # which key source opened it; "" while it is closed
     client_random: bytes
+    ech: bool = False  # Encrypted Client Hello was offered: sni may be a stand-in
+
+
+class Certificates(NamedTuple):
+    """The certificates that `side` showed, DER, its own first."""
+
+    conn: int
+    time: int
+    side: Side
+    chain: tuple[bytes, ...]
 
 
 class Sealed(NamedTuple):
@@ -200,6 +210,7 @@ Event = (
     | Established
     | Closed
     | TlsFacts
+    | Certificates
     | Sealed
     | Protocol
     | Proxied

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from hark.decode import limits
 from hark.wire import keylog
 
+PRIVATE = b"a private key"  # what sessions wait for that one could open
+
 
 class Key(NamedTuple):
     """The secrets of one session by label, and the source that gave the first of them."""
@@ -28,9 +30,14 @@ class Keyring:
 
     def __init__(self) -> None:
         self._keys: dict[bytes, Key] = {}
+        self.private: list[bytes] = []  # RSA private keys, PEM
 
     def add(self, text: bytes, source: str) -> set[bytes]:
-        """Take key log lines; the client randoms about which something new is known."""
+        """Take key log lines, or a private key in PEM; the client randoms (of RSA lines: the beginnings of encrypted
+        premaster secrets; of private keys: PRIVATE) about which something new is known."""
+        if text.lstrip().startswith(b"-----BEGIN "):
+            self.private.append(text)
+            return {PRIVATE}
         changed = set()
         for label, random, secret in keylog.parse(text):
             key = self._keys.get(random)

@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from hark.decode import ciphers, limits
-from hark.decode.events import Event, Sealed, Side, TlsFacts, Trouble
+from hark.decode.events import Event, Sealed, Side, Trouble
+from hark.decode.handshake import Handshake
 from hark.decode.keyring import Budget, Keyring
 from hark.decode.layer import Streams
 from hark.decode.reassembly import Piece, Reassembly
@@ -88,7 +89,8 @@ class Quic:
 
     def __init__(self, number: int, keyring: Keyring, budget: Budget, inside: Inside) -> None:
         self.number = number
-        self.client_random = b""
+        self._shake = Handshake(number, keyring)
+        self.ids = self._shake.ids
         self.new_ids: list[tuple[Side, bytes]] = []  # connection ids by which a side is reached, for the front door
         self._keyring = keyring
         self._budget = budget
@@ -99,11 +101,6 @@ class Quic:
         self._initial: dict[int, tuple[ciphers.Packets, ciphers.Packets]] = {}  # by version number
         self._version = 0
         self._first_version = 0  # of the client's first packet: 0-RTT is sent in this one
-        self._hello: tls.ClientHello | None = None
-        self._suite: tls.Suite | None = None
-        self._suite_code = 0
-        self._alpn = ""
-        self._resumed = False
         self._begun = 0
         self._agreed = self._finished = False  # the server's extensions, the client's Finished were read
         self._done = 0
@@ -195,7 +192,7 @@ class Quic:
         self._parked_bytes += len(packet)
         self._budget.left -= len(packet)
         if self._parked_bytes > limits.PARKED_BYTES or self._budget.left < 0:
-            self._die(self._missing())
+            self._die(self._shake.missing())
 
     def _resume(self, out: list[Event]) -> None:
         """Offer every parked packet again, in order, up to the first that still cannot be opened."""
@@ -214,14 +211,6 @@ class Quic:
         self._parked.clear()
         self._budget.left += self._parked_bytes
         self._parked_bytes = 0
-
-    def _missing(self) -> str:
-        if self._suite is None and self._suite_code:
-            return f"cipher suite 0x{self._suite_code:04x} is not one that hark opens"
-        if self._suite is None:
-            return "its handshake was not captured"
-        key = self._keyring.get(self.client_random)
-        return "some of its secrets are missing" if key else "no secrets for it came"
 
     # -- secrets, as a TLS session has them ----------------------------------------------------------------------------
 
@@ -247,7 +236,7 @@ class Quic:
         out: list[Event] = []
         self._apart = True
         self._resume(out)
-        self._die(self._missing())
+        self._die(self._shake.missing())
         out.extend(self.close(time, how))
         return out
 
@@ -260,7 +249,7 @@ class Quic:
         self._give_up_holes(time, out)
         if self._sealed and not self._opened:
             why = self._dead or "the secrets given do not open it"
-            out.append(Sealed(self.number, time, self._sni(), self._name(), self._sealed, why))
+            out.append(Sealed(self.number, time, self._shake.sni, self._name(), self._sealed, why))
         if self._inside is not None:
             out.extend(self._inside.close(time, how))
         return out
@@ -310,13 +299,13 @@ class Quic:
     def _keys(self, side: Side, kind: int) -> ciphers.Packets | None:
         half = self._halves[side]
         found = half.keys.get(kind)
-        if found is None and self._suite is not None:
-            key = self._keyring.get(self.client_random)
+        if found is None and self._shake.suite is not None:
+            key = self._keyring.get(self._shake.client_random)
             secret = key.secrets.get(_LABELS.get((side, kind), ""), b"") if key is not None else b""
-            if key is None or len(secret) != tls.hash_size(self._suite.hash):
+            if key is None or len(secret) != tls.hash_size(self._shake.suite.hash):
                 return None
             version = self._first_version if kind == quic.ZERO_RTT else self._version
-            found = half.keys[kind] = ciphers.Packets(self._suite, secret, quic.VERSIONS[version].prefix)
+            found = half.keys[kind] = ciphers.Packets(self._shake.suite, secret, quic.VERSIONS[version].prefix)
             self._source = key.source
         return found
 
@@ -325,8 +314,8 @@ class Quic:
         keys = self._keys(side, kind)
         half = self._halves[side]
         if keys is None:
-            key = self._keyring.get(self.client_random)
-            late = self._suite is not None and key is not None and "CLIENT_TRAFFIC_SECRET_0" in key.secrets
+            key = self._keyring.get(self._shake.client_random)
+            late = self._shake.suite is not None and key is not None and "CLIENT_TRAFFIC_SECRET_0" in key.secrets
             if self._apart or (kind == quic.ZERO_RTT and late):
                 self._count_sealed(kind, packet)  # libraries that log the early secret do so first
                 return True
@@ -417,7 +406,7 @@ class Quic:
         half = self._halves[side]
         known = half.streams.get(frame.stream)
         if self._inside is None:  # what was agreed on was not captured
-            self._speak(self._hello.alpn[0] if self._hello and self._hello.alpn else "", time, out)
+            self._speak(self._shake.hello.alpn[0] if self._shake.hello and self._shake.hello.alpn else "", time, out)
         if known is None:
             if frame.stream >> 2 in half.finished[frame.stream & 3]:
                 return
@@ -479,7 +468,7 @@ class Quic:
         good = frame.code in (0, http3.NO_ERROR) if frame.application else frame.code == 0
         how = "closed" if good else f"closed by the {who}: {name}" + (f" ({frame.reason})" if frame.reason else "")
         if not frame.application and 0x100 <= frame.code < 0x200:
-            out.append(Trouble(time, "tls-alert", self.number, f"the {who} ended TLS: {name}"))
+            out.append(Trouble(time, "tls-alert", self.number, tls.alert(f"the {who}", frame.code - 0x100)))
         elif not good:
             out.append(Trouble(time, "quic-error", self.number, how))
         self._over = (time, how)
@@ -501,46 +490,32 @@ class Quic:
             half.messages[level] = data
 
     def _message(self, side: Side, kind: int, body: bytes, time: int, out: list[Event]) -> None:
+        shake = self._shake
         if kind == tls.CLIENT_HELLO and side == Side.CLIENT:
-            hello = tls.client_hello(body)
-            if hello is not None:
-                self._hello = hello
-                self.client_random = hello.random
-                out.append(self._facts(time))
+            if shake.client_hello(body):
+                out.append(shake.facts(time, self._begun, self._done, self._source))
         elif kind == tls.SERVER_HELLO and side == Side.SERVER:
-            answer = tls.server_hello(body)
+            answer = shake.server_hello(body)
             if answer is not None and not answer.retry:
-                self._suite_code, self._suite = answer.suite, tls.SUITES.get(answer.suite)
-                self._resumed = answer.psk
-                if self._hello and self._hello.early_data and all(name.startswith("h3") for name in self._hello.alpn):
+                if shake.hello and shake.hello.early_data and all(name.startswith("h3") for name in shake.hello.alpn):
                     self._speak("h3", time, out)  # 0-RTT comes before the server has said it
-                out.append(self._facts(time))
+                out.append(shake.facts(time, self._begun, self._done, self._source))
                 self._resume(out)
-        elif kind == tls.ENCRYPTED_EXTENSIONS and side == Side.SERVER:
-            self._speak(tls.encrypted_alpn(body), time, out)
+        else:
+            shake.other(side, kind, body, time, out)
+        if kind == tls.ENCRYPTED_EXTENSIONS and side == Side.SERVER:
+            self._speak(shake.alpn, time, out)
             self._agreed = True
         elif kind == tls.FINISHED and side == Side.CLIENT:
             self._finished = True
         if self._agreed and self._finished and not self._done:  # datagrams may have changed places
             self._done = time
-            out.append(self._facts(time))
+            out.append(self._shake.facts(time, self._begun, self._done, self._source))
 
     def _speak(self, alpn: str, time: int, out: list[Event]) -> None:
-        self._alpn = alpn or self._alpn
         if self._inside is None:
             self._inside, events = self._make_inside(alpn, time)
             out.extend(events)
 
-    def _sni(self) -> str:
-        return self._hello.sni if self._hello else ""
-
     def _name(self) -> str:
         return quic.VERSIONS[self._version].name if self._version else ""
-
-    def _facts(self, time: int) -> TlsFacts:
-        cipher = self._suite.name if self._suite else f"0x{self._suite_code:04x}" if self._suite_code else ""
-        version = "TLS 1.3" if self._suite_code else ""
-        return TlsFacts(
-            self.number, time, self._begun, self._done, version, cipher, self._sni(), self._alpn, self._resumed,
-            self._source, self.client_random,
-        )  # fmt: skip

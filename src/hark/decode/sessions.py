@@ -18,7 +18,7 @@ class Session(Interface):
     """What TLS and QUIC have in common here."""
 
     number: int
-    client_random: bytes
+    ids: list[bytes]  # client randoms, and what else secrets for it may be known by; it only grows
 
     @property
     def waiting(self) -> bool:
@@ -50,24 +50,23 @@ class Sessions:
                 self._settle(session, out)
         return out
 
-    def know(self, session: Session) -> None:
-        """The session's client random is known."""
-        self._known.setdefault(session.client_random, []).append(session)
+    def know(self, session: Session, told: int) -> int:
+        """Tell the session when secrets for its ids come; `told` of them were known before. How many are now."""
+        for name in session.ids[told:]:
+            self._known.setdefault(name, []).append(session)
+        return len(session.ids)
 
     def over(self, session: Session) -> None:
         """The session was closed; it waits for its secrets, or is forgotten."""
         if session.waiting:
             self._waiting.setdefault(session.number, []).append(session)
             return
-        self.forget(session.client_random, session)
-
-    def forget(self, random: bytes, session: Session) -> None:
-        """The session is not to be told of secrets for this client random."""
-        known = self._known.get(random, [])
-        if session in known:
-            known.remove(session)
-        if not known:
-            self._known.pop(random, None)
+        for name in session.ids:
+            known = self._known.get(name, [])
+            if session in known:
+                known.remove(session)
+            if not known:
+                self._known.pop(name, None)
 
     def closed(self, event: Closed, out: list[Event]) -> None:
         """Tell a connection's end, now or when its sessions wait no more."""

@@ -1,20 +1,25 @@
 """TLS 1.0 to 1.3, opened passively with secrets that others gave (RFC 8446, RFC 5246, RFC 4346, RFC 2246).
 
-What   Records of both directions; handshake messages as far as they say how to go on; plaintext for the layer inside.
+What   Records of both directions; the handshake's messages, which handshake.py reads; plaintext for the layer inside.
 Why    Nothing is modified and nothing is guessed: each direction has a stage, and each stage's key has one label.
-Late   A record whose key is not there yet is parked with all that follows from its side, and taken up again when
-keys   secrets come. So secrets first, in between or last lead to the same plaintext.
-Limits PARKED_BYTES a connection. A record that does not open with its key ends the session's telling: TLS has no way
-       to go on after one either.
+Late   A record whose key is not there yet is parked with all that follows, and taken up again when secrets come. So
+keys   secrets first, in between or last lead to the same plaintext.
+Holes  Behind bytes that were not captured, a record begins somewhere and has some number. Both are looked for, and
+       proved by the record's own authentication: a record that opens is the right one. Only application data under
+       keys that need no record before (no CBC of TLS 1.0, no RC4) can be joined again.
+Limits PARKED_BYTES a connection; RESYNC_TRIES a hole. A record that does not open with its key, where nothing is
+       missing, ends the session's telling: TLS has no way to go on after one either.
 Not    trial decryption with every known key (a wrong guess would be a lie), except where RFC 8446 §4.2.10 leaves it
        open whether early data was sent.
 """
 
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from hark.decode import ciphers, limits
-from hark.decode.events import Event, Sealed, Side, TlsFacts, Trouble
+from hark.decode.events import Event, Sealed, Side, Trouble
+from hark.decode.handshake import TLS13, Handshake
 from hark.decode.keyring import Budget, Keyring
 from hark.decode.layer import Expecting
 from hark.wire import tls
@@ -27,14 +32,28 @@ _LABELS = {
     (Side.CLIENT, _DATA): "CLIENT_TRAFFIC_SECRET_0",
     (Side.SERVER, _DATA): "SERVER_TRAFFIC_SECRET_0",
 }
-_TLS13 = 0x0304
 _RECORD_MAX = 16384 + 2048  # bytes (RFC 5246 §6.2.3; TLS 1.3 allows less)
+
+
+class _Hole(NamedTuple):
+    """Bytes of one direction that were not captured."""
+
+    size: int
+
+
+class _Behind(NamedTuple):
+    """Bytes behind a hole: where in them a record begins is not known yet."""
+
+    data: bytes
+
+
+_Item = bytes | memoryview | _Hole | _Behind
 
 
 class _Half:
     """One direction."""
 
-    __slots__ = ("blocked", "buffer", "messages", "opener", "secret", "stage")
+    __slots__ = ("blocked", "buffer", "holed", "messages", "missing", "opener", "secret", "stage")
 
     def __init__(self) -> None:
         self.buffer = b""  # the beginning of a record
@@ -43,6 +62,8 @@ class _Half:
         self.opener: ciphers.Opener | None = None
         self.secret = b""
         self.blocked = False
+        self.holed = False  # a hole was met, and what follows is not known to be in step again
+        self.missing = 0  # bytes of records, from where they were last in step to the buffer's start
 
 
 class Tls:
@@ -54,16 +75,10 @@ class Tls:
         self._budget = budget
         self._inside = inside
         self._halves = (_Half(), _Half())
-        self._parked: deque[tuple[Side, int, bytes]] = deque()
+        self._parked: deque[tuple[Side, int, _Item]] = deque()
         self._parked_bytes = 0
-        self._hello: tls.ClientHello | None = None
-        self._version = 0
-        self._suite: tls.Suite | None = None
-        self._suite_code = 0
-        self._server_random = b""
-        self._alpn = ""
-        self._mac_last = False  # encrypt-then-MAC was agreed on
-        self._resumed = False
+        self._shake = Handshake(number, keyring)
+        self.ids = self._shake.ids
         self._begun = 0
         self._finished: set[Side] = set()
         self._sealed = 0  # bytes of application data that stayed closed
@@ -71,7 +86,6 @@ class Tls:
         self._source = ""
         self._closed: tuple[int, str] | None = None  # when and how the connection ended, while secrets are awaited
         self._apart = False  # whether each side is read as far as it goes, whatever the other's order
-        self.client_random = b""
 
     # -- the layer's interface -----------------------------------------------------------------------------------
 
@@ -79,6 +93,9 @@ class Tls:
         """Bytes that `side` sent."""
         half = self._halves[side]
         out: list[Event] = []
+        if half.holed:
+            self._take(side, _Behind(bytes(data)), time, out)
+            return out
         at = 0
         if half.buffer:
             at = self._join(side, half, data, time, out)
@@ -113,9 +130,11 @@ class Tls:
         return need
 
     def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
-        """Bytes are missing: the records behind them cannot be numbered any more."""
-        self._die(f"{size} bytes of it were not captured")
-        return self._inside.lost(side, size, time)
+        """Bytes are missing: which record comes behind them has to be found out."""
+        out: list[Event] = []
+        self._halves[side].holed = True
+        self._take(side, _Hole(size), time, out)
+        return out
 
     def end(self, side: Side, time: int) -> Sequence[Event]:
         """The transport ended in this direction: what close_notify has not said yet, this says."""
@@ -130,7 +149,8 @@ class Tls:
             return ()
         out: list[Event] = []
         if self._dead and self._sealed:
-            out.append(Sealed(self.number, time, self._sni(), self._name(), self._sealed, self._dead))
+            version = tls.VERSIONS.get(self._shake.version, "")
+            out.append(Sealed(self.number, time, self._shake.sni, version, self._sealed, self._dead))
         out.extend(self._inside.close(time, how))
         return out
 
@@ -147,7 +167,7 @@ class Tls:
         out: list[Event] = []
         self._apart = True
         self._resume(out)
-        self._die(self._missing())
+        self._die(self._shake.missing())
         out.extend(self.close(time, how))
         return out
 
@@ -162,29 +182,36 @@ class Tls:
 
     # -- records ---------------------------------------------------------------------------------------------------
 
-    def _take(self, side: Side, record: bytes | memoryview, time: int, out: list[Event]) -> None:
+    def _take(self, side: Side, item: _Item, time: int, out: list[Event]) -> None:
+        """One record, or what stands in for some that are not known."""
         if not self._begun:
             self._begun = time
         if self._dead:
-            if record[0] == tls.APPDATA:
-                self._sealed += len(record) - 5
+            self._sealed += _closed_bytes(item)
             return
         # What one side says is read only after what the other said before it: a response follows its request. Until the
         # ServerHello is there, its side must go on alone; at the very end (abandon) each side does.
-        behind = self._parked and self._version and not self._apart
-        if behind or self._halves[side].blocked or not self._open(side, record, time, out):
-            self._park(side, record, time)
+        if (self._parked and self._shake.version and not self._apart) or self._halves[side].blocked:
+            self._park(side, item, time)
+        elif type(item) is _Hole:
+            self._hole(side, item.size, time, out)
+        elif type(item) is _Behind:
+            self._behind(side, item.data, time, out)
+        elif not self._open(side, item, time, out):  # type: ignore[arg-type]
+            self._park(side, item, time)
 
-    def _park(self, side: Side, record: bytes | memoryview, time: int) -> None:
+    def _park(self, side: Side, item: _Item, time: int) -> None:
         self._halves[side].blocked = True
-        self._parked.append((side, time, bytes(record)))
-        self._parked_bytes += len(record)
-        self._budget.left -= len(record)
+        kept = bytes(item) if type(item) is memoryview else item
+        self._parked.append((side, time, kept))
+        size = _size(kept)
+        self._parked_bytes += size
+        self._budget.left -= size
         if self._parked_bytes > limits.PARKED_BYTES or self._budget.left < 0:
-            self._die(self._missing())
+            self._die(self._shake.missing())
 
     def _resume(self, out: list[Event]) -> None:
-        """Offer every parked record again, in order, up to the first that still cannot be opened."""
+        """Offer all that is parked again, in order, up to the first that still cannot be opened."""
         if not self._parked or self._dead:
             return
         waiting, self._parked = self._parked, deque()
@@ -192,37 +219,30 @@ class Tls:
         self._parked_bytes = 0
         for half in self._halves:
             half.blocked = False
-        for side, time, record in waiting:
-            self._take(side, record, time, out)
+        for side, time, item in waiting:
+            self._take(side, item, time, out)
 
     def _die(self, why: str) -> None:
         """Nothing more is opened; what was parked counts as sealed."""
         if self._dead:
             return
         self._dead = why
-        self._sealed += sum(len(record) - 5 for _, _, record in self._parked if record[0] == tls.APPDATA)
+        self._sealed += sum(_closed_bytes(item) for _, _, item in self._parked)
         self._parked.clear()
         self._budget.left += self._parked_bytes
         self._parked_bytes = 0
-
-    def _missing(self) -> str:
-        key = self._keyring.get(self.client_random)
-        if not self._version:
-            return "its handshake was not captured"
-        if self._suite is None:
-            return f"cipher suite 0x{self._suite_code:04x} is not one that hark opens"
-        return "some of its secrets are missing" if key else "no secrets for it came"
 
     def _open(self, side: Side, record: bytes | memoryview, time: int, out: list[Event]) -> bool:
         """Deal with one record; False where it has to wait for a key."""
         half = self._halves[side]
         kind = record[0]
+        version = self._shake.version
         if half.stage == _PLAIN:
             if kind == tls.HANDSHAKE:
                 self._handshake(side, bytes(record[5:]), time, out)
                 return True
             if kind == tls.CCS:
-                if self._version and self._version < _TLS13:
+                if version and version < TLS13:
                     half.stage = _DATA
                 return True
             if kind == tls.ALERT:
@@ -231,17 +251,22 @@ class Tls:
             if kind != tls.APPDATA:
                 self._die("it is no TLS record")
                 return True
-            if not self._version:  # early data, or the ServerHello is still to come
-                if not (self._hello and self._hello.early_data and side == Side.CLIENT):
+            hello = self._shake.hello
+            if hello is None:
+                self._die(self._shake.missing())
+                self._sealed += len(record) - 5
+                return True
+            if not version:  # early data, or the ServerHello is still to come
+                if not (hello.early_data and side == Side.CLIENT):
                     return False
                 half.stage = _EARLY
-        elif kind == tls.ALERT and self._version == _TLS13:
+        elif version == TLS13 and kind == tls.ALERT:
             # Not under a key, though the other side has one: a client that dislikes what it was sent has not switched
             # yet. Under a key it would look like application data.
             self._alert(side, bytes(record[5:]), time, out)
             return True
-        elif kind == tls.CCS:
-            return True  # TLS 1.3 sends it for middleboxes only (RFC 8446 §5)
+        elif version == TLS13 and kind == tls.CCS:
+            return True  # it is sent for middleboxes only (RFC 8446 §5)
         return self._decrypt(side, half, record, time, out)
 
     def _decrypt(self, side: Side, half: _Half, record: bytes | memoryview, time: int, out: list[Event]) -> bool:
@@ -249,7 +274,7 @@ class Tls:
             half.opener = self._opener(side, half)
             if half.opener is None:
                 # Libraries that log the early secret do so first: with the last one there, it will not come.
-                key = self._keyring.get(self.client_random)
+                key = self._keyring.get(self._shake.client_random)
                 late = self._apart or (key is not None and "CLIENT_TRAFFIC_SECRET_0" in key.secrets)
                 return half.stage == _EARLY and late and self._past_early(side, half, record, time, out)
         try:
@@ -257,20 +282,24 @@ class Tls:
         except ValueError as error:
             if half.stage == _EARLY:
                 return self._past_early(side, half, record, time, out)
-            if half.stage == _HANDSHAKE and side == Side.CLIENT and self._hello and self._hello.early_data:
+            hello = self._shake.hello
+            if half.stage == _HANDSHAKE and side == Side.CLIENT and hello is not None and hello.early_data:
                 return True  # early data that the server will not take either (RFC 8446 §4.2.10)
             self._die(f"the secrets given do not open it ({error})")
-            if record[0] == tls.APPDATA:
-                self._sealed += len(record) - 5
+            self._sealed += _closed_bytes(record)
             return True
-        kind = record[0]
+        self._plain(side, half, record[0], plain, time, out)
+        return True
+
+    def _plain(self, side: Side, half: _Half, kind: int, plain: bytes, time: int, out: list[Event]) -> None:
+        """What was in a record."""
         body: bytes | memoryview = plain
-        if self._version == _TLS13 or half.stage == _EARLY:
+        if self._shake.version == TLS13 or half.stage == _EARLY:
             end = len(plain) - 1
             if end >= 0 and not plain[end]:
                 end = len(plain.rstrip(b"\0")) - 1
             if end < 0:
-                return True
+                return
             kind = plain[end]
             body = memoryview(plain)[:end]
         if kind == tls.APPDATA:
@@ -279,49 +308,118 @@ class Tls:
             self._handshake(side, bytes(body), time, out)
         elif kind == tls.ALERT:
             self._alert(side, bytes(body), time, out)
-        return True
+        elif kind == tls.CCS and self._shake.version < TLS13:
+            half.opener = None  # a renegotiation: what follows is under the keys that it has agreed on
 
     def _past_early(self, side: Side, half: _Half, record: bytes | memoryview, time: int, out: list[Event]) -> bool:
         """The early data is over, or cannot be read: go on with the handshake's key."""
-        if not self._version:
+        if not self._shake.version:
             return False
         half.stage, half.opener = _HANDSHAKE, None
         return self._decrypt(side, half, record, time, out)
 
     def _opener(self, side: Side, half: _Half) -> ciphers.Opener | None:
-        key = self._keyring.get(self.client_random)
-        if key is None:
-            return None
-        if half.stage == _EARLY and self._suite is None:
-            return None  # which suite the ticket had is known with the ServerHello
-        if self._suite is None:
-            return None
-        if self._version < _TLS13:
-            opener = self._opener12(side, key.secrets.get("CLIENT_RANDOM", b""))
+        suite = self._shake.suite
+        if suite is None:
+            return None  # not one that is known, or, of early data, the ServerHello has not named it yet
+        if self._shake.version < TLS13:
+            master, source = self._shake.master()
+            opener = self._opener12(suite, side, master)
         else:
+            key = self._keyring.get(self._shake.client_random)
+            if key is None:
+                return None
+            source = key.source
             half.secret = key.secrets.get(_LABELS[side, half.stage], b"")
-            opener = self._opener13(half.secret)
+            opener = self._opener13(suite, half.secret)
         if opener is not None:
-            self._source = key.source
+            self._source = source
         return opener
 
-    def _opener13(self, secret: bytes) -> ciphers.Opener | None:
-        suite = self._suite
-        if suite is None or len(secret) != tls.hash_size(suite.hash):
+    @staticmethod
+    def _opener13(suite: tls.Suite, secret: bytes) -> ciphers.Opener | None:
+        if len(secret) != tls.hash_size(suite.hash):
             return None
         key = tls.expand_label(secret, b"key", b"", suite.key, suite.hash)
         iv = tls.expand_label(secret, b"iv", b"", 12, suite.hash)
         return ciphers.Aead13(suite, key, iv)
 
-    def _opener12(self, side: Side, master: bytes) -> ciphers.Opener | None:
-        suite = self._suite
-        if suite is None or len(master) != 48:
+    def _opener12(self, suite: tls.Suite, side: Side, master: bytes) -> ciphers.Opener | None:
+        if len(master) != 48:
             return None
-        block = tls.key_block(suite, self._version, master, self._server_random + self.client_random)
+        shake = self._shake
+        block = tls.key_block(suite, shake.version, master, shake.server_random + shake.client_random)
         mac, key, iv = block[int(side)]
-        if suite.aead == "cbc":
-            return ciphers.Cbc(suite, self._version, mac, key, iv, self._mac_last)
+        if suite.mode == "cbc":
+            return ciphers.Cbc(suite, shake.version, mac, key, iv, shake.mac_last)
+        if suite.mode in ("stream", "null"):
+            return ciphers.Bare(suite, mac, key)
         return ciphers.Aead12(suite, key, iv)
+
+    # -- holes -------------------------------------------------------------------------------------------------------
+
+    def _hole(self, side: Side, size: int, time: int, out: list[Event]) -> None:
+        half = self._halves[side]
+        if half.stage != _DATA or half.opener is None or half.opener.chained or half.messages:
+            self._die(f"{size} bytes of it were not captured")
+            out.extend(self._inside.lost(side, size, time))
+            return
+        half.missing += size + len(half.buffer)
+        half.buffer = b""
+
+    def _behind(self, side: Side, data: bytes, time: int, out: list[Event]) -> None:
+        """Go on behind a hole: find the first record that opens, then take records as usual."""
+        half = self._halves[side]
+        data = half.buffer + data
+        half.buffer = b""
+        if half.missing:
+            at = self._find(side, half, data, time, out)
+            if half.missing:
+                half.missing += at
+                half.buffer = data[at:]
+                return
+            data = data[at:]
+        half.holed = False
+        out.extend(self.feed(side, data, time))
+
+    def _find(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> int:
+        """Look for a record that opens; the offset behind it, and `missing` is 0 then. Else the offset of the first
+        place where one may still begin."""
+        at = 0
+        while True:
+            at = data.find(bytes([tls.APPDATA, 3]), at)
+            if at < 0:
+                return len(data) - 1 if data[-1:] == bytes([tls.APPDATA]) else len(data)
+            if len(data) - at < 5:
+                return at
+            end = at + 5 + (data[at + 3] << 8 | data[at + 4])
+            if data[at + 2] <= 4 and end - at <= 5 + _RECORD_MAX:
+                if end > len(data):
+                    return at
+                if self._fits(side, half, data[at:end], half.missing + at, time, out):
+                    half.missing = 0
+                    return end
+            at += 1
+
+    def _fits(self, side: Side, half: _Half, record: bytes, missing: int, time: int, out: list[Event]) -> bool:
+        """Whether the record opens as the next but some, `missing` bytes after the last one; it is told then."""
+        opener = half.opener
+        assert opener is not None
+        least = max(opener.overhead, 5 + 16)
+        first = opener.seq
+        fewest = -(-missing // (5 + _RECORD_MAX))
+        for skipped in range(fewest, min(missing // least, fewest + limits.RESYNC_TRIES) + 1):
+            opener.seq = first + skipped
+            try:
+                plain = opener.open(record)
+            except ValueError:
+                continue
+            size = missing - skipped * opener.overhead if opener.overhead >= 0 else missing
+            out.extend(self._inside.lost(side, max(size, 0), time))
+            self._plain(side, half, record[0], plain, time, out)
+            return True
+        opener.seq = first
+        return False
 
     # -- handshake messages ------------------------------------------------------------------------------------------
 
@@ -340,46 +438,35 @@ class Tls:
         half.messages = data
 
     def _message(self, side: Side, half: _Half, kind: int, body: bytes, time: int, out: list[Event]) -> None:
+        shake = self._shake
         if kind == tls.CLIENT_HELLO and side == Side.CLIENT:
-            self._client_hello(body, time, out)
+            if shake.client_hello(body):  # the first, the second after a retry, or a renegotiation's
+                out.append(self._facts(time, time if len(self._finished) == 2 else 0))
+            else:
+                self._die("its ClientHello cannot be read")
         elif kind == tls.SERVER_HELLO and side == Side.SERVER:
             self._server_hello(body, time, out)
-        elif kind == tls.ENCRYPTED_EXTENSIONS and side == Side.SERVER:
-            self._alpn = tls.encrypted_alpn(body)
         elif kind == tls.END_OF_EARLY_DATA and half.stage == _EARLY:
             half.stage, half.opener = _HANDSHAKE, None
         elif kind == tls.FINISHED:
             self._finish(side, half, time, out)
-        elif kind == tls.KEY_UPDATE and half.stage == _DATA and self._version == _TLS13 and self._suite:
+        elif kind == tls.KEY_UPDATE and half.stage == _DATA and shake.version == TLS13 and shake.suite:
             # RFC 8446 §7.2: the next secret comes from this one
-            name = self._suite.hash
+            name = shake.suite.hash
             half.secret = tls.expand_label(half.secret, b"traffic upd", b"", tls.hash_size(name), name)
-            half.opener = self._opener13(half.secret)
-
-    def _client_hello(self, body: bytes, time: int, out: list[Event]) -> None:
-        hello = tls.client_hello(body)
-        if hello is None:
-            self._die("its ClientHello cannot be read")
-            return
-        if self._hello is not None and self._version:
-            return  # a renegotiation: its keys are not these
-        self._hello = hello
-        self.client_random = hello.random
-        out.append(self._facts(time, 0))
+            half.opener = self._opener13(shake.suite, half.secret)
+        else:
+            shake.other(side, kind, body, time, out)
 
     def _server_hello(self, body: bytes, time: int, out: list[Event]) -> None:
-        hello = tls.server_hello(body)
+        begun = self._shake.version
+        hello = self._shake.server_hello(body)
         if hello is None:
             self._die("its ServerHello cannot be read")
             return
-        if hello.retry or self._version:
+        if hello.retry or begun:
             return
-        self._version, self._suite_code, self._server_random = hello.version, hello.suite, hello.random
-        self._suite = tls.SUITES.get(hello.suite)
-        self._alpn = hello.alpn
-        self._mac_last = hello.mac_last
-        self._resumed = hello.psk
-        if hello.version == _TLS13:
+        if hello.version == TLS13:
             client, server = self._halves
             server.stage = _HANDSHAKE
             if client.stage == _PLAIN:
@@ -388,18 +475,19 @@ class Tls:
         self._resume(out)
 
     def _finish(self, side: Side, half: _Half, time: int, out: list[Event]) -> None:
+        shake = self._shake
         if side in self._finished:
             return
-        if self._version < _TLS13 and side == Side.SERVER and not self._finished:
-            self._resumed = True  # the server finishes first only in an abbreviated handshake (RFC 5246 §7.3)
+        if shake.version < TLS13 and side == Side.SERVER and not self._finished:
+            shake.resumed = True  # the server finishes first only in an abbreviated handshake (RFC 5246 §7.3)
         self._finished.add(side)
-        if self._version == _TLS13:
+        if shake.version == TLS13:
             half.stage, half.opener = _DATA, None
             if side == Side.SERVER:
-                out.extend(self._inside.expect(self._alpn, time))
+                out.extend(self._inside.expect(shake.alpn, time))
         if len(self._finished) == 2:
-            if self._version < _TLS13:
-                out.extend(self._inside.expect(self._alpn, time))
+            if shake.version < TLS13:
+                out.extend(self._inside.expect(shake.alpn, time))
             out.append(self._facts(time, time))
 
     def _alert(self, side: Side, body: bytes, time: int, out: list[Event]) -> None:
@@ -408,20 +496,21 @@ class Tls:
         if body[1] == 0:
             out.extend(self._inside.end(side, time))
         elif body[0] == 2 or len(self._finished) < 2:
-            name = tls.ALERTS.get(body[1], f"alert {body[1]}")
             who = "the client" if side == Side.CLIENT else "the server"
-            out.append(Trouble(time, "tls-alert", self.number, f"{who} ended TLS: {name}"))
+            out.append(Trouble(time, "tls-alert", self.number, tls.alert(who, body[1])))
 
-    def _sni(self) -> str:
-        return self._hello.sni if self._hello else ""
+    def _facts(self, time: int, done: int) -> Event:
+        return self._shake.facts(time, self._begun or time, done, self._source)
 
-    def _name(self) -> str:
-        return tls.VERSIONS.get(self._version, f"0x{self._version:04x}") if self._version else ""
 
-    def _facts(self, time: int, done: int) -> TlsFacts:
-        cipher = self._suite.name if self._suite else f"0x{self._suite_code:04x}" if self._suite_code else ""
-        name, random = self._name(), self.client_random
-        begun = self._begun or time
-        return TlsFacts(
-            self.number, time, begun, done, name, cipher, self._sni(), self._alpn, self._resumed, self._source, random
-        )
+def _size(item: _Item) -> int:
+    return 0 if type(item) is _Hole else len(item.data) if type(item) is _Behind else len(item)
+
+
+def _closed_bytes(item: _Item) -> int:
+    """Bytes of application data, as far as they can be told from the rest."""
+    if type(item) is _Hole:
+        return item.size
+    if type(item) is _Behind:
+        return len(item.data)
+    return len(item) - 5 if item[0] == tls.APPDATA else 0

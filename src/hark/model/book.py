@@ -93,6 +93,7 @@ class Book:
         self._exchanges: dict[tuple[int, int], Exchange] = {}
         self._processes: dict[int, Process] = {}
         self._answers: dict[str, ev.Dns] = {}
+        self._chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}  # certificates, each kept once
         self._numbers = 0
         self._failures: dict[tuple[object, ...], tuple[int, Failed | Unresolved]] = {}  # held for GRACE
         self._successes: dict[tuple[object, ...], int] = {}
@@ -162,6 +163,13 @@ class Book:
         connection = self._connections.get(event.conn)
         if connection is not None:
             connection.tls = event
+
+    def _certificates(self, event: ev.Certificates) -> None:
+        connection = self._connections.get(event.conn)
+        if connection is not None:
+            if event.chain not in self._chains and len(self._chains) >= _PIDS:
+                self._chains.clear()
+            connection.certificates[event.side] = self._chains.setdefault(event.chain, event.chain)
 
     def _protocol(self, event: ev.Protocol) -> None:
         connection = self._connections.get(event.conn)
@@ -341,6 +349,7 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Opened: Book._opened,
     ev.Established: Book._established,
     ev.TlsFacts: Book._tls,
+    ev.Certificates: Book._certificates,
     ev.Protocol: Book._protocol,
     ev.Proxied: Book._proxied,
     ev.Closed: Book._closed,

@@ -18,7 +18,7 @@ class Connection:
     """A transport connection."""
 
     __slots__ = (
-        "client", "dns", "established", "exchanges", "number", "opened", "pid", "process", "protocol",
+        "certificates", "client", "dns", "established", "exchanges", "number", "opened", "pid", "process", "protocol",
         "proxied", "server", "tls", "troubles",
     )  # fmt: skip
 
@@ -40,6 +40,7 @@ class Connection:
         self.established = 0
         self.protocol = ""
         self.tls: TlsFacts | None = None
+        self.certificates: list[tuple[bytes, ...]] = [(), ()]  # DER chains, by the side that showed them
         self.dns: tuple[int, int] | None = None  # (asked, answered) of the look-up that led here
         self.proxied: tuple[tuple[str, int], tuple[str, int]] | None = None  # (client, server) a proxy speaks for
         self.exchanges = 0

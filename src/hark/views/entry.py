@@ -12,6 +12,7 @@ from hark.decode.events import Headers
 from hark.model.body import Body
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
+from hark.views import certificate
 from hark.views.talks import messages
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def _protocol(exchange: Exchange) -> str:
 def _tls(connection: Connection) -> Json:
     facts = connection.tls
     assert facts is not None
-    return {
+    told = {
         "version": facts.version,
         "cipher": facts.cipher,
         "sni": facts.sni,
@@ -272,3 +273,9 @@ def _tls(connection: Connection) -> Json:
         "resumed": facts.resumed,
         "opened_by": facts.source,
     }
+    if facts.ech:
+        told["ech"] = True  # offered: the name that was meant may be another one
+    for name, chain in (("certificate", connection.certificates[1]), ("clientCertificate", connection.certificates[0])):
+        if chain:
+            told[name] = certificate.facts(chain[0])
+    return told

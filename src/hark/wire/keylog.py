@@ -9,6 +9,8 @@ from typing import NamedTuple
 LABELS = frozenset(
     {
         "CLIENT_RANDOM",
+        "RSA",
+        "PMS_CLIENT_RANDOM",
         "CLIENT_EARLY_TRAFFIC_SECRET",
         "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
         "SERVER_HANDSHAKE_TRAFFIC_SECRET",
@@ -22,7 +24,8 @@ _LONGEST = 64  # bytes in a secret: no hash that TLS uses is longer than SHA-512
 
 
 class Secret(NamedTuple):
-    """One line: what kind of secret, of which connection (its 32 byte client random), and the secret's bytes."""
+    """One line: what kind of secret, of which connection (its 32 byte client random; with label RSA the first 8 bytes
+    of the encrypted premaster secret), and the secret's bytes."""
 
     label: str
     client_random: bytes
@@ -35,10 +38,12 @@ def parse(text: bytes) -> Iterator[Secret]:
         if not line or line[0] == 35:
             continue
         parts = line.split()
-        if len(parts) != 3 or len(parts[1]) != 64 or len(parts[2]) > 2 * _LONGEST:
+        if len(parts) != 3 or len(parts[1]) not in (16, 64) or len(parts[2]) > 2 * _LONGEST:
             continue
         try:
-            label = parts[0].decode("ascii")
+            label = parts[0].decode("ascii").removeprefix("QUIC_")  # as the first QUIC drafts had it
+            if (label == "RSA") != (len(parts[1]) == 16):
+                continue
             if label in LABELS:
                 yield Secret(label, bytes.fromhex(parts[1].decode("ascii")), bytes.fromhex(parts[2].decode("ascii")))
         except (UnicodeDecodeError, ValueError):

@@ -1,7 +1,7 @@
-"""TLS 1.0 to 1.3 on the wire: content types, hellos, cipher suites, the key schedule's labels.
+"""TLS 1.0 to 1.3 on the wire: content types, handshake messages, the key schedule's labels.
 
 May hold: tables and pure functions over one message. May not hold: a connection's state or ciphers at work.
-RFC 5246 (TLS 1.2), RFC 8446 (TLS 1.3), RFC 5288/5289/6655/7251/7905 (AEAD suites).
+RFC 5246 (TLS 1.2), RFC 8446 (TLS 1.3), RFC 7627 (extended master secret).
 """
 
 import hashlib
@@ -9,10 +9,14 @@ import hmac
 import struct
 from typing import NamedTuple
 
+from hark.wire.suites import SUITES, Suite
+
+__all__ = ["SUITES", "Suite"]  # with all that follows: who reads TLS needs them too
+
 CCS, ALERT, HANDSHAKE, APPDATA = 20, 21, 22, 23
 CLIENT_HELLO, SERVER_HELLO, NEW_TICKET, END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS = 1, 2, 4, 5, 8
-CERTIFICATE, FINISHED, KEY_UPDATE = 11, 20, 24
-_SNI, _ALPN, _EARLY_DATA, _VERSIONS, _PSK, _ECH, _MAC_LAST = 0, 16, 42, 43, 41, 0xFE0D, 22
+CERTIFICATE, CLIENT_KEY_EXCHANGE, FINISHED, KEY_UPDATE = 11, 16, 20, 24
+_SNI, _ALPN, _EARLY_DATA, _VERSIONS, _PSK, _ECH, _MAC_LAST, _EXTENDED = 0, 16, 42, 43, 41, 0xFE0D, 22, 23
 
 # RFC 8446 §4.1.3: a ServerHello with this random is a HelloRetryRequest.
 RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
@@ -50,66 +54,21 @@ ALERTS = {
 }
 
 
-class Suite(NamedTuple):
-    """A cipher suite: its IANA name, how records are sealed ("gcm", "ccm", "ccm8", "chacha", "cbc"), key bytes, hash of
-    TLS 1.2's and 1.3's key schedule, hash of the record MAC ("" with an AEAD)."""
-
-    name: str
-    aead: str
-    key: int
-    hash: str
-    mac: str = ""
+# Alerts by which an end says that it does not take the other's certificate (RFC 8446 §6.2).
+_REJECTED = frozenset({42, 43, 44, 45, 46, 48, 113})
 
 
-def _suites() -> dict[int, Suite]:
-    table = {
-        0x1301: Suite("TLS_AES_128_GCM_SHA256", "gcm", 16, "sha256"),
-        0x1302: Suite("TLS_AES_256_GCM_SHA384", "gcm", 32, "sha384"),
-        0x1303: Suite("TLS_CHACHA20_POLY1305_SHA256", "chacha", 32, "sha256"),
-        0x1304: Suite("TLS_AES_128_CCM_SHA256", "ccm", 16, "sha256"),
-        0x1305: Suite("TLS_AES_128_CCM_8_SHA256", "ccm8", 16, "sha256"),
-    }
-    gcm = {
-        0x009C: "RSA", 0x009E: "DHE_RSA", 0x00A0: "DH_RSA", 0x00A2: "DHE_DSS", 0x00A4: "DH_DSS", 0x00A6: "DH_anon",
-        0x00A8: "PSK", 0x00AA: "DHE_PSK", 0x00AC: "RSA_PSK", 0xC02B: "ECDHE_ECDSA", 0xC02D: "ECDH_ECDSA",
-        0xC02F: "ECDHE_RSA", 0xC031: "ECDH_RSA", 0xD001: "ECDHE_PSK",
-    }  # fmt: skip
-    for code, kx in gcm.items():  # RFC 5288, 5289, 5487, 8442: the 256 bit suite stands next to its 128 bit twin
-        table[code] = Suite(f"TLS_{kx}_WITH_AES_128_GCM_SHA256", "gcm", 16, "sha256")
-        table[code + 1] = Suite(f"TLS_{kx}_WITH_AES_256_GCM_SHA384", "gcm", 32, "sha384")
-    ccm = {0xC09C: "RSA", 0xC09E: "DHE_RSA", 0xC0A4: "PSK", 0xC0A6: "DHE_PSK", 0xC0AC: "ECDHE_ECDSA"}
-    for code, kx in ccm.items():  # RFC 6655, 7251: CCM, then CCM_8 two codes further on
-        for step, (bits, size) in enumerate(((128, 16), (256, 32))):
-            table[code + step] = Suite(f"TLS_{kx}_WITH_AES_{bits}_CCM", "ccm", size, "sha256")
-            eight = code + step + (4 if kx in ("RSA", "PSK") else 2 if kx == "ECDHE_ECDSA" else 4)
-            table.setdefault(eight, Suite(f"TLS_{kx}_WITH_AES_{bits}_CCM_8", "ccm8", size, "sha256"))
-    chacha = ("ECDHE_RSA", "ECDHE_ECDSA", "DHE_RSA", "PSK", "ECDHE_PSK", "DHE_PSK", "RSA_PSK")
-    for code, kx in enumerate(chacha, 0xCCA8):  # RFC 7905
-        table[code] = Suite(f"TLS_{kx}_WITH_CHACHA20_POLY1305_SHA256", "chacha", 32, "sha256")
-    cbc = {  # RFC 5246 §A.5, RFC 8422, RFC 5289: codes of the suites with AES 128 and 256 and these MACs
-        "RSA": (0x2F, 0x35, 0x3C, 0x3D), "DH_DSS": (0x30, 0x36, 0x3E, 0x68), "DH_RSA": (0x31, 0x37, 0x3F, 0x69),
-        "DHE_DSS": (0x32, 0x38, 0x40, 0x6A), "DHE_RSA": (0x33, 0x39, 0x67, 0x6B), "DH_anon": (0x34, 0x3A, 0x6C, 0x6D),
-        "ECDH_ECDSA": (0xC004, 0xC005, 0xC025, 0xC026), "ECDHE_ECDSA": (0xC009, 0xC00A, 0xC023, 0xC024),
-        "ECDH_RSA": (0xC00E, 0xC00F, 0xC029, 0xC02A), "ECDHE_RSA": (0xC013, 0xC014, 0xC027, 0xC028),
-        "PSK": (0x8C, 0x8D, 0xAE, 0xAF), "DHE_PSK": (0x90, 0x91, 0xB2, 0xB3), "RSA_PSK": (0x94, 0x95, 0xB6, 0xB7),
-        "ECDHE_PSK": (0xC035, 0xC036, 0xC037, 0xC038), "ECDH_anon": (0xC018, 0xC019, 0, 0),
-    }  # fmt: skip
-    for kx, codes in cbc.items():
-        with_384 = kx.startswith("EC") or kx.endswith("PSK")
-        for number, code in enumerate(codes):
-            bits, mac = (128, 256)[number % 2], ("sha1", "sha256")[number // 2]
-            mac = "sha384" if number == 3 and with_384 else mac
-            name = f"TLS_{kx}_WITH_AES_{bits}_CBC_{'SHA' if mac == 'sha1' else mac.upper()}"
-            table[code] = Suite(name, "cbc", bits // 8, "sha384" if mac == "sha384" else "sha256", mac)
-    del table[0]
-    return table
-
-
-SUITES = _suites()
+def alert(who: str, code: int) -> str:
+    """A clause for a person about a fatal alert; who: "the client" or "the server"."""
+    name = ALERTS.get(code, f"alert {code}")
+    return f"{who} rejected the certificate: {name}" if code in _REJECTED else f"{who} ended TLS: {name}"
 
 
 class ClientHello(NamedTuple):
-    """What hark needs of a ClientHello; sni and alpn are empty where they were not sent."""
+    """What hark needs of a ClientHello; sni and alpn are empty where they were not sent. version: the legacy field;
+    ech: Encrypted Client Hello was offered, so that sni may not be the name that was meant."""
+
+    version: int
 
     random: bytes
     sni: str
@@ -129,6 +88,7 @@ class ServerHello(NamedTuple):
     retry: bool
     psk: bool
     mac_last: bool  # encrypt-then-MAC (RFC 7366)
+    extended: bool  # extended master secret (RFC 7627)
 
 
 def client_hello(body: bytes) -> ClientHello | None:
@@ -141,7 +101,10 @@ def client_hello(body: bytes) -> ClientHello | None:
         ext = _extensions(body, at)
         sni = ext.get(_SNI, b"")
         name = sni[5:].decode("ascii", "replace") if len(sni) > 5 and sni[2] == 0 else ""
-        return ClientHello(body[2:34], name, _alpn(ext.get(_ALPN, b"")), _EARLY_DATA in ext, _PSK in ext, _ECH in ext)
+        version = body[0] << 8 | body[1]
+        return ClientHello(
+            version, body[2:34], name, _alpn(ext.get(_ALPN, b"")), _EARLY_DATA in ext, _PSK in ext, _ECH in ext
+        )
     except (IndexError, struct.error):
         return None
 
@@ -158,9 +121,9 @@ def server_hello(body: bytes) -> ServerHello | None:
             version = chosen[0] << 8 | chosen[1]
         alpn = _alpn(ext.get(_ALPN, b""))
         random = body[2:34]
-        return ServerHello(
-            random, version, suite, alpn[0] if alpn else "", random == RETRY_RANDOM, _PSK in ext, _MAC_LAST in ext
-        )
+        chosen_alpn = alpn[0] if alpn else ""
+        retry = random == RETRY_RANDOM
+        return ServerHello(random, version, suite, chosen_alpn, retry, _PSK in ext, _MAC_LAST in ext, _EXTENDED in ext)
     except (IndexError, struct.error):
         return None
 
@@ -172,6 +135,38 @@ def encrypted_alpn(body: bytes) -> str:
     except (IndexError, struct.error):
         return ""
     return chosen[0] if chosen else ""
+
+
+def certificates(body: bytes, version: int) -> tuple[bytes, ...]:
+    """The chain in a Certificate message, DER, the peer's own first (RFC 5246 §7.4.2, RFC 8446 §4.4.2)."""
+    found = []
+    try:
+        at = 1 + body[0] if version >= 0x0304 else 0
+        end = at + 3 + int.from_bytes(body[at : at + 3], "big")
+        at += 3
+        while at + 3 <= min(end, len(body)):
+            size = int.from_bytes(body[at : at + 3], "big")
+            found.append(body[at + 3 : at + 3 + size])
+            at += 3 + size
+            if version >= 0x0304:
+                at += 2 + (body[at] << 8 | body[at + 1])
+    except IndexError:
+        pass  # what is whole counts
+    return tuple(found)
+
+
+def master_secret(premaster: bytes, version: int, suite: Suite, randoms: bytes, session: bytes) -> bytes:
+    """The master secret (RFC 5246 §8.1), or, with the hash of the session's handshake, the extended one (RFC 7627 §4).
+    randoms: the client's, then the server's."""
+    label, seed = (b"extended master secret", session) if session else (b"master secret", randoms)
+    return prf10(premaster, label, seed, 48) if version < 0x0303 else prf12(premaster, label, seed, 48, suite.hash)
+
+
+def session_hash(messages: bytes, version: int, suite: Suite) -> bytes:
+    """The hash of a handshake's messages up to ClientKeyExchange (RFC 7627 §3)."""
+    if version < 0x0303:
+        return hashlib.md5(messages).digest() + hashlib.sha1(messages).digest()
+    return hashlib.new(suite.hash, messages).digest()
 
 
 def _extensions(body: bytes, at: int) -> dict[int, bytes]:
@@ -230,7 +225,8 @@ def prf10(secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
 def key_block(suite: Suite, version: int, master: bytes, seed: bytes) -> tuple[tuple[bytes, bytes, bytes], ...]:
     """(MAC key, key, iv) of the client's side and of the server's (RFC 5246 §6.3). seed: server random, then client
     random."""
-    sizes = (hash_size(suite.mac) if suite.mac else 0, suite.key, {"cbc": 16, "chacha": 12}.get(suite.aead, 4))
+    nonce = {"cbc": suite.block, "chacha": 12, "stream": 0, "null": 0}.get(suite.mode, 4)
+    sizes = (hash_size(suite.mac) if suite.mac else 0, suite.key, nonce)
     label, total = b"key expansion", 2 * sum(sizes)
     old = version < 0x0303
     block = prf10(master, label, seed, total) if old else prf12(master, label, seed, total, suite.hash)
