@@ -1,10 +1,22 @@
 """TLS as OpenSSL can speak it: every suite of TLS 1.0 to 1.3, resumption, key update, client certificates."""
 
+import ast
+import io
+import json
 import os
 import subprocess
 import sys
 
 import pytest
+
+from allways import render
+from hark.decode import ciphers
+from hark.decode.decoder import Decoder
+from hark.decode.handshake import Handshake
+from hark.recording import pcapng
+from hark.recording.blocks import Frame, Secrets
+from hark.recording.reader import read
+from hark.wire import tls
 
 
 def _openssl_suites(version: str) -> list[tuple[str, str]]:
@@ -225,3 +237,134 @@ def test_a_server_under_hark_is_heard_too(world) -> None:
     )
     run = world.sh(script)
     assert run.told == ["GET https://localhost:9443/ 200 h2 curl"], run.err
+
+
+def _without_secrets(world, name: str, drop: int = -1) -> list[bytes]:
+    """A recording as its blocks, secrets taken out; drop: which of the server's full frames is left out, -1 none."""
+    kept, full = [], 0
+    with open(world.dir / "home" / name, "rb") as file:
+        for block in read(file, name):
+            if isinstance(block, Secrets):
+                continue
+            if isinstance(block, Frame) and len(block.data) > 4000:
+                full += 1
+                if full == drop:
+                    continue
+            kept.append(pcapng.encode(block))
+    return kept
+
+
+@pytest.mark.parametrize(
+    "version, suite", [("-tls1_2", "AES128-SHA256"), ("-tls1_2", "AES256-GCM-SHA384"), ("-tls1", "AES128-SHA")]
+)
+def test_rsa_key_exchange_opens_with_the_servers_key(world, servers, version: str, suite: str) -> None:
+    """By --private-key, and by the key log's RSA and PMS_CLIENT_RANDOM lines; another key does not open it, or lie."""
+    home = world.dir / "home"
+    client = f"openssl s_client -quiet {version} -cipher {suite}:@SECLEVEL=0 -connect 192.0.2.10:7102 2>/dev/null"
+    world.run("hark", "-o", "rsa.pcapng", "sh", "-c", f"printf '{REQUEST}' | {client}")
+    (home / "closed.pcapng").write_bytes(pcapng.header() + b"".join(_without_secrets(world, "rsa.pcapng")))
+    assert "no secrets for it came" in world.run("hark", "read", "closed.pcapng").out.decode()
+    opened = world.run("hark", "read", "--json", "--private-key", "rsa.key", "closed.pcapng")
+    (entry,) = [json.loads(line) for line in opened.out.splitlines()]
+    assert entry["response"]["status"] == 200 and entry["_tls"]["opened_by"] == "private key"
+    assert entry["_tls"]["certificate"]["subject"] == "CN=localhost"
+    assert "closed" in world.run("hark", "read", "--private-key", "../key.pem", "closed.pcapng").out.decode()
+    random, encrypted, certificate = _key_exchange(home / "closed.pcapng")
+    secret = ciphers.premaster([(home / "rsa.key").read_bytes()], certificate, encrypted)
+    for line in (f"RSA {encrypted[:8].hex()} {secret.hex()}\n", f"PMS_CLIENT_RANDOM {random.hex()} {secret.hex()}\n"):
+        (home / "pms.keys").write_text(line)
+        opened = world.run("hark", "read", "--keys", "pms.keys", "closed.pcapng")
+        assert " 200 html " in opened.out.decode(), line
+
+
+def _key_exchange(path) -> tuple[bytes, bytes, bytes]:
+    """(client random, encrypted premaster secret, the server's certificate) of a recording's only connection."""
+    decoder, seen = Decoder(), {}
+    other = Handshake.other
+
+    def look(self, side, kind, body, time, out):
+        seen[kind] = body
+        seen["random"] = self.client_random
+        return other(self, side, kind, body, time, out)
+
+    Handshake.other = look
+    try:
+        with open(path, "rb") as file:
+            for block in read(file, str(path)):
+                decoder.feed(block)
+    finally:
+        Handshake.other = other
+    return seen["random"], seen[tls.CLIENT_KEY_EXCHANGE][2:], tls.certificates(seen[tls.CERTIFICATE], 0x0303)[0]
+
+
+def test_a_file_that_is_no_key_gets_one_line(world) -> None:
+    run = world.run("hark", "read", "--private-key", "../www/item.json", "rsa.pcapng")
+    assert (run.status, run.out) == (1, b"") and "it is no private key in PEM" in run.err and run.err.count("\n") == 1
+
+
+def test_renegotiation(world) -> None:
+    """R makes openssl negotiate anew, inside the old keys; what is said before and after is told."""
+    files = ["-cert", str(world.dir / "cert.pem"), "-key", str(world.dir / "key.pem")]
+    serve = [
+        "openssl",
+        "s_server",
+        "-accept",
+        "192.0.2.10:7108",
+        *files,
+        "-tls1_2",
+        "-client_renegotiation",
+        "-HTTP",
+        "-quiet",
+    ]
+    (world.dir / "www" / "answer").write_bytes(b"HTTP/1.0 200 OK\r\n\r\nafter two negotiations\n")
+    world.start(["sh", "-c", f"cd {world.dir}/www && exec {' '.join(serve)}"])
+    world.wait_for("192.0.2.10", 7108)
+    client = "openssl s_client -tls1_2 -connect 192.0.2.10:7108 2>&1"
+    again = "sleep 0.2; printf 'R\\n'; sleep 0.2"
+    run = world.sh(f"({again}; {again}; printf 'GET /answer HTTP/1.0\\r\\n\\r\\n'; sleep 1.5) | {client}")
+    assert run.out.count(b"RENEGOTIATING") == 2 and b"after two negotiations" in run.out
+    assert [(e["response"]["status"], e["response"]["content"]["text"]) for e in run.entries] == [
+        (200, "after two negotiations\n")
+    ], run.err
+
+
+@pytest.mark.parametrize(
+    "choose",
+    ["--tls13-ciphers TLS_AES_256_GCM_SHA384", "--tls13-ciphers TLS_CHACHA20_POLY1305_SHA256", "--tls-max 1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256",
+     "--tls-max 1.2 --ciphers ECDHE-ECDSA-CHACHA20-POLY1305"],
+)  # fmt: skip
+def test_holes_in_tls_are_joined_again(world, choose: str) -> None:
+    """A frame of a large response is lost: what is missing is told to the byte, and the next exchange is told whole,
+    with the secrets in front and behind."""
+    (world.dir / "www" / "large").write_bytes(bytes(range(256)) * 4000)
+    run = world.run(
+        "hark",
+        "-o",
+        "holes.pcapng",
+        "sh",
+        "-c",
+        f"curl -s --http1.1 {choose} --cacert $CA -o /dev/null https://site.test:8443/large https://site.test:8443/hello",
+    )
+    assert run.told == [] and " 1.0 MB " in run.err and "/hello 200" in run.err, run.err
+    with open(world.dir / "home" / "holes.pcapng", "rb") as file:
+        secrets = [pcapng.encode(b) for b in read(file, "holes") if isinstance(b, Secrets)]
+    for drop in (3, 7, 11):
+        frames = _without_secrets(world, "holes.pcapng", drop)
+        heard = []
+        for order in (secrets + frames, frames + secrets):
+            decoder = Decoder()
+            events = []
+            for block in read(io.BytesIO(pcapng.header() + b"".join(order)), "holes"):
+                events += list(decoder.feed(block))
+            heard.append(render([*events, *decoder.finish()]))
+        front, behind = heard
+        assert front == behind
+        assert any(line.startswith("trouble lost-body: ") for line in front), front[:9]
+        assert "1 < end" in front and front[-3:] == [
+            "2 < 200 OK HTTP/1.1 " + front[-3][20:],
+            "2 < body b'hello\\n'",
+            "2 < end",
+        ]
+        body = next(line for line in front if line.startswith("1 < body"))
+        lost = sum(int(line.split()[2]) for line in front if line.startswith("trouble lost-body"))
+        assert len(ast.literal_eval(body[9:])) + lost == 1024000

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allways import NO_UPGRADE, C, S, all_ways, play
+from hark.decode.channel import Channel
 from hark.decode.http2 import Http2
 from hark.wire import http2
 
@@ -174,3 +175,12 @@ def test_other_frames_are_bounded() -> None:
     assert play(lambda: Http2(1, NO_UPGRADE), [(C, http2.PREFACE + frame)]) == [
         "trouble broken-http2: a frame of 2097152 bytes, by the client"
     ]
+
+
+def test_a_server_that_speaks_first() -> None:
+    """Without TLS nothing says that HTTP/2 is agreed on; a server's first frame does."""
+    pair = Pair()
+    pair.client.send_headers(1, REQUEST, end_stream=True)
+    pair.exchange()
+    script = sorted(pair.script, key=lambda turn: turn[0] != S)
+    assert all_ways(lambda: Channel(None, 1), script)[:2] == ["speaks h2", "1 > GET /x?y HTTP/2 https://h.test {a: b}"]  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ _LINE_BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?")
 _STATUS = re.compile(rb"HTTP/\d\.\d \d{3}[ \r\n]")
 _RARE = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PROXY protocol
 _RECORDS = frozenset({b"\x16\x03", b"\x17\x03"})
+_SETTINGS = b"\x04\0\0\0\0\0"  # a frame's type, flags and stream
 _STATUS_BEGIN = b"HTTP/1.1 "
 
 
@@ -30,6 +31,10 @@ def protocol(side: Side, data: bytes) -> str:
     if side == Side.SERVER:
         if _STATUS.match(data):
             return HTTP1
+        if data[:2] == b"\0\0" or data == b"\0":  # an HTTP/2 server may speak first: SETTINGS (RFC 9113 §3.4)
+            if len(data) < 9:
+                return MORE
+            return HTTP2 if data[3:9] == _SETTINGS and data[2] % 6 == 0 else OPAQUE
         return MORE if _STATUS_BEGIN.startswith(data[:9]) and len(data) < 9 else OPAQUE
     if data.startswith(http2.PREFACE):
         return HTTP2
