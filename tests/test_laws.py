@@ -102,7 +102,7 @@ def test_every_room_has_its_card(room: pathlib.Path) -> None:
         assert any(line.startswith(word) for line in lines), f"{room}: no {word.strip()}"
 
 
-@pytest.mark.parametrize("package", ["cryptography", "brotli", "zstandard", "lz4"])
+@pytest.mark.parametrize("package", ["cryptography", "brotli", "zstandard", "lz4", "orjson"])
 def test_a_dependency_is_named_in_one_file(package: str) -> None:
     users = {str(path) for path in FILES if any(name.split(".")[0] == package for name in imports(path))}
     # zstandard undoes content codings and compressed recordings, cryptography opens records and reads certificates:

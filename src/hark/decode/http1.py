@@ -247,23 +247,23 @@ class Http1:
             data = data.lstrip(b"\r\n")
             if not data:
                 return None
-        match = _END.search(data)
-        if match is None:
+        end, after = _head_end(data)
+        if end < 0:
             if len(data) > limits.HEAD_BYTES:
                 out.extend(self._break(side, half, time, f"a head of more than {limits.HEAD_BYTES} bytes"))
                 return None
             half.buffer = data
             return None
-        lines = data[: match.start()].split(b"\n")
+        lines = data[:end].split(b"\n")
         if side == Side.CLIENT:
-            good = self._request(half, lines, match.end(), time, out)
+            good = self._request(half, lines, after, time, out)
         else:
-            good = self._response(half, lines, match.end(), time, out)
+            good = self._response(half, lines, after, time, out)
         if not good:
             what = "request" if side == Side.CLIENT else "status"
             out.extend(self._break(side, half, time, f"a {what} line cannot be read"))
             return None
-        return data[match.end() :]
+        return data[after:]
 
     def _undecided(self) -> bool:
         """Whether the last request may turn the connection into something else and its answer is still to come."""
@@ -406,18 +406,41 @@ def _who(side: Side) -> str:
     return "client" if side == Side.CLIENT else "server"
 
 
+_KNOWN: dict[bytes, tuple[bytes, bytes]] = {}  # header lines that came before: most come again and again
+_KNOWN_MOST, _KNOWN_BYTES = 4096, 256
+
+
 def _headers(lines: list[bytes]) -> Headers:
     """Name and value of each line; a folded line continues the value before it (§5.2)."""
     found: list[tuple[bytes, bytes]] = []
+    known = _KNOWN.get
     for line in lines:
+        header = known(line)
+        if header is not None:
+            found.append(header)
+            continue
         if line[:1] in (b" ", b"\t") and found:
             name, value = found[-1]
             found[-1] = (name, value + b" " + line.strip())
             continue
         name, colon, value = line.partition(b":")
         if colon:
-            found.append((name.strip(), value.strip()))
+            header = (name.strip(), value.strip())
+            found.append(header)
+            if len(line) < _KNOWN_BYTES and line[:1] not in (b" ", b"\t"):
+                if len(_KNOWN) >= _KNOWN_MOST:
+                    _KNOWN.clear()
+                _KNOWN[line] = header
     return tuple(found)
+
+
+def _head_end(data: bytes) -> tuple[int, int]:
+    """Where a head's lines end, and where what follows begins; -1 where the empty line is not there."""
+    end = data.find(b"\n\r\n")
+    if end > 0 and data[end - 1] == 13 and data.find(b"\n\n", 0, end) < 0:
+        return end - 1, end + 3
+    match = _END.search(data)  # bare line feeds
+    return match.span() if match is not None else (-1, -1)
 
 
 def _value(headers: Headers, name: bytes) -> bytes:

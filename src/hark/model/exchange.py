@@ -51,9 +51,28 @@ class Exchange:
     """A request and what became of it."""
 
     __slots__ = (
-        "answered", "connection", "ended", "first", "interim", "messages", "messages_kept", "messages_seen", "number",
-        "request", "request_body", "request_trailers", "response", "response_body", "response_trailers", "sent",
-        "started", "stream", "talks", "trouble",
+        "_asked",
+        "_told",
+        "answered",
+        "connection",
+        "ended",
+        "first",
+        "interim",
+        "messages",
+        "messages_kept",
+        "messages_seen",
+        "number",
+        "request",
+        "request_body",
+        "request_trailers",
+        "response",
+        "response_body",
+        "response_trailers",
+        "sent",
+        "started",
+        "stream",
+        "talks",
+        "trouble",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +86,8 @@ class Exchange:
         self.request_body = Body(keep)
         self.response_body = Body(keep)
         self.response: ResponseHead | None = None
+        self._asked: dict[bytes, bytes] | None = None  # the headers' first values by their names in small letters
+        self._told: dict[bytes, bytes] | None = None
         self.interim: list[ResponseHead] = []
         self.request_trailers: Headers = ()
         self.response_trailers: Headers = ()
@@ -127,17 +148,19 @@ class Exchange:
         return f"{scheme}://{host}{'' if target == '*' else target}"
 
     def request_header(self, name: str) -> str:
-        """The value of a request header, or ""."""
-        return _header(self.request.headers, name) if self.request is not None else ""
+        """The value of a request header, or ""; its name in small letters."""
+        if self._asked is None:
+            self._asked = _index(self.request.headers) if self.request is not None else {}
+        return self._asked.get(name.encode(), b"").decode("utf-8", "backslashreplace")
 
     def response_header(self, name: str) -> str:
-        """The value of a response header, or ""."""
-        return _header(self.response.headers, name) if self.response is not None else ""
+        """The value of a response header, or ""; its name in small letters."""
+        if self._told is None:
+            if self.response is None:
+                return ""
+            self._told = _index(self.response.headers)
+        return self._told.get(name.encode(), b"").decode("utf-8", "backslashreplace")
 
 
-def _header(headers: Headers, name: str) -> str:
-    wanted = name.encode()
-    for key, value in headers:
-        if key.lower() == wanted:
-            return value.decode("utf-8", "backslashreplace")
-    return ""
+def _index(headers: Headers) -> dict[bytes, bytes]:
+    return {name.lower(): value for name, value in reversed(headers)}

@@ -87,25 +87,49 @@ class _Source:
     def __init__(self, file: Readable, wait: Wait | None) -> None:
         self._file = file
         self._wait = wait
-        self._buffer = b""
+        self._window = bytearray(2 * _PIECE)
+        self._view = memoryview(self._window)
         self._at = 0
+        self._end = 0
+        self._read_into = getattr(file, "readinto", None)
         self.offset = 0  # of the window's start, from the file's start
 
     def peek(self, size: int) -> memoryview:
         """The next `size` bytes, fewer only at the end of the file."""
-        have = len(self._buffer) - self._at
-        if have < size:
-            pieces = [self._buffer[self._at :]]
-            while have < size:
-                piece = self._file.read(max(_PIECE, size - have))
-                if not piece:
-                    if self._wait is not None and self._wait():
-                        continue
-                    break
-                pieces.append(piece)
-                have += len(piece)
-            self._buffer, self._at = b"".join(pieces), 0
-        return memoryview(self._buffer)[self._at : self._at + size]
+        if self._end - self._at < size:
+            self._fill(size)
+        return self._view[self._at : min(self._at + size, self._end)]
+
+    def window(self) -> memoryview:
+        """All that is there already."""
+        return self._view[self._at : self._end]
+
+    def _fill(self, size: int) -> None:
+        """Read until `size` bytes are there, or the file is at its end. What was looked at before may be gone."""
+        have = self._end - self._at
+        if size > len(self._window):
+            window = bytearray(size + _PIECE)
+            window[:have] = self._view[self._at : self._end]
+            self._window, self._view = window, memoryview(window)
+        else:
+            self._window[:have] = bytes(self._view[self._at : self._end])
+        self._at, self._end = 0, have
+        while self._end < size:
+            count = self._read()
+            if not count:
+                if self._wait is not None and self._wait():
+                    continue
+                return
+            self._end += count
+
+    def _read(self) -> int:
+        """Read once into the free end of the window; how many bytes that were."""
+        free = self._view[self._end :]
+        if self._read_into is not None:
+            return int(self._read_into(free) or 0)
+        piece = self._file.read(len(free)) or b""
+        free[: len(piece)] = piece
+        return len(piece)
 
     def skip(self, size: int) -> None:
         """Consume bytes that were peeked at."""
@@ -181,15 +205,21 @@ def _pcapng(source: _Source) -> Iterator[Block]:
         if len(data) < size:
             yield Torn(source.offset, f"the file ends {len(data)} bytes into a block of {size}")
             return
-        try:
-            value = parser.parse(data, 0, size)
-        except struct.error:
-            value = Torn(0, "a block too short for its kind")
-        if isinstance(value, Torn):
-            value = Torn(source.offset, value.what)
-        if value is not None:
-            yield value
-        source.skip(size)
+        taken = 0
+        data = source.window()  # every block in it that is whole
+        there = len(data)
+        while True:
+            try:
+                value = parser.parse(data, taken, size)
+            except struct.error:
+                value = Torn(0, "a block too short for its kind")
+            if value is not None:
+                yield Torn(source.offset + taken, value.what) if type(value) is Torn else value
+            taken += size
+            size = parser.size(data, taken) if there - taken >= 12 else 0
+            if not size or there - taken < size:
+                break
+        source.skip(taken)
 
 
 def _pcap(source: _Source, order: str, tick: int) -> Iterator[Block]:

@@ -5,8 +5,9 @@ HAR 1.2: times in ms, startedDateTime in ISO 8601, -1 for what does not apply.
 """
 
 import base64
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus
 
 from hark.decode.events import Headers
 from hark.model.body import Body
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from hark.views.schema import Schema
 
 Json = dict[str, Any]
+_PAIRS: dict[tuple[bytes, bytes], Json] = {}
+_PAIRS_MOST, _PAIR_BYTES = 4096, 256
 _TEXT_MIMES = ("text/", "application/json", "application/xml", "application/javascript", "application/x-www-form")
 
 
@@ -70,22 +73,21 @@ def process(found: Process | None, pid: int) -> Json | None:
 def iso(ns: int) -> str:
     """A time in UTC with microseconds."""
     seconds, rest = divmod(ns, 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+
+
+@lru_cache(64)
+def _second(seconds: int) -> str:
+    """The date and time of a second since 1970 (without a clock or a time zone, so that replay tells the same)."""
     days, left = divmod(seconds, 86400)
-    year, month, day = _date(days)
-    return (
-        f"{year:04d}-{month:02d}-{day:02d}T{left // 3600:02d}:{left // 60 % 60:02d}:{left % 60:02d}.{rest // 1000:06d}Z"
-    )
-
-
-def _date(days: int) -> tuple[int, int, int]:
-    """The civil date of a day count since 1970 (without a clock or a time zone, so that replay tells the same)."""
     days += 719468
     era, doe = divmod(days, 146097)
     yoe = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
     doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
     mp = (5 * doy + 2) // 153
     month = mp + 3 if mp < 10 else mp - 9
-    return yoe + era * 400 + (month <= 2), month, doy - (153 * mp + 2) // 5 + 1
+    year, day = yoe + era * 400 + (month <= 2), doy - (153 * mp + 2) // 5 + 1
+    return f"{year:04d}-{month:02d}-{day:02d}T{left // 3600:02d}:{left // 60 % 60:02d}:{left % 60:02d}"
 
 
 def _ms(ns: int) -> float:
@@ -170,7 +172,7 @@ def _response(exchange: Exchange) -> Json:
         "status": response.status if response is not None else 0,
         "statusText": response.reason if response is not None else "",
         "httpVersion": response.version if response is not None else "",
-        "cookies": [cookie for n, v in headers if n.lower() == b"set-cookie" for cookie in _cookies(_text(v), True)],
+        "cookies": _set_cookies(exchange, headers),
         "headers": _headers(headers),
         "content": content,
         "redirectURL": exchange.response_header("location"),
@@ -203,11 +205,11 @@ def _content(body: Body, coding: str, mime: str) -> Json:
 def text_of(data: bytes, mime: str) -> str | None:
     """The text that the bytes are, or None where they are not text."""
     charset = "utf-8"
-    for part in mime.lower().split(";")[1:]:
+    for part in mime.lower().split(";")[1:] if ";" in mime else ():
         name, _, value = part.strip().partition("=")
         if name == "charset":
             charset = value.strip("\"' ")
-    if charset not in (
+    if charset != "utf-8" and charset not in (
         "utf-8",
         "utf8",
         "us-ascii",
@@ -229,7 +231,18 @@ def text_of(data: bytes, mime: str) -> str | None:
 
 
 def _headers(headers: Headers) -> list[Json]:
-    return [{"name": _text(name), "value": _text(value)} for name, value in headers]
+    """Shared between entries: not to be changed."""
+    return [_PAIRS.get(pair) or _pair(pair) for pair in headers]
+
+
+def _pair(pair: tuple[bytes, bytes]) -> Json:
+    """A header, remembered: most come again and again."""
+    made = {"name": _text(pair[0]), "value": _text(pair[1])}
+    if len(pair[1]) < _PAIR_BYTES:
+        if len(_PAIRS) >= _PAIRS_MOST:
+            _PAIRS.clear()
+        _PAIRS[pair] = made
+    return made
 
 
 def _text(value: bytes) -> str:
@@ -247,12 +260,24 @@ def _cookies(header: str, setting: bool = False) -> list[Json]:
     return found
 
 
-def _query(url: str) -> list[Json]:
-    try:
-        query = urlsplit(url).query
-    except ValueError:
+def _set_cookies(exchange: Exchange, headers: Headers) -> list[Json]:
+    if not exchange.response_header("set-cookie"):
         return []
-    return [{"name": name, "value": value} for name, value in parse_qsl(query, keep_blank_values=True)]
+    return [cookie for n, v in headers if n.lower() == b"set-cookie" for cookie in _cookies(_text(v), True)]
+
+
+def _query(url: str) -> list[Json]:
+    query = url.partition("?")[2].partition("#")[0]
+    found = []
+    for part in query.split("&") if query else ():
+        if part:
+            name, _, value = part.partition("=")
+            found.append({"name": _unquoted(name), "value": _unquoted(value)})
+    return found
+
+
+def _unquoted(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def _protocol(exchange: Exchange) -> str:

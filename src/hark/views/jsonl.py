@@ -3,9 +3,10 @@
 May hold: formatting and writing. May not hold: the schema (entry.py).
 """
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import orjson
 
 from hark.model.book import Change, Ended
 from hark.views.entry import entry
@@ -13,7 +14,16 @@ from hark.views.entry import entry
 if TYPE_CHECKING:
     from hark.views.schema import Schema
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+def encode(value: object) -> bytes:
+    """Compact JSON in UTF-8. Text that is not Unicode (a process may have any bytes for its name) is escaped."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        import json
+
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
 
 
 class JsonLines:
@@ -26,8 +36,7 @@ class JsonLines:
     def change(self, change: Change) -> None:
         """Write an exchange that ended."""
         if isinstance(change, Ended):
-            line = _encode(entry(change.exchange, self._schema))
-            self._write(line.encode("utf-8", "backslashreplace") + b"\n")
+            self._write(encode(entry(change.exchange, self._schema)) + b"\n")
 
     def tick(self, now: int) -> None:
         """Nothing waits."""
