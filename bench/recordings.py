@@ -72,7 +72,9 @@ class Flow:
         ends = [(_CLIENT, self._port), (_SERVER, 443)]
         (src, sport), (dst, dport) = ends if side == 0 else ends[::-1]
         seq = self._seq[side] - (1 if flags & 2 else 0)
-        tcp = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, self._seq[1 - side] & 0xFFFFFFFF, 0x50, flags, 8192, 0, 0)
+        tcp = struct.pack(
+            "!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, self._seq[1 - side] & 0xFFFFFFFF, 0x50, flags, 8192, 0, 0
+        )
         size = 20 + len(tcp) + len(data)
         head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, size, 0, 0x4000, 64, 6, 0, src, dst)
         self._seq[side] += len(data)
@@ -125,7 +127,18 @@ class Maker:
 def certificate(place: Path) -> tuple[Path, Path]:
     """A self-signed one."""
     cert, key = place / "cert.pem", place / "key.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=bench.test"]
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=bench.test",
+    ]
     subprocess.run([*made, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
     return cert, key
 
@@ -188,7 +201,12 @@ def http2(make: Maker) -> Callable[[Flow, int, int], None]:
             flow.say(1, frame(4, 0, 0, b""))
         asks, tells = encoders[flow]
         stream = 1 + 2 * turn
-        pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", "bench.test"), (":path", f"/items/{number}?page={turn}")]
+        pseudo = [
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":authority", "bench.test"),
+            (":path", f"/items/{number}?page={turn}"),
+        ]
         flow.say(0, first + frame(1, 5, stream, asks.encode(pseudo + REQUEST)))
         body = b'{"item": %d, "name": "something small", "tags": ["a", "b"]}' % number
         head = tells.encode([(":status", "200"), *RESPONSE, ("content-length", str(len(body)))])

@@ -17,6 +17,9 @@ import time
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
+import decode  # noqa: E402
+from decode import check  # noqa: E402
+
 from world import ADDRESS4, World  # noqa: E402
 
 QUICK = "--quick" in sys.argv
@@ -88,12 +91,6 @@ def show(title: str, values: dict[str, float], unit: str, scale: float = 1.0) ->
     base = values["untapped"]
     told = ", ".join(f"{tool} {value / scale:,.0f} {unit} ({value / base:.2f} x)" for tool, value in values.items())
     print(f"{title}: {told}")
-
-
-def check(what: str, value: float, wanted: str, limit: float) -> None:
-    """A ratio with what was wanted of it."""
-    good = value >= limit if wanted == ">=" else value <= limit
-    print(f"    {'reached' if good else 'MISSED '}  {what}: {value:.2f} (wanted {wanted} {limit:g})", flush=True)
 
 
 def bulk(bench: Bench) -> None:
@@ -187,6 +184,10 @@ def resident(world: World) -> float:
 def main() -> None:
     """Run every part."""
     print(f"{os.cpu_count()} processors, Linux {os.uname().release}, {ROUNDS} rounds each, medians")
+    if not PARTS or "decode" in PARTS:
+        decode.main()
+    if PARTS == ["decode"]:
+        return
     bench = Bench()
     try:
         for part in (bulk, small, connections, start, memory):

@@ -46,6 +46,7 @@ fi
 if [ "$what" = bench ]; then
   need pasta passt
   need slirp4netns slirp4netns
+  need tshark tshark
 fi
 if [ -n "$missing" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

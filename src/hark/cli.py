@@ -112,7 +112,7 @@ def _main(words: list[str]) -> int:
 
 
 def _read(words: list[str], options: Options) -> int:
-    from hark.session import read
+    from hark.reading import read
 
     files: list[str] = []
     while words:

@@ -40,8 +40,9 @@ class Teller:
 
     def tell(self, block: Block, raw: bytes | memoryview = b"") -> None:
         """One block."""
-        for file in self._files:
-            file.write(raw)
+        if raw:
+            for file in self._files:
+                file.write(raw)
         if self._decoder is None or self._book is None:
             from hark.decode.decoder import Decoder
             from hark.model.book import Book

@@ -13,7 +13,6 @@ from hark.decode import dns, limits, proxied, sniff
 from hark.decode.events import Closed, Established, Event, Opened, Protocol, Side, Trouble
 from hark.decode.http1 import Http1
 from hark.decode.http2 import Http2
-from hark.decode.http3 import Http3
 from hark.decode.layer import Expecting, Layer, Streams, Upgrade
 from hark.decode.socks import Socks
 from hark.decode.websocket import Websocket
@@ -203,5 +202,7 @@ class _OpaqueStreams:
 def quic_inside(host: Host, number: int, alpn: str, time: int) -> tuple[Streams, Sequence[Event]]:
     """What speaks inside a QUIC connection that agreed on `alpn`."""
     if alpn == "h3" or alpn.startswith("h3-"):
+        from hark.decode.http3 import Http3
+
         return Http3(number, Channel(host, number, 1).upgrade_stream), (Protocol(number, time, "h3"),)
     return _OpaqueStreams(), (Protocol(number, time, alpn),)

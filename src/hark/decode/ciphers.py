@@ -6,9 +6,12 @@ Every opener checks what the peer would check: a record that does not open under
 
 import hmac
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hark.wire import quic, tls
+from hark.wire import tls
+
+if TYPE_CHECKING:
+    from hark.wire import quic
 
 Algorithm = Any  # the library's ciphers have no common type that it shows
 
@@ -139,7 +142,7 @@ class QuicAead(_Aead):
             return None
 
 
-def retry_is_sound(version: quic.Version, original: bytes, packet: bytes) -> bool:
+def retry_is_sound(version: "quic.Version", original: bytes, packet: bytes) -> bool:
     """Whether a Retry's integrity tag is that of an answer to `original`, the client's first destination (RFC 9001
     §5.8)."""
     suite = tls.SUITES[0x1301]

@@ -9,11 +9,11 @@ Limits FLOWS connections; all else in limits.py. What is over is told once and f
 import struct
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hark.decode import limits, link, sniff
 from hark.decode.channel import Channel, quic_inside
 from hark.decode.dns import Matcher
-from hark.decode.endpoints import Endpoints
 from hark.decode.events import (
     Closed,
     Established,
@@ -24,7 +24,6 @@ from hark.decode.events import (
 )
 from hark.decode.fragments import Fragments
 from hark.decode.layer import Expecting, Layer
-from hark.decode.quic import Inside
 from hark.decode.reassembly import Reassembly
 from hark.decode.sessions import Sessions
 from hark.decode.tls import Tls
@@ -32,7 +31,13 @@ from hark.recording import blocks
 from hark.recording.blocks import Block, Frame, Loss, Process, Secrets, Torn
 from hark.wire import dns, ip
 
+_IP4_TCP = struct.Struct("!BxHxxHxBxx12sIIBB").unpack_from  # up to TCP's flags; addresses and ports in one piece
 _SIDES = (Side.CLIENT, Side.SERVER)
+
+
+if TYPE_CHECKING:
+    from hark.decode.endpoints import Endpoints
+    from hark.decode.quic import Inside
 
 
 class Connection:
@@ -58,7 +63,7 @@ class Decoder:
     def __init__(self) -> None:
         self._sessions = Sessions()
         self._fragments = Fragments()
-        self._quic = Endpoints(self._sessions, self.number, self._quic_inside)
+        self._quic: Endpoints | None = None  # made, and imported, for the first datagram that may be QUIC
         self._ends: dict[bytes, tuple[Connection, Side]] = {}
         self._live: dict[int, Connection] = {}
         self._names = Matcher()
@@ -88,7 +93,8 @@ class Decoder:
         out: list[Event] = []
         for conn in list(self._live.values()):
             self._close(conn, self._now, "still open at the end", out)
-        self._quic.finish(self._now, out)
+        if self._quic is not None:
+            self._quic.finish(self._now, out)
         self._sessions.finish(out)
         out += self._names.finish(self._now)
         return out
@@ -98,6 +104,13 @@ class Decoder:
     def _frame(self, frame: Frame) -> Sequence[Event]:
         data = frame.data
         at = 0 if frame.link == blocks.RAW else link.network(data, frame.link)
+        if 0 <= at <= len(data) - 40:  # the usual packet, in one step: TCP over IPv4 without options, of a known flow
+            first, total, fragment, proto, key, seq, ack, offset, flags = _IP4_TCP(data, at)
+            if first == 0x45 and proto == ip.TCP and not fragment & 0x3FFF and not flags & ip.SYN:
+                known = self._ends.get(key)
+                body, end = at + 20 + (offset >> 4) * 4, at + total if total else len(data)
+                if known is not None and at + 40 <= body <= end <= len(data):
+                    return self._segment(frame, data[body:end], known, seq, ack, flags, [])
         packet = ip.parse(data, at) if at >= 0 else None
         for _ in range(limits.TUNNELS):
             if packet is None:
@@ -130,28 +143,47 @@ class Decoder:
             known = self._open(frame, data, key, packet, segment, out)
             if known is None:
                 return out
+        return self._segment(frame, data[body : packet.end], known, seq, ack, flags, out)
+
+    def _segment(
+        self,
+        frame: Frame,
+        data: memoryview,
+        known: tuple[Connection, Side],
+        seq: int,
+        ack: int,
+        flags: int,
+        out: list[Event],
+    ) -> Sequence[Event]:
+        """A segment of a known connection; data is its payload."""
         conn, side = known
-        conn.seen = frame.time
+        time = conn.seen = frame.time
         if conn.state == "closed":
             return out
         half = conn.halves[side]
         if flags & ip.SYN:
             half.start(seq)
             seq += 1
-        if body < packet.end and flags & ip.ACK:
-            other = conn.halves[1 - side]
-            if ack != other.next and other.next >= 0 and (ack - other.next) & 0x80000000 == 0:
-                self._unseen(conn, side.other, other, ack, frame.time, out)
-        if side == Side.SERVER and conn.state == "asked" and not flags & ip.RST:
+        if side and conn.state == "asked" and not flags & ip.RST:
             conn.state = "established"
-            out.append(Established(conn.number, frame.time))
-        if body < packet.end:
-            self._bytes(conn, side, half, seq & 0xFFFFFFFF, data[body : packet.end], frame.time, out)
+            out.append(Established(conn.number, time))
+        size = len(data)
+        if size:
+            if flags & ip.ACK:
+                other = conn.halves[1 - side]
+                if ack != other.next and other.next >= 0 and (ack - other.next) & 0x80000000 == 0:
+                    self._unseen(conn, side.other, other, ack, time, out)
+            channel = conn.channel
+            if seq == half.next and not half.waiting and channel is not None:
+                half.next = (seq + size) & 0xFFFFFFFF
+                half.total += size
+                out.extend(channel.feed(side, data, time))
+            else:
+                self._bytes(conn, side, half, seq & 0xFFFFFFFF, data, time, out)
         if flags & (ip.FIN | ip.RST):
-            end = (seq + packet.end - body) & 0xFFFFFFFF
-            self._ending(conn, side, half, flags, end, frame.time, out)
-        elif half.ended and not conn.fins & (1 << side):
-            self._fin(conn, side, frame.time, out)
+            self._ending(conn, side, half, flags, (seq + size) & 0xFFFFFFFF, time, out)
+        elif half.fin >= 0 and half.ended and not conn.fins & (1 << side):
+            self._fin(conn, side, time, out)
         return out
 
     def _renewed(self, known: tuple[Connection, Side], seq: int, flags: int) -> bool:
@@ -197,10 +229,6 @@ class Decoder:
     ) -> None:
         channel = conn.channel
         if channel is None:
-            return
-        if seq == half.next and not half.waiting:
-            half.advance(len(data))
-            out.extend(channel.feed(side, data, time))
             return
         for piece, lost in half.feed(seq, data):
             if lost:
@@ -283,7 +311,7 @@ class Decoder:
         """A TLS layer of connection `number` around `inside`."""
         return _Registered(self._sessions, Tls(number, self._sessions.keyring, self._sessions.budget, inside))
 
-    def _quic_inside(self, number: int) -> Inside:
+    def _quic_inside(self, number: int) -> "Inside":
         return lambda alpn, time: quic_inside(self, number, alpn, time)
 
     # -- datagrams -----------------------------------------------------------------------------------------------------
@@ -295,6 +323,12 @@ class Decoder:
         payload = data[packet.start + 8 : packet.end]
         message = dns.parse(bytes(payload))
         if message is None:
+            if self._quic is None:
+                if not payload[0] & 0x80:
+                    return ()  # a connection begins with a long header
+                from hark.decode.endpoints import Endpoints
+
+                self._quic = Endpoints(self._sessions, self.number, self._quic_inside)
             return self._quic.feed((packet.src, sport), (packet.dst, dport), payload, frame.time, frame.pid)
         if not message.response:
             self._names.question((packet.src, sport, packet.dst, dport, message.ident), message, frame.time, frame.pid)

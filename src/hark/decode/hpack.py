@@ -51,25 +51,31 @@ class Decoder:
     def decode(self, block: bytes) -> list[Header]:
         """The header list of a whole block. Raises CompressionError."""
         headers: list[Header] = []
-        at, end, total = 0, len(block), 0
+        append, table = headers.append, self._table
+        at, end = 0, len(block)
         while at < end:
             byte = block[at]
+            at += 1
             if byte & 0x80:  # §6.1: indexed
-                index, at = byte & 0x7F, at + 1
+                index = byte & 0x7F
                 if index == 0x7F:
                     index, at = integer(block, at, 0x7F)
-                header = self._entry(index)
+                if 0 < index <= 61:
+                    append(_STATIC[index - 1])
+                elif index and index - 62 < len(table):
+                    append(table[index - 62])
+                else:
+                    append(self._entry(index))
             elif byte & 0xE0 == 0x20:  # §6.3: table size update
-                size, at = byte & 0x1F, at + 1
+                size = byte & 0x1F
                 if size == 0x1F:
                     size, at = integer(block, at, 0x1F)
                 self._most = min(size, self._cap)
                 self._evict(0)
-                continue
             else:  # §6.2: literal, kept in the table where the second bit is set
                 keep = byte & 0x40
                 mask = 0x3F if keep else 0x0F
-                index, at = byte & mask, at + 1
+                index = byte & mask
                 if index == mask:
                     index, at = integer(block, at, mask)
                 if index:
@@ -80,8 +86,10 @@ class Decoder:
                 header = (name, value)
                 if keep:
                     self._add(header)
-            headers.append(header)
-            total += len(header[0]) + len(header[1]) + _OVERHEAD
+                append(header)
+        # No header is larger than the table or the block: few ones need not be summed up.
+        if len(headers) * (self._most + end) > self._list_bytes:
+            total = sum(len(name) + len(value) + _OVERHEAD for name, value in headers)
             if total > self._list_bytes:
                 raise CompressionError(f"a header list of more than {self._list_bytes} bytes")
         return headers

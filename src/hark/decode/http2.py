@@ -8,6 +8,7 @@ Limits STREAMS open at a time, HEAD_BYTES a header block, TABLE_BYTES a compress
        not decode ends the telling of its direction: every later one hangs on it (RFC 7541 §2.2).
 """
 
+import struct
 from collections.abc import Sequence
 
 from hark.decode import limits
@@ -19,6 +20,7 @@ from hark.decode.messages import Messages
 from hark.wire import http2
 
 _VERSION = "HTTP/2"
+_HEAD = struct.Struct("!HBBBI").unpack_from  # of a frame: its length in two parts, type, flags, stream
 
 
 class _Half:
@@ -81,10 +83,11 @@ class Http2:
                 continue
             if size - at < 9:
                 break
-            length = view[at] << 16 | view[at + 1] << 8 | view[at + 2]
-            kind, flags = view[at + 3], view[at + 4]
-            stream = int.from_bytes(view[at + 5 : at + 9], "big") & 0x7FFFFFFF
-            stream = stream + self._shift if stream else 0
+            high, low, kind, flags, stream = _HEAD(view, at)
+            length = high << 8 | low
+            stream &= 0x7FFFFFFF
+            if self._shift and stream:
+                stream += self._shift
             if size - at - 9 < length:
                 if kind == http2.DATA and not flags & http2.PADDED and not half.block_stream:
                     half.data_left, half.data_flags, half.data_stream = length, flags, stream
@@ -97,7 +100,8 @@ class Http2:
             at += 9 + length
         if half.broken:
             return out
-        half.buffer = bytes(view[at:])
+        if at < size:
+            half.buffer = bytes(view[at:])
         return out
 
     def _more_data(self, side: Side, half: _Half, view: memoryview, at: int, time: int, out: list[Event]) -> int:

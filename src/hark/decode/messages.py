@@ -60,22 +60,23 @@ class Messages:
     ) -> None:
         """A header section: a request's, a response's, or trailers."""
         pseudo: dict[bytes, bytes] = {}
-        headers: Fields = []
-        for field in fields:
-            if field[0][:1] == b":":
-                pseudo.setdefault(field[0], field[1])
-            else:
-                headers.append(field)
+        first = 0  # pseudo headers stand in front (RFC 9113 §8.3)
+        for name, value in fields:
+            if name[:1] != b":":
+                break
+            pseudo.setdefault(name, value)
+            first += 1
+        headers = tuple(fields[first:])
         if b":method" in pseudo:
-            self._request(stream, pseudo, tuple(headers), size, started, time, out)
+            self._request(stream, pseudo, headers, size, started, time, out)
         elif b":status" in pseudo:
-            self._response(stream, pseudo[b":status"], tuple(headers), size, started, time, out)
+            self._response(stream, pseudo[b":status"], headers, size, started, time, out)
         elif self._joined and side == Side.CLIENT and stream not in self._streams:
-            self._request(stream, {b":method": b"?", **pseudo}, tuple(headers), size, started, time, out)
+            self._request(stream, {b":method": b"?", **pseudo}, headers, size, started, time, out)
         elif self._joined and side == Side.SERVER and not self._answered(stream):
-            self._response(stream, b"", tuple(headers), size, started, time, out)
+            self._response(stream, b"", headers, size, started, time, out)
         elif stream in self._streams:
-            self._streams[stream].trailers = tuple(headers)
+            self._streams[stream].trailers = headers
 
     def _answered(self, stream: int) -> bool:
         state = self._streams.get(stream)

@@ -98,20 +98,23 @@ class Book:
         self._failures: dict[tuple[object, ...], tuple[int, Failed | Unresolved]] = {}  # held for GRACE
         self._successes: dict[tuple[object, ...], int] = {}
 
-    def feed(self, events: Iterable[ev.Event]) -> Iterator[Change]:
+    def feed(self, events: Iterable[ev.Event]) -> list[Change]:
         """The changes that these events make."""
+        changes: list[Change] = []
         for event in events:
             kind = type(event)
             if kind is ev.BodyData:
-                yield from self._body(event)  # type: ignore[arg-type]
-            else:
-                fold = _FOLDS.get(kind)
-                if fold is not None:
-                    change = fold(self, event)
-                    if change is not None:
-                        yield change
-                    if self._failures:
-                        yield from self._overdue(event.time)
+                if said := self._body(event):  # type: ignore[arg-type]
+                    changes += said
+                continue
+            fold = _FOLDS.get(kind)
+            if fold is not None:
+                change = fold(self, event)
+                if change is not None:
+                    changes.append(change)
+                if self._failures:
+                    changes += self._overdue(event.time)
+        return changes
 
     def end(self) -> Iterator[Change]:
         """Nothing more will come: what is held is told."""

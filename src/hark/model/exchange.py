@@ -150,7 +150,7 @@ class Exchange:
     def request_header(self, name: str) -> str:
         """The value of a request header, or ""; its name in small letters."""
         if self._asked is None:
-            self._asked = _index(self.request.headers) if self.request is not None else {}
+            self._asked = _index(self.request) if self.request is not None else {}
         return self._asked.get(name.encode(), b"").decode("utf-8", "backslashreplace")
 
     def response_header(self, name: str) -> str:
@@ -158,9 +158,11 @@ class Exchange:
         if self._told is None:
             if self.response is None:
                 return ""
-            self._told = _index(self.response.headers)
+            self._told = _index(self.response)
         return self._told.get(name.encode(), b"").decode("utf-8", "backslashreplace")
 
 
-def _index(headers: Headers) -> dict[bytes, bytes]:
-    return {name.lower(): value for name, value in reversed(headers)}
+def _index(head: RequestHead | ResponseHead) -> dict[bytes, bytes]:
+    if head.version >= "HTTP/2":
+        return dict(reversed(head.headers))  # their names are small letters (RFC 9113 §8.2)
+    return {name.lower(): value for name, value in reversed(head.headers)}

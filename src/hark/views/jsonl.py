@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hark.views.schema import Schema
 
 
+_BATCH = 1 << 18  # bytes of lines after which they are written
+
+
 def encode(value: object) -> bytes:
     """Compact JSON in UTF-8. Text that is not Unicode (a process may have any bytes for its name) is escaped."""
     try:
@@ -27,19 +30,32 @@ def encode(value: object) -> bytes:
 
 
 class JsonLines:
-    """Gives each line to `write`, whole; `write` flushes."""
+    """Gives lines to `write`, whole, at every tick, or when there are many."""
 
     def __init__(self, write: Callable[[bytes], None], schema: "Schema | None" = None) -> None:
         self._write = write
+        self._lines: list[bytes] = []
+        self._size = 0
         self._schema = schema
 
     def change(self, change: Change) -> None:
         """Write an exchange that ended."""
         if isinstance(change, Ended):
-            self._write(encode(entry(change.exchange, self._schema)) + b"\n")
+            self._lines += (encode(entry(change.exchange, self._schema)), b"\n")
+            self._size += len(self._lines[-2])
+            if self._size > _BATCH:
+                self._flush()
 
     def tick(self, now: int) -> None:
-        """Nothing waits."""
+        """Write what was gathered."""
+        if self._lines:
+            self._flush()
 
     def end(self) -> None:
-        """Nothing waits."""
+        """Write what was gathered."""
+        self._flush()
+
+    def _flush(self) -> None:
+        lines, self._lines, self._size = self._lines, [], 0
+        if lines:
+            self._write(b"".join(lines))
