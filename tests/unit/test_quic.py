@@ -286,7 +286,8 @@ def test_mutilated_datagrams_never_raise_and_never_lie(data: st.DataObject) -> N
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=1500), max_size=5))
 def test_noise_is_not_quic(payloads: list[bytes]) -> None:
-    assert list(events([(C, b"\xc0\0\0\0\1" + p, 40000) for p in payloads], b"")) == []
+    found = list(events([(C, b"\xc0\0\0\0\1" + p, 40000) for p in payloads], b""))
+    assert sum(event.frames for event in found) == len(payloads)  # told as passed over, and nothing else
 
 
 PAIR = simple()

@@ -106,7 +106,9 @@ class Channel:
         elif name == sniff.DNS:
             self._layer = dns.Stream(number)
         else:
-            name, self._layer = sniff.OPAQUE, Opaque()
+            self._layer = Opaque()
+            side, data, _ = self._early[-1]
+            name = sniff.other(side, data)
         if name != sniff.TLS:
             out.append(Protocol(number, time, name))
         if self._lost:

@@ -19,6 +19,7 @@ from hark.decode.events import (
     Established,
     Event,
     Opened,
+    PassedOver,
     Side,
     Trouble,
 )
@@ -28,10 +29,11 @@ from hark.decode.reassembly import Reassembly
 from hark.decode.sessions import Sessions
 from hark.decode.tls import Tls
 from hark.recording import blocks
-from hark.recording.blocks import Block, Frame, Loss, Process, Secrets, Torn
+from hark.recording.blocks import Block, Frame, Loss, Names, Process, Secrets, Torn
 from hark.wire import dns, ip
 
 _IP4_TCP = struct.Struct("!BxHxxHxBxx12sIIBB").unpack_from  # up to TCP's flags; addresses and ports in one piece
+_UDP = "UDP that is neither DNS nor QUIC"
 _SIDES = (Side.CLIENT, Side.SERVER)
 
 
@@ -68,6 +70,7 @@ class Decoder:
         self._live: dict[int, Connection] = {}
         self._names = Matcher()
         self._gone: deque[Connection] = deque()
+        self._passed: dict[str, int] = {}
         self._numbers = 0
         self._now = 0
 
@@ -80,7 +83,7 @@ class Decoder:
             return self._frame(block)
         if isinstance(block, Secrets):
             return self._sessions.secrets(block)
-        if isinstance(block, Process):
+        if isinstance(block, Process | Names):
             return (block,)
         if isinstance(block, Loss):
             return (Trouble(block.time, "not-recorded", 0, f"{block.amount} {block.what} lost: {block.why}"),)
@@ -97,12 +100,15 @@ class Decoder:
             self._quic.finish(self._now, out)
         self._sessions.finish(out)
         out += self._names.finish(self._now)
+        out += [PassedOver(self._now, what, count) for what, count in self._passed.items()]
         return out
 
     # -- frames --------------------------------------------------------------------------------------------------------
 
     def _frame(self, frame: Frame) -> Sequence[Event]:
         data = frame.data
+        if frame.link == blocks.UPPER_PDU:
+            return self._pdu(frame)
         at = 0 if frame.link == blocks.RAW else link.network(data, frame.link)
         if 0 <= at <= len(data) - 40:  # the usual packet, in one step: TCP over IPv4 without options, of a known flow
             first, total, fragment, proto, key, seq, ack, offset, flags = _IP4_TCP(data, at)
@@ -114,7 +120,7 @@ class Decoder:
         packet = ip.parse(data, at) if at >= 0 else None
         for _ in range(limits.TUNNELS):
             if packet is None:
-                return ()
+                return self._pass_over(link.name(data, frame.link) if at < 0 else "IP that cannot be read")
             if packet.fragment is not None:
                 whole = self._fragments.feed(packet, data)
                 if whole is None:
@@ -127,8 +133,15 @@ class Decoder:
                 return self._icmp(frame, data, packet)
             at = link.inner(data, packet.proto, packet.start, packet.end)
             if at < 0:
-                return self._udp(frame, data, packet) if packet.proto == ip.UDP else ()
+                if packet.proto == ip.UDP:
+                    return self._udp(frame, data, packet)
+                return self._pass_over(f"IP protocol {packet.proto}")
             packet = ip.parse(data, at, packet.end - at)
+        return self._pass_over("tunnels in tunnels")
+
+    def _pass_over(self, what: str) -> Sequence[Event]:
+        """Count a frame that is not followed."""
+        self._passed[what] = self._passed.get(what, 0) + 1
         return ()
 
     def _tcp(self, frame: Frame, data: memoryview, packet: ip.Packet) -> Sequence[Event]:
@@ -184,6 +197,30 @@ class Decoder:
             self._ending(conn, side, half, flags, (seq + size) & 0xFFFFFFFF, time, out)
         elif half.fin >= 0 and half.ended and not conn.fins & (1 << side):
             self._fin(conn, side, time, out)
+        return out
+
+    def _pdu(self, frame: Frame) -> Sequence[Event]:
+        """Bytes that were exported without their packets: a piece of what one end has sent."""
+        pdu = link.upper_pdu(frame.data)
+        out: list[Event] = []
+        if pdu is None:
+            return out
+        data = frame.data[pdu.start :]
+        if pdu.protocol == "dns":
+            return self._datagram(pdu.source, pdu.target, data, frame)
+        (source, sport), (target, dport) = pdu.source, pdu.target
+        key = source + target + struct.pack("!HH", sport, dport)
+        known = self._ends.get(key)
+        if known is None or known[0].state == "closed":
+            segment = ip.Segment(sport, dport, 0, 0, 0, pdu.start)
+            packet = ip.Packet(4, ip.TCP, source, target, 0, len(frame.data), None)
+            known = self._open(frame, frame.data, key, packet, segment, out)
+        if known is not None and known[0].channel is not None:
+            conn, side = known
+            conn.seen = frame.time
+            half = conn.halves[side]
+            half.total += len(data)
+            out.extend(known[0].channel.feed(side, data, frame.time))
         return out
 
     def _renewed(self, known: tuple[Connection, Side], seq: int, flags: int) -> bool:
@@ -318,22 +355,29 @@ class Decoder:
 
     def _udp(self, frame: Frame, data: memoryview, packet: ip.Packet) -> Sequence[Event]:
         if packet.end - packet.start < 8 + 12:
-            return ()
+            return self._pass_over(_UDP)
         sport, dport = struct.unpack_from("!HH", data, packet.start)
         payload = data[packet.start + 8 : packet.end]
+        return self._datagram((packet.src, sport), (packet.dst, dport), payload, frame)
+
+    def _datagram(
+        self, source: tuple[bytes, int], target: tuple[bytes, int], payload: memoryview, frame: Frame
+    ) -> Sequence[Event]:
+        """A datagram's payload: DNS, QUIC, or nothing that is known."""
         message = dns.parse(bytes(payload))
         if message is None:
             if self._quic is None:
-                if not payload[0] & 0x80:
-                    return ()  # a connection begins with a long header
+                if not payload or not payload[0] & 0x80:  # a connection begins with a long header
+                    return self._pass_over(_UDP)
                 from hark.decode.endpoints import Endpoints
 
                 self._quic = Endpoints(self._sessions, self.number, self._quic_inside)
-            return self._quic.feed((packet.src, sport), (packet.dst, dport), payload, frame.time, frame.pid)
+            known, events = self._quic.feed(source, target, payload, frame.time, frame.pid)
+            return events if known else self._pass_over(_UDP)
         if not message.response:
-            self._names.question((packet.src, sport, packet.dst, dport, message.ident), message, frame.time, frame.pid)
+            self._names.question((source, target, message.ident), message, frame.time, frame.pid)
             return ()
-        return self._names.answer((packet.dst, dport, packet.src, sport, message.ident), message, frame.time)
+        return self._names.answer((target, source, message.ident), message, frame.time)
 
     def _icmp(self, frame: Frame, data: memoryview, packet: ip.Packet) -> Sequence[Event]:
         """An ICMP error about a connection attempt ends it."""

@@ -45,17 +45,17 @@ class Endpoints:
         self._pairs: dict[tuple[End, End], tuple[_Flow, Side]] = {}  # by (source, target): who sends
         self._flows: dict[int, _Flow] = {}
 
-    def feed(self, source: End, target: End, data: memoryview, time: int, pid: int) -> list[Event]:
-        """One datagram's payload."""
+    def feed(self, source: End, target: End, data: memoryview, time: int, pid: int) -> tuple[bool, list[Event]]:
+        """One datagram's payload: whether it is of a connection, and what became known by it."""
         out: list[Event] = []
         if len(data) < 21:  # no QUIC packet is shorter (RFC 9001 §5.4.2)
-            return out
+            return False, out
         raw = bytes(data)
         found = self._find(source, target, raw)
         if found is None:
             found = self._begin(source, target, raw, time, pid, out)
             if found is None:
-                return out
+                return False, out
         flow, side, size = found
         flow.seen = time
         if (source, target) not in self._pairs:
@@ -65,7 +65,7 @@ class Endpoints:
             out.append(Established(flow.quic.number, time))
         out.extend(flow.quic.feed(side, raw, time, size))
         self._learn(flow, time, out)
-        return out
+        return True, out
 
     def _find(self, source: End, target: End, data: bytes) -> tuple[_Flow, Side, int] | None:
         """(connection, who sent this, bytes of a short header's destination id)."""

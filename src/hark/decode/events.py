@@ -7,7 +7,7 @@ May hold: values. May not hold: state. Named tuples, for a busy connection makes
 from enum import IntEnum
 from typing import NamedTuple
 
-from hark.recording.blocks import Process
+from hark.recording.blocks import Names, Process
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -91,7 +91,8 @@ class Sealed(NamedTuple):
 
 
 class Protocol(NamedTuple):
-    """What a connection speaks from here on: "http/1.1", "h2", "websocket", or "" for what hark does not know."""
+    """What a connection speaks from here on: "http/1.1", "h2", "websocket" …, the name of what hark knows and does not
+    follow ("ssh"), or "" for what it does not know."""
 
     conn: int
     time: int
@@ -196,6 +197,14 @@ class Dns(NamedTuple):
     conn: int = 0  # the connection it was asked on; 0: by a datagram
 
 
+class PassedOver(NamedTuple):
+    """Frames that were not followed, told at the end: what they are, how many."""
+
+    time: int
+    what: str
+    frames: int
+
+
 class Trouble(NamedTuple):
     """Something that could not be seen or was not as it should be: kind is a short stable name."""
 
@@ -222,5 +231,7 @@ Event = (
     | Aborted
     | Dns
     | Trouble
+    | PassedOver
     | Process
+    | Names
 )

@@ -4,13 +4,15 @@ May hold: the table and the parsing of link headers. May not hold: anything abov
 Numbers are the pcap registry's LINKTYPE_ values.
 """
 
+from typing import NamedTuple
+
 from hark.recording import blocks
 
 _IP = {0x0800, 0x86DD}
 _VLAN = {0x8100, 0x88A8, 0x9100}
 _PPPOE = 0x8864
 _PPP_IP = {0x0021, 0x0057}
-PPP, PPP_HDLC, UPPER_PDU = 9, 50, 252
+PPP, PPP_HDLC = 9, 50
 
 # Those with a header of one size whose protocol field may be taken on trust: what follows must parse as IP anyway.
 _FIXED = {
@@ -36,6 +38,19 @@ def network(data: memoryview, link: int) -> int:
     if link in (PPP, PPP_HDLC):
         return _ppp(data, 0)
     return -1
+
+
+_NAMES = {0x0806: "ARP", 0x8035: "RARP", 0x88CC: "LLDP", 0x888E: "EAPOL", 0x8847: "MPLS", 0x8863: "PPPoE discovery"}
+
+
+def name(data: memoryview, link: int) -> str:
+    """What a frame is in which there is no IP."""
+    if link not in _FIXED and link not in (blocks.ETHERNET, PPP, PPP_HDLC):
+        return f"link type {link}"
+    kind = data[12] << 8 | data[13] if link == blocks.ETHERNET and len(data) >= 14 else 0
+    if kind in _NAMES:
+        return _NAMES[kind]
+    return "LLC" if 0 < kind < 0x600 else f"ethertype 0x{kind:04x}" if kind else "no IP"
 
 
 def _ethernet(data: memoryview) -> int:
@@ -81,3 +96,31 @@ def inner(data: memoryview, proto: int, start: int, end: int) -> int:
         offset = _ethernet(data[start + 16 : end])
         return start + 16 + offset if offset >= 0 else -1
     return -1
+
+
+class Pdu(NamedTuple):
+    """What Wireshark exports of a decoded protocol: the dissector's name, both ends, the offset of the bytes."""
+
+    protocol: str
+    source: tuple[bytes, int]
+    target: tuple[bytes, int]
+    start: int
+
+
+def upper_pdu(data: memoryview) -> Pdu | None:
+    """A frame of LINKTYPE_WIRESHARK_UPPER_PDU: tags of 16 bits with a length of 16 bits, then the bytes."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + 4 <= len(data):
+        tag, size = data[at] << 8 | data[at + 1], data[at + 2] << 8 | data[at + 3]
+        at += 4
+        if not tag:
+            name = found.get(12, b"").rstrip(b"\0").decode("ascii", "replace")
+            source, target = found.get(20) or found.get(22) or b"", found.get(21) or found.get(23) or b""
+            ports = [int.from_bytes(found.get(code, b""), "big") & 0xFFFF for code in (25, 26)]
+            if len(source) not in (4, 16) or len(source) != len(target):
+                source = target = bytes(4)
+            return Pdu(name, (source, ports[0]), (target, ports[1]), at)
+        found[tag] = bytes(data[at : at + size])
+        at += size
+    return None

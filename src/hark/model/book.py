@@ -15,9 +15,10 @@ from hark.decode import events as ev
 from hark.decode import limits
 from hark.model.exchange import Connection, Exchange
 from hark.model.talk import DnsMessage, talk
-from hark.recording.blocks import Process
+from hark.recording.blocks import Names, Process
 
 _PIDS = 4096
+_FOLLOWED = frozenset({"http/1.1", "h2", "h3", "websocket", "dns", "proxy", "socks4", "socks5"})
 _TALK_KEEP = 4096  # bytes of a message that views may show, however little of bodies they keep
 _TALKING = frozenset({"text/event-st", "application/g", "application/d"})  # how the media types of talks begin
 
@@ -75,13 +76,26 @@ class Unresolved(NamedTuple):
 _GRACE = 1_000_000_000  # ns: within it another address or record type may make a failure irrelevant
 
 
+class SpokeOther(NamedTuple):
+    """A connection on which something else was spoken: connection.protocol is its name, "" where it has none here."""
+
+    connection: Connection
+
+
+class PassedOver(NamedTuple):
+    """Frames that were not followed."""
+
+    what: str
+    frames: int
+
+
 class Told(NamedTuple):
     """A trouble of the recording itself."""
 
     trouble: ev.Trouble
 
 
-Change = Began | Upgraded | Spoke | Ended | StayedClosed | Failed | Unresolved | Told
+Change = Began | Upgraded | Spoke | Ended | StayedClosed | Failed | Unresolved | SpokeOther | PassedOver | Told
 
 
 class Book:
@@ -93,6 +107,7 @@ class Book:
         self._exchanges: dict[tuple[int, int], Exchange] = {}
         self._processes: dict[int, Process] = {}
         self._answers: dict[str, ev.Dns] = {}
+        self._named: dict[str, str] = {}  # the last name that led to an address
         self._chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}  # certificates, each kept once
         self._numbers = 0
         self._failures: dict[tuple[object, ...], tuple[int, Failed | Unresolved]] = {}  # held for GRACE
@@ -112,8 +127,8 @@ class Book:
                 change = fold(self, event)
                 if change is not None:
                     changes.append(change)
-                if self._failures:
-                    changes += self._overdue(event.time)
+                if self._failures and kind is not Names:
+                    changes += self._overdue(event.time)  # type: ignore[union-attr]
         return changes
 
     def end(self) -> Iterator[Change]:
@@ -153,6 +168,7 @@ class Book:
         answer = self._answers.pop(event.server[0], None)
         if answer is not None:
             connection.dns = (answer.asked, answer.time)
+        connection.name = self._named.get(event.server[0], "")
         self._connections[event.conn] = connection
 
     def _established(self, event: ev.Established) -> None:
@@ -197,6 +213,8 @@ class Book:
             return None
         if connection.troubles and not connection.exchanges:
             return Failed(connection, event.time, connection.troubles[0])
+        if not connection.exchanges and connection.protocol is not None and connection.protocol not in _FOLLOWED:
+            return SpokeOther(connection)
         return None
 
     def _sealed(self, event: ev.Sealed) -> Change | None:
@@ -222,12 +240,23 @@ class Book:
                 if connection.process is old:
                     connection.process = event
 
+    def _names(self, event: Names) -> None:
+        for address, name in event.entries:
+            self._name(address, name)
+
+    def _name(self, address: str, name: str) -> None:
+        self._named.pop(address, None)
+        self._named[address] = name
+        if len(self._named) > limits.ADDRESSES:
+            del self._named[next(iter(self._named))]
+
     def _dns(self, event: ev.Dns) -> None:
         through = self._connections.get(event.conn) if event.conn else None
         if through is not None:
             event = event._replace(pid=through.pid)
         for address in event.addresses:
             self._answers[address] = event
+            self._name(address, event.name)
         while len(self._answers) > limits.ADDRESSES:
             del self._answers[next(iter(self._answers))]
         if event.rcode == "NOERROR":
@@ -358,6 +387,7 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Closed: Book._closed,
     ev.Sealed: Book._sealed,
     ev.Trouble: Book._trouble,
+    ev.PassedOver: lambda book, event: PassedOver(event.what, event.frames),
     ev.Dns: Book._dns,
     ev.RequestHead: Book._request,
     ev.ResponseHead: Book._response,
@@ -365,4 +395,5 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.MessageEnd: Book._end,
     ev.Aborted: Book._aborted,
     Process: Book._process,
+    Names: Book._names,
 }

@@ -18,8 +18,8 @@ class Connection:
     """A transport connection."""
 
     __slots__ = (
-        "certificates", "client", "dns", "established", "exchanges", "number", "opened", "pid", "process", "protocol",
-        "proxied", "server", "tls", "troubles",
+        "certificates", "client", "dns", "established", "exchanges", "name", "number", "opened", "pid", "process",
+        "protocol", "proxied", "server", "tls", "troubles",
     )  # fmt: skip
 
     def __init__(
@@ -37,8 +37,9 @@ class Connection:
         self.server = server
         self.pid = pid
         self.process = process
+        self.name = ""  # the server's, as a look-up or the recording gave it
         self.established = 0
-        self.protocol = ""
+        self.protocol: str | None = None  # "": one that hark does not know; None: nothing was said yet
         self.tls: TlsFacts | None = None
         self.certificates: list[tuple[bytes, ...]] = [(), ()]  # DER chains, by the side that showed them
         self.dns: tuple[int, int] | None = None  # (asked, answered) of the look-up that led here
@@ -141,7 +142,8 @@ class Exchange:
             scheme = {"https": "wss", "http": "ws"}.get(scheme, scheme)
         host = request.authority or self.request_header("host")
         if not host:
-            name = connection.tls.sni if connection.tls is not None and connection.tls.sni else connection.server[0]
+            sni = connection.tls.sni if connection.tls is not None else ""
+            name = sni or connection.name or connection.server[0]
             port = connection.server[1]
             name = f"[{name}]" if ":" in name else name
             host = name if port == (443 if scheme in ("https", "wss") else 80) else f"{name}:{port}"

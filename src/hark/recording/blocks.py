@@ -7,7 +7,7 @@ Named tuples: frames come by the tens of thousands a second, and dataclasses cos
 from typing import NamedTuple
 
 # Link types (the pcap registry's LINKTYPE_ numbers) that a frame's bytes may start with.
-RAW, ETHERNET, NULL, LOOP, SLL, SLL2, IPV4, IPV6 = 101, 1, 0, 108, 113, 276, 228, 229
+RAW, ETHERNET, NULL, LOOP, SLL, SLL2, IPV4, IPV6, UPPER_PDU = 101, 1, 0, 108, 113, 276, 228, 229, 252
 
 
 class Frame(NamedTuple):
@@ -51,6 +51,12 @@ class Loss(NamedTuple):
     why: str
 
 
+class Names(NamedTuple):
+    """Addresses (text form) with a name, as whoever recorded knew them."""
+
+    entries: tuple[tuple[str, str], ...]
+
+
 class Torn(NamedTuple):
     """The input was not what it should be: place (a byte offset), what is wrong. Told, then read on where that is
     possible."""
@@ -59,4 +65,4 @@ class Torn(NamedTuple):
     what: str
 
 
-Block = Frame | Secrets | Process | Loss | Torn
+Block = Frame | Secrets | Process | Loss | Names | Torn

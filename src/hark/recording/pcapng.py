@@ -13,9 +13,10 @@ import struct
 from collections.abc import Callable
 
 from hark.recording import blocks
-from hark.recording.blocks import Block, Frame, Loss, Process, Secrets, Torn
+from hark.recording.blocks import Block, Frame, Loss, Names, Process, Secrets, Torn
+from hark.wire import ip
 
-SHB, IDB, PB, SPB, ISB, EPB, DSB, CUSTOM = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10, 0xBAD
+SHB, IDB, PB, SPB, NRB, ISB, EPB, DSB, CUSTOM = 0x0A0D0D0A, 1, 2, 3, 4, 5, 6, 10, 0xBAD
 LOSS = 0x80686B01
 MAX_BLOCK = 64 << 20  # bytes
 EPB_HEAD = 28  # bytes in front of an enhanced packet block's data
@@ -108,6 +109,16 @@ def loss(value: Loss) -> bytes:
     return block(LOSS, struct.pack("<QI", value.time, len(text)) + text.encode())
 
 
+def names(value: Names) -> bytes:
+    """A name resolution block."""
+    records = b""
+    for address, name in value.entries:
+        packed = ip.packed(address)
+        body = packed + name.encode() + b"\0"
+        records += struct.pack("<HH", 1 if len(packed) == 4 else 2, len(body)) + body + bytes(-len(body) % 4)
+    return block(NRB, records + bytes(4))
+
+
 def encode(value: Block) -> bytes:
     """The block of any recorded value but a Torn, which is no part of a recording."""
     match value:
@@ -119,6 +130,8 @@ def encode(value: Block) -> bytes:
             return process(value)
         case Loss():
             return loss(value)
+        case Names():
+            return names(value)
         case Torn():
             return b""
 
@@ -262,6 +275,16 @@ class Parser:
         start = number(9, "Q", 0)
         return Process(time or start, pid, text(2), text(3), words, number(5, "I", 0), number(6, "i", -1), start, tls)
 
+    def _names(self, data: memoryview, at: int, size: int) -> Block | None:
+        found = []
+        for kind, start, length in self._options(data, at + 8, at + size - 4):
+            width = {1: 4, 2: 16}.get(kind, 0)
+            body = bytes(data[start : start + length])
+            if width and len(body) > width:
+                name = body[width:].split(b"\0")[0].decode("utf-8", "replace")
+                found.append((ip.text(body[:width]), name))
+        return Names(tuple(found)) if found else None
+
     def _loss(self, data: memoryview, at: int, size: int) -> Block | None:
         import json
 
@@ -287,6 +310,7 @@ _READERS: dict[int, Callable[[Parser, memoryview, int, int], Block | None]] = {
     IDB: Parser._interface,
     PB: Parser._old_packet,
     SPB: Parser._simple,
+    NRB: Parser._names,
     DSB: Parser._secrets,
     CUSTOM: Parser._custom,
     LOSS: Parser._loss,

@@ -14,6 +14,7 @@ from hark.model.body import Body
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
 from hark.views import certificate
+from hark.views.multipart import form_data
 from hark.views.talks import messages
 
 if TYPE_CHECKING:
@@ -153,6 +154,8 @@ def _request(exchange: Exchange) -> Json:
         post: Json = {"mimeType": mime, "text": content.get("text", "")}
         if mime.startswith("application/x-www-form-urlencoded") and "encoding" not in content:
             post["params"] = [{"name": n, "value": v} for n, v in parse_qsl(post["text"], keep_blank_values=True)]
+        elif mime.startswith("multipart/form-data"):
+            post["params"] = form_data(exchange.request_body.raw, mime)
         for extra in ("encoding", "comment"):
             if extra in content:
                 post["_encoding" if extra == "encoding" else extra] = content[extra]

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 
 from hark.decode.events import Headers, Message, Side
 from hark.model.body import Body
-from hark.model.book import Began, Change, Ended, Failed, Spoke, StayedClosed, Told, Unresolved, Upgraded
+from hark.model.book import (
+    Began,
+    Change,
+    Ended,
+    Failed,
+    PassedOver,
+    Spoke,
+    SpokeOther,
+    StayedClosed,
+    Told,
+    Unresolved,
+    Upgraded,
+)
 from hark.model.exchange import Exchange
 from hark.views.advice import remedy
 from hark.views.view import duration, safe, size, who
@@ -48,6 +60,8 @@ class Terminal:
         self._lines: list[str] = []
         self._waiting: dict[int, Exchange] = {}
         self._hosts: Counter[str] = Counter()
+        self._others: Counter[str] = Counter()  # connections by what else they spoke
+        self._passed: list[str] = []
         self._exchanges = self._errors = self._closed = self._failed = 0
 
     # -- the view's interface --------------------------------------------------------------------------------------
@@ -75,6 +89,10 @@ class Terminal:
             answer = change.answer
             why = answer.rcode or "no answer"
             self._line(f"dns {answer.name}", self._paint(_RED, why), who(change.process, answer.pid))
+        elif isinstance(change, SpokeOther):
+            self._others[change.connection.protocol or "something unknown"] += 1
+        elif isinstance(change, PassedOver):
+            self._passed.append(f"{change.frames} {change.what}")
         elif isinstance(change, Told):
             self._lines.append(self._paint(_YELLOW, f"hark: {safe(change.trouble.text)}"))
 
@@ -91,6 +109,8 @@ class Terminal:
 
     def end(self) -> None:
         """Write what is left, and the summary."""
+        if self._passed and self._verbosity:
+            self._lines.append(self._paint(_DIM, f"hark: frames not followed: {', '.join(self._passed)}"))
         self._lines.append(self._paint(_BOLD, self.summary()))
         self._flush()
 
@@ -108,6 +128,9 @@ class Terminal:
             notes.append(f"{self._failed} failed connection{'' if self._failed == 1 else 's'}")
         if self._closed:
             notes.append(f"{self._closed} TLS connection{'' if self._closed == 1 else 's'} stayed closed")
+        if self._others:
+            count = sum(self._others.values())
+            notes.append(f"{count} connection{'' if count == 1 else 's'} spoke {', '.join(sorted(self._others))}")
         return told + "".join(f", {note}" for note in notes)
 
     # -- lines -------------------------------------------------------------------------------------------------------
@@ -209,7 +232,7 @@ class Terminal:
         self._closed += 1
         connection = change.connection
         libraries = connection.process.tls if connection.process is not None else ()
-        name = change.sni or connection.server[0]
+        name = change.sni or connection.name or connection.server[0]
         parts = [part for part in (change.version or "TLS", ", ".join(libraries)) if part]
         self._line(
             f"closed {name}:{connection.server[1]}",

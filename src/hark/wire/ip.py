@@ -120,6 +120,11 @@ def text(packed: bytes) -> str:
     return str(ip_address(packed)) if len(packed) == 16 else f"{packed[0]}.{packed[1]}.{packed[2]}.{packed[3]}"
 
 
+def packed(text: str) -> bytes:
+    """An address out of its text form. Raises ValueError."""
+    return ip_address(text).packed
+
+
 def fold(total: int) -> int:
     """A one's complement sum brought into 16 bits."""
     total = (total & 0xFFFF) + (total >> 16)

@@ -1,0 +1,212 @@
+"""Coverage-guided fuzzing of everything that reads bytes from a peer or a file (atheris, libFuzzer).
+
+usage: python fuzz/targets.py TARGET [SECONDS]        needs `pip install atheris`; `make fuzz` runs them all
+
+A target fails by any exception, by taking longer than libFuzzer's timeout, or by needing more memory than its limit.
+Each is fed what the committed recordings hold as its first corpus.
+"""
+
+import io
+import pathlib
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["hark"]):
+    from hark.decode import aria, ciphers  # noqa: F401  (loaded here so that it is instrumented)
+    from hark.decode.channel import Channel, Opaque
+    from hark.decode.decoder import Decoder
+    from hark.decode.events import Protocol, RequestHead, ResponseHead, Side
+    from hark.decode.hpack import Decoder as Hpack
+    from hark.decode.http1 import Http1
+    from hark.decode.http2 import Http2
+    from hark.decode.http3 import Http3
+    from hark.decode.huffman import CompressionError
+    from hark.decode.keyring import Budget, Keyring
+    from hark.decode.layer import Upgrade
+    from hark.decode.qpack import Decoder as Qpack
+    from hark.decode.quic import Quic
+    from hark.decode.tls import Tls
+    from hark.decode.websocket import Websocket
+    from hark.errors import HarkError
+    from hark.model.book import Book, Ended
+    from hark.model.talk import DnsMessage, EventStream, Grpc
+    from hark.recording.blocks import Frame
+    from hark.recording.reader import read
+    from hark.views.entry import entry
+    from hark.views.jsonl import encode
+    from hark.wire import dns, http2, ip, protobuf, quic, tls, websocket  # noqa: F401
+
+C, S = Side.CLIENT, Side.SERVER
+SIDES = (C, S)
+
+
+class Host:
+    """What a channel asks for."""
+
+    def __init__(self) -> None:
+        self.numbers = 1
+
+    def tls(self, number: int, inside: Channel) -> Tls:
+        return Tls(number, Keyring(), Budget(), inside)
+
+    def number(self) -> int:
+        self.numbers += 1
+        return self.numbers
+
+
+def turns(data: bytes):
+    """The data as (side, bytes) turns: the first byte of each says whose it is and how long."""
+    at = 0
+    while at < len(data):
+        head = data[at]
+        size = (head & 0x7F) * 8 + 1
+        yield SIDES[head >> 7], data[at + 1 : at + 1 + size]
+        at += 1 + size
+
+
+def plain(upgrade, time):
+    return Opaque(), (Protocol(1, time, upgrade.token),)
+
+
+def play(layer, data: bytes) -> None:
+    book = Book(1 << 16)
+    for time, (side, piece) in enumerate(turns(data), 1):
+        tell(book, layer.feed(side, piece, time) if piece else layer.lost(side, 7, time))
+    tell(book, layer.end(C, 1 << 40))
+    tell(book, layer.close(1 << 40, "closed"))
+
+
+def tell(book: Book, events) -> None:
+    for change in book.feed(events):
+        if isinstance(change, Ended):
+            encode(entry(change.exchange))
+
+
+def frames(data: bytes) -> None:
+    """Packets, two bytes of length in front of each, through the whole stack."""
+    decoder, book, at, time = Decoder(), Book(1 << 16), 0, 0
+    while at + 2 <= len(data):
+        size = int.from_bytes(data[at : at + 2], "big") % 2000
+        packet = data[at + 2 : at + 2 + size]
+        time += 1
+        tell(book, decoder.feed(Frame(time, (101, 1, 113, 252)[data[at] >> 6], memoryview(packet), 0, size)))
+        at += 2 + size
+    tell(book, decoder.finish())
+
+
+def recording(data: bytes) -> None:
+    """A file, decoded and told."""
+    decoder, book = Decoder(), Book(1 << 16)
+    try:
+        for block in read(io.BytesIO(data), "fuzz"):
+            tell(book, decoder.feed(block))
+    except HarkError:
+        return
+    tell(book, decoder.finish())
+
+
+def socket(data: bytes) -> None:
+    """WebSocket frames, compressed."""
+    request = RequestHead(1, 1, 0, 0, "GET", "/", "", "", "HTTP/1.1", (), 0)
+    extensions = ((b"sec-websocket-extensions", b"permessage-deflate"),) if data[:1] > b"\x80" else ()
+    response = ResponseHead(1, 1, 0, 0, 101, "", "HTTP/1.1", extensions, 0, True)
+    play(Websocket(1, Upgrade("websocket", request, response), SIDES), data[1:])
+
+
+def compression(data: bytes) -> None:
+    """HPACK, QPACK."""
+    hpack, qpack = Hpack(1 << 16, 1 << 16, data[:1] > b"\x80"), Qpack(1 << 16)
+    qpack.allow(4096)
+    for side, piece in turns(data[1:]):
+        try:
+            if side == S:
+                hpack.decode(piece)
+            elif piece[:1] > b"\x80":
+                qpack.feed(piece[1:])
+            else:
+                qpack.decode(piece[1:])
+        except CompressionError:
+            continue
+
+
+def http3(data: bytes) -> None:
+    """HTTP/3 streams."""
+    layer, book = Http3(1, plain), Book(1 << 16)
+    for time, (side, piece) in enumerate(turns(data), 1):
+        stream = (0, 4, 2, 3, 6, 7, 10, 11)[piece[0] & 7] if piece else 0
+        if piece and piece[0] >> 3 == 31:
+            tell(book, layer.reset(side, stream, 0x10C, bool(time & 1), time))
+        else:
+            tell(book, layer.feed(side, stream, piece[1:], bool(piece[:1] and piece[0] & 0x80), time))
+    tell(book, layer.close(1 << 40, "closed"))
+
+
+def packets(data: bytes) -> None:
+    """QUIC datagrams; the frames in them, as if they had been opened."""
+    layer = Quic(1, Keyring(), Budget(), lambda alpn, time: (Http3(1, plain), ()))
+    for time, (side, piece) in enumerate(turns(data), 1):
+        layer.feed(side, piece, time, 8)
+        layer._frames(side, (quic.INITIAL, quic.HANDSHAKE, quic.ONE_RTT)[time % 3], piece, time, [])
+    layer.close(1 << 40, "closed")
+
+
+def values(data: bytes) -> None:
+    """Single messages."""
+    dns.parse(data)
+    tls.client_hello(data)
+    tls.server_hello(data)
+    tls.certificates(data, 0x0304)
+    tls.certificates(data, 0x0303)
+    tls.encrypted_alpn(data)
+    protobuf.message(data)
+    quic.long_header(data, 0)
+    http2.are_frames(data)
+    ip.parse(data)
+    for talk in (
+        EventStream(1, 1, ""),
+        EventStream(1, 1, "gzip"),
+        Grpc(1, 1, S, "application/grpc-web-text", "gzip", 9),
+    ):
+        try:
+            talk.feed(data, 1)
+        except ValueError:
+            continue
+    answer = DnsMessage()
+    answer.feed(data[:60000], 1)
+    answer.answer(1, 2, 3)
+
+
+TARGETS = {
+    "frames": frames,
+    "recording": recording,
+    "channel": lambda data: play(Channel(Host(), 1, 0, data[:1] > b"\x80"), data[1:]),
+    "http1": lambda data: play(Http1(1, plain), data),
+    "http2": lambda data: play(Http2(1, plain, joined=data[:1] > b"\x80"), data[1:]),
+    "http3": http3,
+    "tls": lambda data: play(Tls(1, Keyring(), Budget(), Channel(Host(), 1, 1)), data),
+    "quic": packets,
+    "websocket": socket,
+    "compression": compression,
+    "values": values,
+}
+
+
+def main() -> None:
+    """Run one target for so many seconds."""
+    name = sys.argv[1]
+    seconds = sys.argv[2] if len(sys.argv) > 2 else "600"
+    corpus = pathlib.Path("fuzz/corpus") / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    options = [
+        f"-max_total_time={seconds}",
+        "-timeout=10",
+        "-rss_limit_mb=1024",
+        "-max_len=65536",
+        "-print_final_stats=1",
+    ]
+    atheris.Setup([sys.argv[0], str(corpus), "recordings", *options], TARGETS[name])
+    atheris.Fuzz()
+
+
+main()
