@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` shows what hark does, `make test` proves it. Both set up what they need.
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench lint clean mutations fuzz
 
 demo:
 	@what=demo; . tools/setup.sh && tools/demo.sh
@@ -15,3 +15,11 @@ lint:
 
 clean:
 	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache bench/out
+
+mutations:
+	@what=test; . tools/setup.sh && "$$HARK_VENV/bin/python" fuzz/mutations.py $(ARGS)
+
+# Ten minutes for each target, two at a time: about an hour.
+fuzz:
+	@what=test; . tools/setup.sh && "$$HARK_VENV/bin/python" -m pip install --quiet atheris && \
+	"$$HARK_VENV/bin/python" fuzz/run.py $(ARGS)

@@ -95,7 +95,8 @@ class Http1:
             return self._next.lost(side, size, time)
         if half.mode in (_LENGTH, _CHUNK_DATA) and size <= half.left:
             half.left -= size
-            out: list[Event] = [Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured")]
+            text = f"{size} bytes of a body were not captured"
+            out: list[Event] = [Trouble(time, "lost-body", self._conn, text, half.stream)]
             if half.mode == _LENGTH and not half.left:
                 self._whole(side, half, time, (), out)
             return out

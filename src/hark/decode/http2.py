@@ -117,7 +117,8 @@ class Http2:
         half = self._halves[side]
         if half.data_left > size:
             half.data_left -= size
-            return (Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured"),)
+            text = f"{size} bytes of a body were not captured"
+            return (Trouble(time, "lost-body", self._conn, text, half.data_stream),)
         return self._break(side, time, f"{size} bytes were not captured")
 
     def end(self, side: Side, time: int) -> Sequence[Event]:

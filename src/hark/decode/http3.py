@@ -91,7 +91,8 @@ class Http3:
             self._unis[stream].kind = http3.QPACK_DECODER  # passed over
         elif half is not None and size <= half.data_left:
             half.data_left -= size
-            out.append(Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured"))
+            text = f"{size} bytes of a body were not captured"
+            out.append(Trouble(time, "lost-body", self._conn, text, stream))
         else:
             self._drop(stream)
             self._messages.abort(stream, time, f"{size} bytes were not captured", out)

@@ -186,4 +186,4 @@ class Websocket:
             return []
         half.broken, half.buffer = True, b""
         who = "client" if side == Side.CLIENT else "server"
-        return [Trouble(time, "broken-websocket", self._conn, f"{why}, by the {who}")]
+        return [Trouble(time, "broken-websocket", self._conn, f"{why}, by the {who}", self._stream)]

@@ -227,7 +227,13 @@ class Book:
         connection = self._connections.get(event.conn)
         if connection is None:
             return Told(event)
-        connection.troubles.append(event.text)
+        exchange = self._exchanges.get((event.conn, event.stream))
+        if exchange is not None:
+            exchange.trouble = exchange.trouble or event.text
+            if event.kind == "lost-body" and exchange.talks is not None:
+                exchange.talks = [None, None]  # where the next message begins is not known any more
+        else:
+            connection.troubles.append(event.text)
         return None
 
     def _process(self, event: Process) -> None:
@@ -295,6 +301,7 @@ class Book:
             exchange = self._new(event.conn, event.stream, None, event.started)
             if exchange is None:
                 return None
+            exchange.trouble = "its request was not captured"
         if event.interim:
             exchange.interim.append(event)
             return None
@@ -368,7 +375,7 @@ class Book:
         if exchange.ended and exchange.response is not None:
             # The answer is whole; the server did not want the rest of the request.
             return self._over(exchange)
-        exchange.trouble = event.why
+        exchange.trouble = exchange.trouble or event.why
         exchange.ended = event.time
         return self._over(exchange)
 
