@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from conformance import missed
 from hark.recording import pcapng
 from hark.recording.blocks import Secrets
 from hark.recording.reader import read
@@ -40,6 +41,12 @@ def test_golden(name: str, request: pytest.FixtureRequest) -> None:
     assert lines == expected.read_bytes()
 
 
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_tshark_finds_nothing_more(name: str) -> None:
+    path = HERE / f"{name}.pcapng"
+    assert missed(path, [json.loads(line) for line in told(path.read_bytes(), "--json").splitlines()]) == {}
+
+
 def rearranged(raw: bytes, secrets_first: bool) -> bytes:
     """The recording with all its secrets in front, or behind all else."""
     secrets, others = [], []
@@ -50,11 +57,15 @@ def rearranged(raw: bytes, secrets_first: bool) -> bytes:
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_arrival_law(name: str) -> None:
-    """Secrets first, as recorded or last: the same exchanges at the end."""
+    """Secrets first, as recorded or last: the same exchanges at the end. One thing cannot be the same: where names are
+    looked up inside TLS whose secrets come last, the exchange that a look-up led to was told before it was read."""
     raw = (HERE / f"{name}.pcapng").read_bytes()
 
     def exchanges(data: bytes) -> list[str]:
-        return sorted(told(data, "--json").decode().splitlines())
+        entries = [json.loads(line) for line in told(data, "--json").splitlines()]
+        for entry in entries if name.startswith("dns-over-") else ():
+            del entry["startedDateTime"], entry["time"], entry["timings"]["dns"], entry["timings"]["blocked"]
+        return sorted(json.dumps(entry) for entry in entries)
 
     assert exchanges(rearranged(raw, True)) == exchanges(raw) == exchanges(rearranged(raw, False))
 

@@ -41,6 +41,10 @@ if [ "$what" = test ]; then
   need ping iputils-ping
   need gnutls-cli gnutls-bin
   need zstd zstd
+  need apache2 apache2-bin
+  need haproxy haproxy
+  need kdig knot-dnsutils
+  need java default-jre-headless
   perl -MLWP::UserAgent -MIO::Socket::SSL -e1 2>/dev/null || missing="$missing libwww-perl libio-socket-ssl-perl"
 fi
 if [ "$what" = bench ]; then
@@ -92,6 +96,17 @@ if [ "$(cat "$HARK_VENV/stamp-$what" 2>/dev/null)" != "$stamp" ]; then
   "$HARK_VENV/bin/python" -m pip install --quiet --disable-pip-version-check "hark$extra @ file://$repo"
   rm -rf build
   printf %s "$stamp" >"$HARK_VENV/stamp-$what"
+fi
+if [ "$what" = test ]; then # the Go program that the tests talk to and with
+  programs=$HARK_VENV/programs
+  stamp=$(cat tests/programs/go/* | cksum | cut -d' ' -f1)
+  if [ "$(cat "$programs/stamp" 2>/dev/null)" != "$stamp" ]; then
+    say "building the tests' Go program"
+    rm -rf "$programs"
+    cp -r tests/programs/go "$programs"
+    (cd "$programs" && PATH=$PATH:/usr/local/go/bin && go mod tidy >/tmp/hark-go.log 2>&1 && go build -o talk . >>/tmp/hark-go.log 2>&1) || { tail -5 /tmp/hark-go.log >&2; exit 1; }
+    printf %s "$stamp" >"$programs/stamp"
+  fi
 fi
 chmod -R a+rX "$HARK_VENV"
 export HARK_VENV HARK_AS

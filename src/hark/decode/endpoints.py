@@ -21,13 +21,14 @@ _DATAGRAM_MIN = 1200  # bytes: what a client's first datagram has at least (§14
 
 
 class _Flow:
-    __slots__ = ("answered", "ids", "known", "pairs", "quic", "seen")
+    __slots__ = ("answered", "ids", "known", "pairs", "quic", "seen", "sizes")
 
     def __init__(self, session: Quic) -> None:
         self.quic = session
         self.answered = False
         self.known = 0  # of its ids, how many it is told of secrets by
         self.ids: list[bytes] = []
+        self.sizes = [0, 0]  # bytes of the last id by which each side is reached
         self.pairs: list[tuple[End, End]] = []
         self.seen = 0
 
@@ -81,7 +82,11 @@ class Endpoints:
             if found is not None:
                 return found[0], found[1].other, size
         pair = self._pairs.get((source, target))
-        return (*pair, 0) if pair is not None else None
+        if pair is None:
+            return None
+        # An id that came in a packet which could not be opened yet: an endpoint's ids have one length.
+        flow, sender = pair
+        return flow, sender, flow.sizes[sender.other]
 
     @staticmethod
     def _belongs(pair: tuple[_Flow, Side], data: bytes) -> bool:
@@ -124,6 +129,7 @@ class Endpoints:
             self._close(flow, *session.over, out)
 
     def _id(self, flow: _Flow, side: Side, cid: bytes) -> None:
+        flow.sizes[side] = len(cid)
         if cid and cid not in self._ids and len(flow.ids) < limits.QUIC_IDS:
             self._ids[cid] = (flow, side)
             flow.ids.append(cid)

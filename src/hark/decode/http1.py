@@ -105,6 +105,7 @@ class Http1:
         why = f"{size} bytes were not captured"
         out = [Trouble(time, "lost-http", self._conn, f"{why}, by the {_who(side)}")]
         if half.mode != _HEAD:
+            out.append(Trouble(time, "lost-body", self._conn, why, half.stream))
             out.append(Aborted(self._conn, half.stream, time, why))
             self._forget(half.stream)
         if side == Side.SERVER:  # which of the requests the next answer is for cannot be known

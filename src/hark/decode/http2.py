@@ -119,7 +119,9 @@ class Http2:
             half.data_left -= size
             text = f"{size} bytes of a body were not captured"
             return (Trouble(time, "lost-body", self._conn, text, half.data_stream),)
-        return self._break(side, time, f"{size} bytes were not captured")
+        text = f"{size} bytes were not captured"
+        out: list[Event] = [Trouble(time, "lost-http2", self._conn, text, n) for n in self._messages.streams]
+        return [*out, *self._break(side, time, text)]
 
     def end(self, side: Side, time: int) -> Sequence[Event]:
         """`side` will send no more."""

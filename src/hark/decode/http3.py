@@ -95,7 +95,9 @@ class Http3:
             out.append(Trouble(time, "lost-body", self._conn, text, stream))
         else:
             self._drop(stream)
-            self._messages.abort(stream, time, f"{size} bytes were not captured", out)
+            text = f"{size} bytes were not captured"
+            out.append(Trouble(time, "lost-http3", self._conn, text, stream))
+            self._messages.abort(stream, time, text, out)
         return out
 
     def reset(self, side: Side, stream: int, code: int, stopping: bool, time: int) -> Sequence[Event]:

@@ -158,6 +158,10 @@ class Tls:
             self._closed = (time, how)
             return ()
         out: list[Event] = []
+        for side in (Side.CLIENT, Side.SERVER):
+            missing, self._halves[side].missing = self._halves[side].missing, 0
+            if missing:  # nothing came behind the hole that would have told of it
+                out.extend(self._inside.lost(side, missing, time))
         if self._dead and self._sealed:
             version = tls.VERSIONS.get(self._shake.version, "")
             out.append(Sealed(self.number, time, self._shake.sni, version, self._sealed, self._dead))
