@@ -166,3 +166,34 @@ def test_frames_wait_for_their_secrets() -> None:
 def test_torn_is_told_with_its_place() -> None:
     raw = pcapng.header() + pcapng.frame(1, b"12345")
     assert back(raw[:-3])[-1] == Torn(len(pcapng.header()), "the file ends 37 bytes into a block of 40")
+
+
+@pytest.mark.parametrize("lie", [0, 5, 40, 0x20000, 0x7FFFFFFC])
+def test_behind_a_block_that_lies_the_rest_is_found(lie: int) -> None:
+    frames = [pcapng.frame(n, bytes([n]) * 100, n) for n in range(1, 6)]
+    bad = bytearray(frames[2])
+    bad[4:8] = lie.to_bytes(4, "little")
+    raw = pcapng.header() + b"".join([*frames[:2], bytes(bad), *frames[3:]])
+    found = back(raw)
+    assert [block.pid for block in found if isinstance(block, Frame)] == [1, 2, 4, 5]
+    place = len(pcapng.header()) + 2 * len(frames[0])
+    assert [block for block in found if isinstance(block, Torn)] == [
+        Torn(place, "a block whose length cannot be")
+    ] or lie == 0x20000
+
+
+@pytest.mark.parametrize("lie", [3, 0xFFFF0000, 300_000])
+def test_behind_a_packet_that_lies_the_rest_is_found(lie: int) -> None:
+    packets = [struct.pack("<IIII", 1_700_000_000 + n, 7, 100, 100) + bytes([n]) * 100 for n in range(6)]
+    bad = bytearray(packets[2])
+    bad[8:12] = lie.to_bytes(4, "little")
+    raw = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + b"".join([*packets[:2], bytes(bad), *packets[3:]])
+    found = back(raw)
+    assert [block.data[0] for block in found if isinstance(block, Frame) and len(block.data) == 100] == [0, 1, 3, 4, 5]
+    assert any(isinstance(block, Torn) for block in found)
+
+
+def test_bytes_inserted_between_blocks_are_skipped() -> None:
+    frames = [pcapng.frame(n, bytes([n]) * 100, n) for n in range(1, 4)]
+    found = back(pcapng.header() + frames[0] + b"garbage" + frames[1] + frames[2])
+    assert [block.pid for block in found if isinstance(block, Frame)] == [1, 2, 3]

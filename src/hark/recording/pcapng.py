@@ -9,6 +9,7 @@ hark's own facts travel in blocks that other readers skip: a process in Wireshar
 type 3), a loss in a block type of the local range (high bit set).
 """
 
+import re
 import struct
 from collections.abc import Callable
 
@@ -147,7 +148,10 @@ class Parser:
     def _section(self, order: str) -> None:
         self._order = order
         self._links.clear()
+        self._one = struct.Struct(order + "I").unpack_from
         self._two = struct.Struct(order + "II").unpack_from
+        kinds = (struct.pack(order + "I", kind) for kind in (SHB, IDB, ISB, EPB, DSB, CUSTOM))
+        self._marks = re.compile(b"|".join(map(re.escape, kinds)))
         self._packet = struct.Struct(order + "IIIII").unpack_from
         self._hh = struct.Struct(order + "HH").unpack_from
 
@@ -158,6 +162,38 @@ class Parser:
             order = "<" if data[at + 8] == 0x4D else ">"
             size = struct.unpack_from(order + "I", data, at + 4)[0]
         return size if 12 <= size <= MAX_BLOCK and not size & 3 else 0
+
+    def sound(self, data: memoryview, at: int, size: int) -> bool:
+        """Whether the whole block at `at` ends with its length once more, as every block must."""
+        if self._one(data, at)[0] == SHB:
+            order = "<" if data[at + 8] == 0x4D else ">"
+            return bool(struct.unpack_from(order + "I", data, at + size - 4)[0] == size)
+        return bool(self._one(data, at + size - 4)[0] == size)
+
+    def find(self, data: memoryview) -> int:
+        """The offset of the first whole block of a usual kind; -1 where there is none."""
+        for match in self._marks.finditer(data):
+            if self._after(data, match.start()):
+                return match.start()
+        return -1
+
+    def find_last(self, data: memoryview) -> int:
+        """The same, of those from which whole blocks lead to the very end of the data."""
+        tried: set[int] = set()
+        for match in self._marks.finditer(data):
+            at = match.start()
+            while at < len(data) and at not in tried and (after := self._after(data, at)):
+                tried.add(at)
+                at = after
+            if at == len(data):
+                return match.start()
+            tried.add(at)
+        return -1
+
+    def _after(self, data: memoryview, at: int) -> int:
+        """The offset behind the whole block at `at`; 0 where there is none."""
+        size = self.size(data, at) if at + 12 <= len(data) else 0
+        return at + size if size and at + size <= len(data) and self.sound(data, at, size) else 0
 
     def parse(self, data: memoryview, at: int, size: int) -> Block | None:
         """The value of the whole block at `at`; None for a block that says nothing to hark."""

@@ -4,8 +4,8 @@ What   pcapng (any section, both byte orders) and classic pcap, also compressed 
        pieces and handed on block by block; several recordings merged by time; a growing one followed.
 Why    A buffer of its own rather than mmap: standard input and growing files are read the same way, and a file that
        shrinks under us is no SIGBUS.
-Limits A file that ends in the middle of a block is told as Torn; what stood before is told in full. A block whose
-       length lies ends the reading, for nothing after it can be found.
+Limits A file that ends in the middle of a block is told as Torn; what stood before is told in full. Behind a block
+       whose length lies, the next place is looked for where a whole and plausible one stands, and read on from there.
 """
 
 import heapq
@@ -26,6 +26,7 @@ _PCAP_MAGIC = {  # byte order and nanoseconds per tick
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
 _PCAP_PACKET_MAX = 1 << 24
+_BLOCK_USUAL = 1 << 18  # bytes: no packet is larger; a block that claims more at the end of a file may lie
 
 
 Wait = Callable[[], bool]
@@ -198,13 +199,18 @@ def _pcapng(source: _Source) -> Iterator[Block]:
                 yield Torn(source.offset, f"the file ends {len(head)} bytes into a block")
             return
         size = parser.size(head, 0)
-        if not size:
-            yield Torn(source.offset, "a block whose length cannot be")
-            return
         data = source.peek(size)
-        if len(data) < size:
+        whole = size and len(data) == size
+        if not whole and size <= _BLOCK_USUAL and size:
             yield Torn(source.offset, f"the file ends {len(data)} bytes into a block of {size}")
-            return
+            if not _find(source, parser.find_last):  # unless it does not, and the block's length is what is wrong
+                return
+            continue
+        if not whole or not parser.sound(data, 0, size):
+            yield Torn(source.offset, "a block whose length cannot be")
+            if not _find(source, parser.find):
+                return
+            continue
         taken = 0
         data = source.window()  # every block in it that is whole
         there = len(data)
@@ -217,9 +223,57 @@ def _pcapng(source: _Source) -> Iterator[Block]:
                 yield Torn(source.offset + taken, value.what) if type(value) is Torn else value
             taken += size
             size = parser.size(data, taken) if there - taken >= 12 else 0
-            if not size or there - taken < size:
+            if not size or there - taken < size or not parser.sound(data, taken, size):
                 break
         source.skip(taken)
+
+
+def _find(source: _Source, look: Callable[[memoryview], int]) -> bool:
+    """Go to the next place where `look` finds something; False where the file ends first."""
+    source.skip(1)
+    while True:
+        view = source.peek(_PIECE)
+        at = look(view)
+        if at >= 0:
+            source.skip(at)
+            return True
+        if len(view) < _PIECE:
+            source.skip(len(view))
+            return False
+        source.skip(_PIECE - 2 * _BLOCK_USUAL)  # one may begin here that ends behind the window
+
+
+class _Pcap:
+    """The packet headers of one classic file."""
+
+    def __init__(self, order: str, tick: int) -> None:
+        self.unpack = struct.Struct(order + "IIII").unpack_from
+        self._least = order == "<"
+        self._ticks = 1_000_000_000 // tick
+        self._seconds = 0  # of the last one
+
+    def sound(self, view: memoryview, at: int) -> bool:
+        """Whether a header at `at` can be one."""
+        seconds, fraction, caught, whole = self.unpack(view, at)
+        near = not self._seconds or abs(seconds - self._seconds) < 86_400 * 30
+        if near and fraction < self._ticks and caught <= _PCAP_PACKET_MAX and (caught <= whole or not whole):
+            self._seconds = self._seconds or seconds
+            return True
+        return False
+
+    def find(self, view: memoryview) -> int:
+        """The offset of a header that is sound, and behind whose packet another one or the end is; -1 for none."""
+        data, day = bytes(view), self._seconds >> 16
+        mark = day.to_bytes(2, "little" if self._least else "big")
+        at = data.find(mark)
+        while at >= 0:
+            begin = at - 2 if self._least else at
+            if begin >= 0 and begin + 16 <= len(data) and self.sound(view, begin):
+                after = begin + 16 + self.unpack(view, begin)[2]
+                if after == len(data) or (after + 16 <= len(data) and self.sound(view, after)):
+                    return begin
+            at = data.find(mark, at + 1)
+        return -1
 
 
 def _pcap(source: _Source, order: str, tick: int) -> Iterator[Block]:
@@ -229,20 +283,24 @@ def _pcap(source: _Source, order: str, tick: int) -> Iterator[Block]:
         return
     link = struct.unpack_from(order + "I", head, 20)[0] & 0xFFFF
     source.skip(24)
-    packet = struct.Struct(order + "IIII")
+    headers = _Pcap(order, tick)
     while True:
         head = source.peek(16)
         if len(head) < 16:
             if len(head):
                 yield Torn(source.offset, f"the file ends {len(head)} bytes into a packet header")
             return
-        seconds, fraction, caught, whole = packet.unpack(head)
-        if caught > _PCAP_PACKET_MAX:
-            yield Torn(source.offset, f"a packet of {caught} bytes cannot be")
-            return
+        seconds, fraction, caught, whole = headers.unpack(head, 0)
+        if not headers.sound(head, 0):
+            yield Torn(source.offset, f"a packet of {caught} bytes at second {seconds} cannot be")
+            if not _find(source, headers.find):
+                return
+            continue
         data = source.peek(16 + caught)
         if len(data) < 16 + caught:
             yield Torn(source.offset, f"the file ends {len(data)} bytes into a packet of {16 + caught}")
-            return
+            if caught <= _BLOCK_USUAL or not _find(source, headers.find):
+                return
+            continue
         yield Frame(seconds * 1_000_000_000 + fraction * tick, link, data[16:], 0, whole)
         source.skip(16 + caught)
