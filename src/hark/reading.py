@@ -4,12 +4,14 @@ What   `hark read`: files are opened, merged, and told to the end; or followed a
 Why    Apart from session.py, which starts programs: reading must not pay for what running takes.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from hark.errors import HarkError
@@ -17,9 +19,14 @@ from hark.options import Options
 from hark.output import Output
 
 if TYPE_CHECKING:
+    from hark.recording.blocks import Block
+    from hark.recording.reader import Readable
     from hark.teller import Teller
     from hark.views.view import View
 
+_LARGE = 2 << 20  # bytes of recordings from which on several processors are put to work
+_SAMPLE, _FRAME_LARGE = 2000, 8000  # blocks looked at, bytes of a frame on average past which it is not worth it
+_WORKERS_MOST = 8  # each reads all of it
 _POLL = 0.1  # s between looks at a file that grows
 
 
@@ -60,8 +67,8 @@ def open_outputs(names: list[str], complain: Callable[[str], None]) -> Outputs:
     return outputs
 
 
-def build_teller(options: Options, outputs: Outputs, fd: int) -> "Teller":
-    """The views that the options ask for, telling on `fd`."""
+def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0) -> Teller:
+    """The views that the options ask for, telling on `fd`; the first `told` lines of JSON are told already."""
     from hark.teller import Teller
 
     views: list[View] = []
@@ -78,7 +85,7 @@ def build_teller(options: Options, outputs: Outputs, fd: int) -> "Teller":
         keep = options.keep
         views += [JsonLines(output.write, schema) for output in outputs.lines]
         if options.json and not options.quiet:
-            views.append(JsonLines(screen.write, schema))
+            views.append(JsonLines(screen.write, schema, told))
     if not options.quiet and not options.json:
         from hark.views.terminal import Terminal
 
@@ -96,10 +103,10 @@ def build_teller(options: Options, outputs: Outputs, fd: int) -> "Teller":
 def read(paths: list[str], options: Options) -> int:
     """Tell recordings, merged by time; the exit status: 0, or 1 where one was not whole. Raises HarkError."""
     from hark.recording import reader
-    from hark.recording.blocks import Block, Secrets
+    from hark.recording.blocks import Secrets
     from hark.teller import replay
 
-    secrets: list[Block] = []
+    secrets: list[Block] = []  # of files beside the recordings
     for name in options.keys:
         secrets.append(Secrets(_contents(name), 0, "key log"))
     for name in options.private_keys:
@@ -110,19 +117,72 @@ def read(paths: list[str], options: Options) -> int:
             )
         secrets.append(Secrets(text[text.index(b"-----BEGIN ") :], 0, "private key"))
     with contextlib.ExitStack() as stack:
-        files: list[reader.Readable] = []
-        for path in paths:
-            try:
-                files.append(stack.enter_context(open(0 if path == "-" else path, "rb", buffering=0)))
-            except OSError as error:
-                raise HarkError(f"cannot read {path}", error.strerror or "") from error
+        told = 0
+        if options.json and not (options.quiet or options.outputs or options.follow) and _are_large(paths):
+            done, sound, told = _read_at_once(paths, secrets, options)
+            if done:
+                return 0 if sound else 1
+        files = _open_all(paths, stack)
         outputs = open_outputs(options.outputs, say)
-        teller = build_teller(options, outputs, 1)
+        teller = build_teller(options, outputs, 1, told)
         wait = _follower(teller) if options.follow else None
         for block in secrets:
             teller.tell(block)
         recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
         return 0 if replay(reader.merge(recordings), teller) else 1
+
+
+def _open_all(paths: list[str], stack: contextlib.ExitStack) -> list[Readable]:
+    files: list[Readable] = []
+    for path in paths:
+        try:
+            files.append(stack.enter_context(open(0 if path == "-" else path, "rb", buffering=0)))
+        except OSError as error:
+            raise HarkError(f"cannot read {path}", error.strerror or "") from error
+    return files
+
+
+def _are_large(paths: list[str]) -> bool:
+    """Whether the recordings are files that several processes may read, and worth it."""
+    try:
+        found = [os.stat(path) for path in paths if path != "-"]
+    except OSError:
+        return False  # which is told when they are opened
+    regular = len(found) == len(paths) and all(stat.S_ISREG(one.st_mode) for one in found)
+    return regular and sum(one.st_size for one in found) >= _LARGE and _processors() > 1
+
+
+def _processors() -> int:
+    return min(len(os.sched_getaffinity(0)), _WORKERS_MOST)
+
+
+def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> tuple[bool, bool, int]:
+    """Tell as JSON on several processors: (whether all was told, whether the recordings were sound, lines told)."""
+    from itertools import islice
+
+    from hark import parallel
+    from hark.recording import reader
+    from hark.recording.blocks import Frame
+
+    def start() -> Iterator[Block]:
+        with contextlib.ExitStack() as stack:
+            yield from secrets
+            files = _open_all(paths, stack)
+            yield from reader.merge([reader.read(file, path) for file, path in zip(files, paths, strict=True)])
+
+    frames, size = 0, 0
+    for block in islice(start(), _SAMPLE):  # what is no recording at all is told here, once
+        if isinstance(block, Frame):
+            frames, size = frames + 1, size + len(block.data)
+    if size > frames * _FRAME_LARGE:
+        return False, True, 0  # a few large transfers, which are bound by memory, not by the interpreter
+    schema = None
+    if options.protos:
+        from hark.views.schema import Schema
+
+        schema = Schema(options.protos)
+    result = parallel.tell(start, options.keep, schema, Output(1, "the terminal", say).write, _processors())
+    return result.done, result.sound, result.lines
 
 
 def _contents(name: str) -> bytes:
@@ -133,7 +193,7 @@ def _contents(name: str) -> bytes:
         raise HarkError(f"cannot read {name}", error.strerror or "") from error
 
 
-def _follower(teller: "Teller") -> Callable[[], bool]:
+def _follower(teller: Teller) -> Callable[[], bool]:
     """What to do at the end of a file that grows: show what is known, wait a moment; a ^C ends it."""
     over = False
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hark.decode import limits, link, sniff
-from hark.decode.channel import Channel, quic_inside
+from hark.decode.channel import Channel, Opaque, quic_inside
 from hark.decode.dns import Matcher
 from hark.decode.events import (
     Closed,
@@ -60,9 +60,15 @@ class Connection:
 
 
 class Decoder:
-    """Feed it every block in order, then finish()."""
+    """Feed it every block in order, then finish().
 
-    def __init__(self) -> None:
+    share: (k, n) to follow, of the TCP connections, only each n-th from the k-th on. All are numbered as ever, so n
+    such decoders tell together what one does; unless `whole` becomes true, which says that something was met that one
+    decoder has to see in one piece."""
+
+    def __init__(self, share: tuple[int, int] = (0, 1)) -> None:
+        self._share = share
+        self._odd = False
         self._sessions = Sessions()
         self._fragments = Fragments()
         self._quic: Endpoints | None = None  # made, and imported, for the first datagram that may be QUIC
@@ -92,13 +98,14 @@ class Decoder:
         return ()
 
     def finish(self) -> Sequence[Event]:
-        """The recording is over: tell what is open as unfinished."""
+        """The recording is over: tell what is open as unfinished, by connection."""
         out: list[Event] = []
-        for conn in list(self._live.values()):
-            self._close(conn, self._now, "still open at the end", out)
         if self._quic is not None:
             self._quic.finish(self._now, out)
-        self._sessions.finish(out)
+        for number in sorted({*self._live, *self._sessions.waiting}):
+            if number in self._live:
+                self._close(self._live[number], self._now, "still open at the end", out)
+            self._sessions.finish(number, out)
         out += self._names.finish(self._now)
         out += [PassedOver(self._now, what, count) for what, count in self._passed.items()]
         return out
@@ -246,8 +253,12 @@ class Decoder:
         else:
             from_client = _asks(data[segment.start : packet.end], segment)
         client, server = (source, target) if from_client else (target, source)
-        conn = Connection(self.number(), client, server)
-        conn.channel = Channel(self, conn.number, joined=not segment.flags & ip.SYN)
+        self._numbers += 1
+        conn = Connection(self._numbers, client, server)
+        if conn.number % self._share[1] == self._share[0]:
+            conn.channel = Channel(self, conn.number, joined=not segment.flags & ip.SYN)
+        else:
+            conn.channel = Opaque()
         if not segment.flags & ip.SYN:
             conn.state = "established"
         back = key[width : 2 * width] + key[:width] + key[2 * width + 2 :] + key[2 * width : 2 * width + 2]
@@ -257,6 +268,7 @@ class Decoder:
         self._live[conn.number] = conn
         out.append(Opened(conn.number, frame.time, _text(client), _text(server), frame.pid))
         if len(self._live) > limits.FLOWS:
+            self._odd = True
             idlest = min(self._live.values(), key=lambda c: c.seen)
             self._close(idlest, frame.time, "too many connections are open", out)
         return conn, mine
@@ -339,8 +351,14 @@ class Decoder:
 
     # -- what the stack's layers ask for -------------------------------------------------------------------------------
 
+    @property
+    def whole(self) -> bool:
+        """Whether connections were met that depend on each other, so that shares of them cannot be told apart."""
+        return self._odd or self._sessions.tight
+
     def number(self) -> int:
-        """The next connection's number."""
+        """The next connection's number, for one that is no TCP connection: a tunnel in a stream, QUIC."""
+        self._odd = True
         self._numbers += 1
         return self._numbers
 

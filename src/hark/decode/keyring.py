@@ -32,13 +32,13 @@ class Keyring:
         self._keys: dict[bytes, Key] = {}
         self.private: list[bytes] = []  # RSA private keys, PEM
 
-    def add(self, text: bytes, source: str) -> set[bytes]:
+    def add(self, text: bytes, source: str) -> list[bytes]:
         """Take key log lines, or a private key in PEM; the client randoms (of RSA lines: the beginnings of encrypted
         premaster secrets; of private keys: PRIVATE) about which something new is known."""
         if text.lstrip().startswith(b"-----BEGIN "):
             self.private.append(text)
-            return {PRIVATE}
-        changed = set()
+            return [PRIVATE]
+        changed: dict[bytes, None] = {}  # in their order
         for label, random, secret in keylog.parse(text):
             key = self._keys.get(random)
             if key is None:
@@ -46,8 +46,8 @@ class Keyring:
                     del self._keys[next(iter(self._keys))]
                 key = self._keys[random] = Key({}, source or "key log")
             if key.secrets.setdefault(label, secret) is secret:
-                changed.add(random)
-        return changed
+                changed[random] = None
+        return list(changed)
 
     def get(self, random: bytes) -> Key | None:
         """What is known of a session."""

@@ -5,7 +5,7 @@ What   A session is known from its ClientHello on. When its connection is over w
 Limits PARKED_ALL_BYTES of ciphertext over all; past half of it, sessions that are over make room for those alive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol as Interface
 
 from hark.decode import limits
@@ -40,14 +40,16 @@ class Sessions:
         self._known: dict[bytes, list[Session]] = {}
         self._waiting: dict[int, list[Session]] = {}  # by connection, in the order of their ends
         self._ends: dict[int, Closed] = {}  # what to tell of those connections then
+        self.tight = False  # whether one had to make room for another
 
     def secrets(self, block: Secrets) -> Sequence[Event]:
         """Secrets have come: everything that they open."""
         out: list[Event] = []
-        for random in self.keyring.add(block.text, block.source):
-            for session in list(self._known.get(random, ())):
-                out.extend(session.secrets())
-                self._settle(session, out)
+        changed = self.keyring.add(block.text, block.source)
+        found = dict.fromkeys(session for name in changed for session in self._known.get(name, ()))
+        for session in sorted(found, key=lambda session: session.number):
+            out.extend(session.secrets())
+            self._settle(session, out)
         return out
 
     def know(self, session: Session, told: int) -> int:
@@ -96,12 +98,18 @@ class Sessions:
     def press(self, out: list[Event]) -> None:
         """Sessions that wait for nothing but secrets make room for those that are alive."""
         while self.pressed:
+            self.tight = True
             self._abandon(next(iter(self._waiting.values()))[0], out)
 
-    def finish(self, out: list[Event]) -> None:
-        """No secrets will come any more."""
-        while self._waiting:
-            self._abandon(next(iter(self._waiting.values()))[0], out)
+    @property
+    def waiting(self) -> Iterable[int]:
+        """The connections that are over but for their secrets."""
+        return self._waiting
+
+    def finish(self, number: int, out: list[Event]) -> None:
+        """No secrets for this connection will come any more."""
+        while number in self._waiting:
+            self._abandon(self._waiting[number][0], out)
 
     def _abandon(self, session: Session, out: list[Event]) -> None:
         out.extend(session.abandon())

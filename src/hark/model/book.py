@@ -103,6 +103,7 @@ class Book:
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
+        self.joined = False  # whether a name was looked up inside of a connection, for others
         self._connections: dict[int, Connection] = {}
         self._exchanges: dict[tuple[int, int], Exchange] = {}
         self._processes: dict[int, Process] = {}
@@ -257,6 +258,7 @@ class Book:
             del self._named[next(iter(self._named))]
 
     def _dns(self, event: ev.Dns) -> None:
+        self.joined = self.joined or bool(event.conn)
         through = self._connections.get(event.conn) if event.conn else None
         if through is not None:
             event = event._replace(pid=through.pid)
@@ -366,6 +368,7 @@ class Book:
         if isinstance(said, DnsMessage):
             answer = said.answer(exchange.started, exchange.ended, exchange.connection.pid)
             if answer is not None:
+                self.joined = True
                 self._dns(answer)
 
     def _aborted(self, event: ev.Aborted) -> Change | None:
