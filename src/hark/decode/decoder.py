@@ -33,6 +33,7 @@ from hark.recording.blocks import Block, Frame, Loss, Names, Process, Secrets, T
 from hark.wire import dns, ip
 
 _IP4_TCP = struct.Struct("!BxHxxHxBxx12sIIBB").unpack_from  # up to TCP's flags; addresses and ports in one piece
+_PRESSED = limits.PARKED_ALL_BYTES // 2
 _UDP = "UDP that is neither DNS nor QUIC"
 _SIDES = (Side.CLIENT, Side.SERVER)
 
@@ -418,6 +419,7 @@ class _Registered:
 
     def __init__(self, sessions: Sessions, session: Tls) -> None:
         self._sessions = sessions
+        self._budget = sessions.budget
         self._session = session
         self._known = 0
         self.lost = session.lost
@@ -428,7 +430,7 @@ class _Registered:
         events = self._session.feed(side, data, time)
         if len(self._session.ids) > self._known:
             self._known = self._sessions.know(self._session, self._known)
-        if self._sessions.pressed:
+        if self._budget.left < _PRESSED and self._sessions.pressed:
             events = list(events)
             self._sessions.press(events)
         return events

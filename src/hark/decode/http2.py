@@ -20,6 +20,7 @@ from hark.decode.messages import Messages
 from hark.wire import http2
 
 _VERSION = "HTTP/2"
+_WHOLE = http2.END_HEADERS | http2.PADDED | http2.PRIORITY_FLAG
 _HEAD = struct.Struct("!HBBBI").unpack_from  # of a frame: its length in two parts, type, flags, stream
 
 
@@ -96,8 +97,13 @@ class Http2:
                 if length > limits.FRAME_BYTES:
                     out.extend(self._break(side, time, f"a frame of {length} bytes"))
                 break
-            self._frame(side, half, kind, flags, stream, view[at + 9 : at + 9 + length], time, out)
-            at += 9 + length
+            at += 9
+            if kind == http2.HEADERS and flags & _WHOLE == http2.END_HEADERS and stream and not half.block_stream:
+                # The usual header block, in one step.
+                self._block(side, half, kind, flags, stream, bytes(view[at : at + length]), time, time, out)
+            else:
+                self._frame(side, half, kind, flags, stream, view[at : at + length], time, out)
+            at += length
         if half.broken:
             return out
         if at < size:

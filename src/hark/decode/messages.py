@@ -101,14 +101,14 @@ class Messages:
             stream,
             time,
             started,
-            _text(pseudo[b":method"]),
+            _known(pseudo[b":method"]),
             _text(pseudo.get(b":path", b"")),
-            _text(pseudo.get(b":scheme", b"")),
-            _text(pseudo.get(b":authority", b"")),
+            _known(pseudo.get(b":scheme", b"")),
+            _known(pseudo.get(b":authority", b"")),
             self._version,
             headers,
             size,
-            _text(pseudo.get(b":protocol", b"")),
+            _known(pseudo.get(b":protocol", b"")),
         )
         self._streams[stream] = _Stream(head)
         out.append(head)
@@ -189,5 +189,20 @@ class Messages:
             self.abort(stream, time, why, out)
 
 
+_TEXTS: dict[bytes, str] = {}  # methods, schemes, hosts that came before
+_TEXTS_MOST = 1024
+
+
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
+
+
+def _known(value: bytes) -> str:
+    """The text of something that comes again and again."""
+    text = _TEXTS.get(value)
+    if text is None:
+        text = _text(value)
+        if len(_TEXTS) >= _TEXTS_MOST:
+            _TEXTS.clear()
+        _TEXTS[value] = text
+    return text

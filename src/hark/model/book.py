@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from hark.decode import events as ev
 from hark.decode import limits
-from hark.model.exchange import Connection, Exchange
+from hark.model.body import Body
+from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.model.talk import DnsMessage, talk
 from hark.recording.blocks import Names, Process
 
@@ -324,6 +325,12 @@ class Book:
         if exchange is None:
             return ()
         body = exchange.response_body if event.side else exchange.request_body
+        if body is EMPTY:
+            body = Body(self._keep)
+            if event.side:
+                exchange.response_body = body
+            else:
+                exchange.request_body = body
         body.add(event.data)
         if exchange.talks is None:
             return ()

@@ -11,6 +11,7 @@ from hark.model.talk import Talk
 from hark.recording.blocks import Process
 
 MESSAGE_COST = 256  # bytes that a kept message counts besides its data
+EMPTY = Body(0)  # a body without a byte; shared, and never added to
 _MESSAGES_LEAST = 1 << 16  # bytes of messages kept, however little of bodies is: views look at the first and last ones
 
 
@@ -58,7 +59,7 @@ class Exchange:
         "connection",
         "ended",
         "first",
-        "interim",
+        "interim", "keep",
         "messages",
         "messages_kept",
         "messages_seen",
@@ -84,8 +85,9 @@ class Exchange:
         self.stream = stream
         self.first = connection.exchanges == 1  # DNS, connect and TLS then count as its own time
         self.request = request
-        self.request_body = Body(keep)
-        self.response_body = Body(keep)
+        self.keep = keep  # bytes of each body
+        self.request_body = EMPTY  # until a first byte comes
+        self.response_body = EMPTY
         self.response: ResponseHead | None = None
         self._asked: dict[bytes, bytes] | None = None  # the headers' first values by their names in small letters
         self._told: dict[bytes, bytes] | None = None
@@ -106,7 +108,7 @@ class Exchange:
         """One more message; kept while there is room for what bodies may keep."""
         self.messages_seen[message.side] += 1
         self.messages_kept += len(message.data) + MESSAGE_COST
-        if self.messages_kept <= max(self.response_body.keep, _MESSAGES_LEAST):
+        if self.messages_kept <= max(self.keep, _MESSAGES_LEAST):
             if not self.messages:
                 self.messages = []
             self.messages.append(message)  # type: ignore[attr-defined]
@@ -138,7 +140,7 @@ class Exchange:
         if "://" in target[:16]:
             return target
         scheme = request.scheme or ("https" if connection.tls is not None else "http")
-        if self.socket:
+        if (request.protocol or (self.response is not None and self.response.status == 101)) and self.socket:
             scheme = {"https": "wss", "http": "ws"}.get(scheme, scheme)
         host = request.authority or self.request_header("host")
         if not host:
