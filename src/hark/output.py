@@ -19,6 +19,7 @@ class Output:
         self._pieces: list[bytes] = []
         self._size = 0
         self.failed = False
+        self.error: OSError | None = None  # why it failed
 
     def write(self, data: bytes | memoryview) -> None:
         """Append; a buffered output keeps it until `flush` or until there is much."""
@@ -48,5 +49,5 @@ class Output:
             except BlockingIOError:
                 select.select([], [self._fd], [])
             except OSError as error:
-                self.failed = True
+                self.failed, self.error = True, error
                 self._complain(f"hark: cannot write {self._name} any more: {error.strerror}; the rest is not in it")

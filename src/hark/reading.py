@@ -78,7 +78,7 @@ def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0) -> 
 
         schema = Schema(options.protos)
     keep = 0
-    screen = Output(fd, "the terminal", lambda text: None)
+    screen = _standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
     if options.json or outputs.lines:
         from hark.views.jsonl import JsonLines
 
@@ -98,6 +98,19 @@ def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0) -> 
         keep = max(keep, options.keep if options.verbosity > 1 else 0)
         views.append(Terminal(screen.write, options.verbosity, color, width, schema))
     return Teller(views, keep, outputs.recordings)
+
+
+def _standard_output() -> Output:
+    """What `hark read` tells on: where that cannot be written any more, there is nothing left to do. Then write()
+    raises BrokenPipeError where nobody reads any more, else HarkError."""
+
+    def stop(text: str) -> None:
+        if isinstance(output.error, BrokenPipeError):
+            raise output.error
+        raise HarkError("cannot write to the output", (output.error and output.error.strerror) or "")
+
+    output = Output(1, "the output", stop)
+    return output
 
 
 def read(paths: list[str], options: Options) -> int:
@@ -181,7 +194,7 @@ def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> t
         from hark.views.schema import Schema
 
         schema = Schema(options.protos)
-    result = parallel.tell(start, options.keep, schema, Output(1, "the terminal", say).write, _processors())
+    result = parallel.tell(start, options.keep, schema, _standard_output().write, _processors())
     return result.done, result.sound, result.lines
 
 

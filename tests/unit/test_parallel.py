@@ -1,0 +1,112 @@
+"""Large recordings told by several processes: the same to the byte as by one, also where they have to give way to one."""
+
+import pathlib
+import random
+import subprocess
+import sys
+
+import pytest
+
+from frames import segment
+from hark import parallel, reading
+from hark.decode.decoder import Decoder
+from hark.model.book import Book, Ended
+from hark.recording import pcapng
+from hark.recording.blocks import Block, Frame, Secrets
+from hark.recording.reader import read
+from hark.views.entry import entry
+from hark.views.jsonl import encode
+
+RECORDINGS = pathlib.Path(__file__).parent.parent.parent / "recordings"
+
+
+def alone(blocks: list[Block]) -> bytes:
+    decoder, book, out = Decoder(), Book(1 << 20), b""
+    for events in [*map(decoder.feed, blocks), None]:
+        for change in book.feed(decoder.finish() if events is None else events):
+            if isinstance(change, Ended):
+                out += encode(entry(change.exchange)) + b"\n"
+    return out
+
+
+def at_once(blocks: list[Block], workers: int) -> tuple[bytes, parallel.Result]:
+    pieces: list[bytes] = []
+    result = parallel.tell(lambda: iter(blocks), 1 << 20, None, pieces.append, workers)
+    return b"".join(pieces), result
+
+
+def conversations(flows: int, exchanges: int, seed: int) -> list[Block]:
+    """Plain exchanges on connections that take turns by chance, some without an end."""
+    dice = random.Random(seed)
+    made: list[Block] = []
+    at = {}
+    for n in range(flows * exchanges):
+        port = 2000 + dice.randrange(flows)
+        if port not in at:
+            made += [segment(n, True, 0, b"", 0x02, port), segment(n, False, 0, b"", 0x12, port, 1)]
+            at[port] = [1, 1]
+        ask = f"GET /{n} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes"
+        made.append(segment(n, True, at[port][0], ask, port=port, ack=at[port][1]))
+        at[port][0] += len(ask)
+        if dice.random() < 0.9:
+            made.append(segment(n, False, at[port][1], answer, port=port, ack=at[port][0]))
+            at[port][1] += len(answer)
+        if dice.random() < 0.05:
+            made += [segment(n, True, at[port][0], b"", 0x11, port), segment(n, False, at[port][1], b"", 0x11, port)]
+            del at[port]
+    return made
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_same_to_the_byte(workers: int) -> None:
+    for seed in range(4):
+        blocks = conversations(20, 200, seed)
+        told, result = at_once(blocks, workers)
+        assert result.done and result.sound and told == alone(blocks) and result.lines == told.count(b"\n")
+
+
+def recorded(name: str) -> list[Block]:
+    with open(RECORDINGS / f"{name}.pcapng", "rb") as file:
+        return [b._replace(data=memoryview(bytes(b.data))) if isinstance(b, Frame) else b for b in read(file, name)]
+
+
+@pytest.mark.parametrize("secrets", ["as recorded", "first", "last"])
+def test_recordings(secrets: str) -> None:
+    """Real ones, one behind the other: what depends on each other stops the workers, and what was told until then is the
+    beginning of what one process tells."""
+    for path in sorted(RECORDINGS.glob("*.pcapng")):
+        blocks = recorded(path.stem)
+        keys = [block for block in blocks if isinstance(block, Secrets)]
+        others = [block for block in blocks if not isinstance(block, Secrets)]
+        blocks = {"as recorded": blocks, "first": keys + others, "last": others + keys}[secrets]
+        told, result = at_once(blocks, 2)
+        whole = alone(blocks)
+        assert whole.startswith(told) and (told == whole or not result.done), path.stem
+        assert result.done == (path.stem not in ("dns-over-https", "dns-over-tls", "go-h3")), path.stem
+
+
+def test_what_is_not_independent_is_told_by_one(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Much, then a look-up over HTTPS: the command's output is that of one process, no line twice, none missing."""
+    blocks = [*conversations(20, 500, 1), *recorded("dns-over-https"), *conversations(20, 500, 2)]
+    path = tmp_path / "large.pcapng"
+    path.write_bytes(pcapng.header() + b"".join(map(pcapng.encode, blocks)))
+    assert path.stat().st_size > reading._LARGE
+    command = [sys.executable, "-m", "hark", "read", "--json", str(path)]
+    done = subprocess.run(command, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    alone_too = subprocess.run(["taskset", "-c", "0", *command], capture_output=True)
+    assert done.stdout == alone_too.stdout and done.stdout.count(b"\n") > 15000
+
+
+def test_a_torn_one_and_a_reader_that_leaves(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "large.pcapng"
+    path.write_bytes(pcapng.header() + b"".join(map(pcapng.encode, conversations(20, 1000, 1)))[:-5])
+    assert path.stat().st_size > reading._LARGE
+    command = f"{sys.executable} -m hark read --json {path}"
+    done = subprocess.run(command.split(), capture_output=True)
+    assert done.returncode == 1 and done.stdout.count(b"\n") > 15000
+    left = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True
+    )
+    assert left.returncode == 141 and left.stdout.count("\n") == 1 and "Traceback" not in left.stderr
