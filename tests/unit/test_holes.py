@@ -166,3 +166,20 @@ def test_noise_is_not_joined() -> None:
     dice = random.Random(7)
     frames = wire([(dice.choice((C, S)), dice.randbytes(dice.randint(1, 1500))) for _ in range(3000)])
     assert told(frames) == []
+
+
+def test_fast_open_and_a_closed_window() -> None:
+    """Data in the SYN (RFC 7413), which may come again; probes of a window that is closed (RFC 9293 §3.8.6.1)."""
+    request, response = ask(1)[1], answer("x" * 30)[1]
+    size = len(request)
+    frames = [
+        segment(1, True, 0, request, 0x02),
+        segment(2, False, 0, b"", 0x12, ack=1),
+        segment(3, True, 1, request, ack=1),
+        segment(4, False, 1, response[:40], ack=1 + size),
+        segment(5, False, 41, response[40:41], ack=1 + size),
+        segment(6, False, 41, response[40:41], ack=1 + size),
+        segment(7, True, size, b"\0", 0x10, ack=41),
+        segment(8, False, 41, response[40:], ack=1 + size),
+    ]
+    assert told(frames) == ["speaks http/1.1", *exchange(1, 1)[:3], "1 < body b'" + "x" * 30 + "'", "1 < end"]

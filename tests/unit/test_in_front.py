@@ -54,9 +54,10 @@ def test_what_is_behind_it_is_told(name: str) -> None:
     assert heard == [f"speaks {protocol}", *HTTP]
 
 
-@pytest.mark.parametrize("name", [name for name in FRONTS if "PROXY" in name])
+@pytest.mark.parametrize("name", FRONTS)
 def test_all_ways(name: str) -> None:
-    assert all_ways(channel, FRONTS[name][0])[1:] == HTTP
+    script, protocol = FRONTS[name]
+    assert all_ways(channel, script if protocol == "proxy" else [*script, GET, OK])[1:] == HTTP
 
 
 def test_proxied_ends() -> None:
@@ -84,6 +85,22 @@ def test_dns_on_a_stream() -> None:
         Dns(7, 5, "two.test", "A", "NOERROR", ("192.0.2.2",), 0, 1),
         Dns(9, 5, "one.test", "A", "", (), 0, 1),
     ]
+
+
+def test_dns_on_a_stream_all_ways() -> None:
+    def heard(pieces: list[bytes]) -> list[object]:
+        layer, events = channel(), []
+        for piece in pieces:
+            events += layer.feed(C, piece, 5)
+        events += layer.feed(S, reply(one, b"\xc0\0\2\2"), 7)
+        return [e for e in events if isinstance(e, Dns)]
+
+    one = question(1, b"one.test")
+    whole = heard([one])
+    assert len(whole) == 1
+    for seam in range(1, len(one)):
+        assert heard([one[:seam], one[seam:]]) == whole
+    assert heard([one[at : at + 1] for at in range(len(one))]) == whole
 
 
 @settings(max_examples=300, deadline=None)

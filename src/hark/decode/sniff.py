@@ -58,13 +58,16 @@ def _rare(data: bytes) -> str:
     if data[0] == 13:
         return MORE if proxied.V2.startswith(data) else OPAQUE
     if data[0] == 5:  # RFC 1928 §3: the client says which methods it has, and waits
-        if len(data) < 3:
+        if len(data) < 2 or (len(data) < 2 + data[1] <= 12):
             return MORE
         return SOCKS5 if len(data) == 2 + data[1] and all(m <= 9 or m >= 0x80 for m in data[2:]) else OPAQUE
     if data[0] == 4:  # the request ends with the user's name, or with the host's, and the client waits
-        if len(data) < 9:
-            return MORE if len(data) < 2 or data[1] in (1, 2) else OPAQUE
-        return SOCKS4 if data[1] in (1, 2) and data[-1] == 0 and data.count(0, 8) <= 2 else OPAQUE
+        if len(data) > 1 and data[1] not in (1, 2):
+            return OPAQUE
+        names = 2 if data[4:7] == b"\0\0\0" and data[7:8] != b"\0" else 1  # SOCKS 4a: the host's, too
+        if len(data) < 9 or data.count(0, 8) < names:
+            return MORE if len(data) < 300 else OPAQUE
+        return SOCKS4 if data[-1] == 0 and data.count(0, 8) == names else OPAQUE
     size = 2 + (data[0] << 8 | data[1]) if len(data) > 1 else 0
     if len(data) < size or len(data) < 2:
         return MORE if size <= 2 + 512 else OPAQUE
