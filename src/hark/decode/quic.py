@@ -10,7 +10,6 @@ Limits PARKED_BYTES a connection; QUIC_STREAMS open; QUIC_WAITING bytes behind h
 Not    acknowledgements and flow control, which say nothing about what was said; verifying stateless resets.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from hark.decode import ciphers, limits
@@ -18,6 +17,7 @@ from hark.decode.events import Event, Sealed, Side, Trouble
 from hark.decode.handshake import Handshake
 from hark.decode.keyring import Budget, Keyring
 from hark.decode.layer import Streams
+from hark.decode.parked import Parked
 from hark.decode.reassembly import Piece, Reassembly
 from hark.wire import http3, quic, tls
 
@@ -84,16 +84,19 @@ class _Half:
         self.size = 0  # bytes of datagrams
 
 
-class Quic:
+_Waiting = tuple[Side, int, int, bytes, int]  # by whom, kind, offset of the packet number, the packet, when
+
+
+class Quic(Parked[_Waiting]):
     """One connection. number: of its events; `inside` makes the layer for the ALPN protocol that was chosen."""
 
     def __init__(self, number: int, keyring: Keyring, budget: Budget, inside: Inside) -> None:
+        super().__init__(budget)
         self.number = number
         self._shake = Handshake(number, keyring)
         self.ids = self._shake.ids
         self.new_ids: list[tuple[Side, bytes]] = []  # connection ids by which a side is reached, for the front door
         self._keyring = keyring
-        self._budget = budget
         self._make_inside = inside
         self._inside: Streams | None = None
         self._halves = (_Half(), _Half())
@@ -106,14 +109,8 @@ class Quic:
         self._done = 0
         self._source = ""
         self._waiting_bytes = 0
-        self._parked: deque[tuple[Side, int, int, bytes, int]] = deque()
-        self._parked_bytes = 0
-        self._sealed = 0
         self._opened = 0  # packets of 1-RTT or 0-RTT that did
-        self._dead = ""
-        self._apart = False
-        self._over: tuple[int, str] | None = None  # when and how a CONNECTION_CLOSE ended it
-        self._closed: tuple[int, str] | None = None  # as in Tls: the end, while secrets are awaited
+        self._ended: tuple[int, str] | None = None  # when and how a CONNECTION_CLOSE ended it
 
     # -- datagrams -----------------------------------------------------------------------------------------------------
 
@@ -125,7 +122,7 @@ class Quic:
     @property
     def over(self) -> tuple[int, str] | None:
         """When and how a CONNECTION_CLOSE ended it."""
-        return self._over
+        return self._ended
 
     @property
     def begun(self) -> bool:
@@ -137,7 +134,7 @@ class Quic:
         out: list[Event] = []
         self._halves[side].size += len(data)
         at = 0
-        while at < len(data) and self._over is None:
+        while at < len(data) and self._ended is None:
             if data[at] & 0x80:
                 header = quic.long_header(data, at)
                 if header is None:
@@ -181,70 +178,23 @@ class Quic:
         elif self._dead:
             self._count_sealed(kind, packet)
         elif (self._parked and not self._apart) or not self._open(side, kind, at, packet, time, out):
-            self._park(side, kind, at, packet, time)
+            self._park((side, kind, at, packet, time), len(packet))
 
     def _count_sealed(self, kind: int, packet: bytes) -> None:
         if _LEVELS[kind] == 2:
             self._sealed += len(packet)
 
-    def _park(self, side: Side, kind: int, at: int, packet: bytes, time: int) -> None:
-        self._parked.append((side, kind, at, packet, time))
-        self._parked_bytes += len(packet)
-        self._budget.left -= len(packet)
-        if self._parked_bytes > limits.PARKED_BYTES or self._budget.left < 0:
-            self._die(self._shake.missing())
+    def _again(self, item: _Waiting, out: list[Event]) -> None:
+        side, kind, at, packet, time = item
+        self._take(side, kind, at, packet, time, None, out)
 
-    def _resume(self, out: list[Event]) -> None:
-        """Offer every parked packet again, in order, up to the first that still cannot be opened."""
-        if not self._parked or self._dead:
-            return
-        waiting, self._parked = self._parked, deque()
-        self._budget.left += self._parked_bytes
-        self._parked_bytes = 0
-        for side, kind, at, packet, time in waiting:
-            self._take(side, kind, at, packet, time, None, out)
+    def _closed_bytes(self, item: _Waiting) -> int:
+        return len(item[3]) if _LEVELS[item[1]] == 2 else 0
 
-    def _die(self, why: str) -> None:
-        self._dead = self._dead or why
-        for _, kind, _, packet, _ in self._parked:
-            self._count_sealed(kind, packet)
-        self._parked.clear()
-        self._budget.left += self._parked_bytes
-        self._parked_bytes = 0
+    def _missing(self) -> str:
+        return self._shake.missing()
 
-    # -- secrets, as a TLS session has them ----------------------------------------------------------------------------
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the connection is over and still hopes for secrets."""
-        return self._closed is not None
-
-    def secrets(self) -> Sequence[Event]:
-        """Secrets for this connection have come."""
-        out: list[Event] = []
-        self._resume(out)
-        if self._closed is not None and not self._parked:
-            (time, how), self._closed = self._closed, None
-            out.extend(self.close(time, how))
-        return out
-
-    def abandon(self) -> Sequence[Event]:
-        """No secrets will come any more."""
-        if self._closed is None:
-            return ()
-        (time, how), self._closed = self._closed, None
-        out: list[Event] = []
-        self._apart = True
-        self._resume(out)
-        self._die(self._shake.missing())
-        out.extend(self.close(time, how))
-        return out
-
-    def close(self, time: int, how: str) -> Sequence[Event]:
-        """The connection is over; what is parked still waits for its secrets."""
-        if self._parked and not self._dead:
-            self._closed = (time, how)
-            return ()
+    def _over(self, time: int, how: str) -> Sequence[Event]:
         out: list[Event] = []
         self._give_up_holes(time, out)
         if self._sealed and not self._opened:
@@ -471,7 +421,7 @@ class Quic:
             out.append(Trouble(time, "tls-alert", self.number, tls.alert(f"the {who}", frame.code - 0x100)))
         elif not good:
             out.append(Trouble(time, "quic-error", self.number, how))
-        self._over = (time, how)
+        self._ended = (time, how)
 
     # -- the handshake -------------------------------------------------------------------------------------------------
 

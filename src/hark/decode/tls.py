@@ -13,7 +13,6 @@ Not    trial decryption with every known key (a wrong guess would be a lie), exc
        open whether early data was sent.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from hark.decode.events import Event, Sealed, Side, Trouble
 from hark.decode.handshake import TLS13, Handshake
 from hark.decode.keyring import Budget, Keyring
 from hark.decode.layer import Expecting
+from hark.decode.parked import Parked
 from hark.wire import tls
 
 _PLAIN, _EARLY, _HANDSHAKE, _DATA = range(4)
@@ -48,6 +48,7 @@ class _Behind(NamedTuple):
 
 
 _Item = bytes | memoryview | _Hole | _Behind
+_Waiting = tuple[Side, int, _Item]
 
 
 class _Half:
@@ -66,26 +67,20 @@ class _Half:
         self.missing = 0  # bytes of records, from where they were last in step to the buffer's start
 
 
-class Tls:
+class Tls(Parked[_Waiting]):
     """One TLS connection with the layer that speaks inside it."""
 
     def __init__(self, number: int, keyring: Keyring, budget: Budget, inside: Expecting) -> None:
+        super().__init__(budget)
         self.number = number
         self._keyring = keyring
-        self._budget = budget
         self._inside = inside
         self._halves = (_Half(), _Half())
-        self._parked: deque[tuple[Side, int, _Item]] = deque()
-        self._parked_bytes = 0
         self._shake = Handshake(number, keyring)
         self.ids = self._shake.ids
         self._begun = 0
         self._finished: set[Side] = set()
-        self._sealed = 0  # bytes of application data that stayed closed
-        self._dead = ""  # why nothing more is opened
         self._source = ""
-        self._closed: tuple[int, str] | None = None  # when and how the connection ended, while secrets are awaited
-        self._apart = False  # whether each side is read as far as it goes, whatever the other's order
 
     # -- the layer's interface -----------------------------------------------------------------------------------
 
@@ -152,11 +147,7 @@ class Tls:
             return ()
         return self._inside.end(side, time)
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
-        """The connection is over; what is parked still waits for its secrets (see `waiting`)."""
-        if self._parked and not self._dead:
-            self._closed = (time, how)
-            return ()
+    def _over(self, time: int, how: str) -> Sequence[Event]:
         out: list[Event] = []
         for side in (Side.CLIENT, Side.SERVER):
             missing, self._halves[side].missing = self._halves[side].missing, 0
@@ -166,32 +157,6 @@ class Tls:
             version = tls.VERSIONS.get(self._shake.version, "")
             out.append(Sealed(self.number, time, self._shake.sni, version, self._sealed, self._dead))
         out.extend(self._inside.close(time, how))
-        return out
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the connection is over and this session still hopes for secrets."""
-        return self._closed is not None
-
-    def abandon(self) -> Sequence[Event]:
-        """No secrets will come any more, or there is no room to wait for them."""
-        if self._closed is None:
-            return ()
-        (time, how), self._closed = self._closed, None
-        out: list[Event] = []
-        self._apart = True
-        self._resume(out)
-        self._die(self._shake.missing())
-        out.extend(self.close(time, how))
-        return out
-
-    def secrets(self) -> Sequence[Event]:
-        """Secrets for this session have come: take up what is parked."""
-        out: list[Event] = []
-        self._resume(out)
-        if self._closed is not None and not self._parked:
-            (time, how), self._closed = self._closed, None
-            out.extend(self.close(time, how))
         return out
 
     # -- records ---------------------------------------------------------------------------------------------------
@@ -206,45 +171,34 @@ class Tls:
         # What one side says is read only after what the other said before it: a response follows its request. Until the
         # ServerHello is there, its side must go on alone; at the very end (abandon) each side does.
         if (self._parked and self._shake.version and not self._apart) or self._halves[side].blocked:
-            self._park(side, item, time)
+            self._set_aside(side, item, time)
         elif type(item) is _Hole:
             self._hole(side, item.size, time, out)
         elif type(item) is _Behind:
             self._behind(side, item.data, time, out)
         elif not self._open(side, item, time, out):  # type: ignore[arg-type]
-            self._park(side, item, time)
+            self._set_aside(side, item, time)
 
-    def _park(self, side: Side, item: _Item, time: int) -> None:
+    def _set_aside(self, side: Side, item: _Item, time: int) -> None:
         self._halves[side].blocked = True
         kept = bytes(item) if type(item) is memoryview else item
-        self._parked.append((side, time, kept))
-        size = _size(kept)
-        self._parked_bytes += size
-        self._budget.left -= size
-        if self._parked_bytes > limits.PARKED_BYTES or self._budget.left < 0:
-            self._die(self._shake.missing())
+        self._park((side, time, kept), _size(kept))
+
+    def _again(self, item: _Waiting, out: list[Event]) -> None:
+        side, time, kept = item
+        self._take(side, kept, time, out)
 
     def _resume(self, out: list[Event]) -> None:
-        """Offer all that is parked again, in order, up to the first that still cannot be opened."""
-        if not self._parked or self._dead:
-            return
-        waiting, self._parked = self._parked, deque()
-        self._budget.left += self._parked_bytes
-        self._parked_bytes = 0
-        for half in self._halves:
-            half.blocked = False
-        for side, time, item in waiting:
-            self._take(side, item, time, out)
+        if not self._dead:
+            for half in self._halves:
+                half.blocked = False
+        super()._resume(out)
 
-    def _die(self, why: str) -> None:
-        """Nothing more is opened; what was parked counts as sealed."""
-        if self._dead:
-            return
-        self._dead = why
-        self._sealed += sum(_closed_bytes(item) for _, _, item in self._parked)
-        self._parked.clear()
-        self._budget.left += self._parked_bytes
-        self._parked_bytes = 0
+    def _closed_bytes(self, item: _Waiting) -> int:
+        return _closed_bytes(item[2])
+
+    def _missing(self) -> str:
+        return self._shake.missing()
 
     def _open(self, side: Side, record: bytes | memoryview, time: int, out: list[Event]) -> bool:
         """Deal with one record; False where it has to wait for a key."""
