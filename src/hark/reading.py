@@ -115,6 +115,8 @@ def _standard_output() -> Output:
 
 def read(paths: list[str], options: Options) -> int:
     """Tell recordings, merged by time; the exit status: 0, or 1 where one was not whole. Raises HarkError."""
+    from itertools import chain
+
     from hark.recording import reader
     from hark.recording.blocks import Secrets
     from hark.teller import replay
@@ -139,10 +141,8 @@ def read(paths: list[str], options: Options) -> int:
         outputs = open_outputs(options.outputs, say)
         teller = build_teller(options, outputs, 1, told)
         wait = _follower(teller) if options.follow else None
-        for block in secrets:
-            teller.tell(block)
         recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
-        return 0 if replay(reader.merge(recordings), teller) else 1
+        return 0 if replay(chain(secrets, reader.merge(recordings)), teller) else 1
 
 
 def _open_all(paths: list[str], stack: contextlib.ExitStack) -> list[Readable]:

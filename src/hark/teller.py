@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hark.output import Output
 from hark.recording import pcapng
-from hark.recording.blocks import Block, Torn
+from hark.recording.blocks import RAW, UPPER_PDU, Block, Frame, Secrets, Torn
 from hark.recording.order import Item, Order
 from hark.recording.ring import Reader
 from hark.views.view import View
@@ -37,6 +37,11 @@ class Teller:
         self._book: Book | None = None
         for file in files:
             file.write(pcapng.header())
+
+    @property
+    def writes(self) -> bool:
+        """Whether a recording is written."""
+        return bool(self._files)
 
     def tell(self, block: Block, raw: bytes | memoryview = b"") -> None:
         """One block."""
@@ -74,15 +79,38 @@ class Teller:
 
 
 def replay(recording: Iterable[Block], teller: Teller) -> bool:
-    """Tell a recording; whether it was whole."""
+    """Tell a recording; whether it was whole. What is written of it are raw IP frames behind their secrets: such a file
+    opens decrypted everywhere, whatever the recording was like."""
+    order = Order() if teller.writes else None
     whole = True
     for number, block in enumerate(recording):
-        teller.tell(block)
+        if order is None:
+            teller.tell(block)
+        else:
+            for item in order.feed(*_normal(block)):
+                teller.tell(*item)
         whole = whole and not isinstance(block, Torn)
         if not number & 0xFFF:
             teller.tick(0)
+    for item in order.end() if order is not None else ():
+        teller.tell(*item)
     teller.end()
     return whole
+
+
+def _normal(block: Block) -> Item:
+    """A block as hark records it. A frame without IP in it stays in the telling and is not written."""
+    from hark.decode import link
+
+    if isinstance(block, Frame):
+        at = 0 if block.link == RAW else link.network(block.data, block.link)
+        if at < 0 or block.link == UPPER_PDU:
+            return block, b""
+        raw = pcapng.frame(block.time, block.data[at:], block.pid)
+        return block._replace(link=RAW, data=memoryview(raw)[pcapng.EPB_HEAD :][: len(block.data) - at]), raw
+    if isinstance(block, Secrets) and block.text.startswith(b"-----BEGIN"):
+        return block, b""  # a private key is no part of a recording
+    return block, pcapng.encode(block)
 
 
 def follow(reader: Reader, teller: Teller, alive: int) -> None:

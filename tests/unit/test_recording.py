@@ -2,7 +2,10 @@
 
 import io
 import os
+import pathlib
 import struct
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -197,3 +200,31 @@ def test_bytes_inserted_between_blocks_are_skipped() -> None:
     frames = [pcapng.frame(n, bytes([n]) * 100, n) for n in range(1, 4)]
     found = back(pcapng.header() + frames[0] + b"garbage" + frames[1] + frames[2])
     assert [block.pid for block in found if isinstance(block, Frame)] == [1, 2, 3]
+
+
+def test_a_recording_is_written_anew(tmp_path: pathlib.Path) -> None:
+    """`hark read -o x.pcapng`: from Ethernet and a key log beside it to raw IP with the secrets inside, in the order in
+    which tshark opens it; what is told of both is the same."""
+    source = pathlib.Path(__file__).parent.parent.parent / "recordings" / "curl-h2-tls13.pcapng"
+    packets, keys = b"", b""
+    for block in read(io.BytesIO(source.read_bytes()), "x"):
+        if isinstance(block, Secrets):
+            keys += block.text
+        elif isinstance(block, Frame):
+            data = bytes(12) + b"\x08\x00" + bytes(block.data)
+            packets += struct.pack("<IIII", *divmod(block.time, 10**9), len(data), len(data)) + data
+    (tmp_path / "x.pcap").write_bytes(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1) + packets)
+    (tmp_path / "x.keys").write_bytes(keys)
+
+    def hark(*words: str) -> bytes:
+        done = subprocess.run([sys.executable, "-m", "hark", "read", *words], cwd=tmp_path, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b""), done.stderr
+        return done.stdout
+
+    told = hark("--keys", "x.keys", "-o", "y.pcapng", "--json", "x.pcap")
+    assert told.count(b"\n") == 2 and hark("--json", "y.pcapng") == told
+    seen = subprocess.run(
+        ["tshark", "-r", "y.pcapng", "-Y", "http2.headers.method", "-T", "fields", "-e", "http2.headers.path"],
+        cwd=tmp_path, capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    assert seen.split() == [b"/hello", b"/item.json"]
