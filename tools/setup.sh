@@ -104,7 +104,7 @@ if [ "$what" = test ]; then # the Go program that the tests talk to and with
     say "building the tests' Go program"
     rm -rf "$programs"
     cp -r tests/programs/go "$programs"
-    (cd "$programs" && PATH=$PATH:/usr/local/go/bin && go mod tidy >/tmp/hark-go.log 2>&1 && go build -o talk . >>/tmp/hark-go.log 2>&1) || { tail -5 /tmp/hark-go.log >&2; exit 1; }
+    (cd "$programs" && PATH=$PATH:/usr/local/go/bin && go mod tidy >go.log 2>&1 && go build -o talk . >>go.log 2>&1) || { tail -5 "$programs/go.log" >&2; exit 1; }
     printf %s "$stamp" >"$programs/stamp"
   fi
 fi
