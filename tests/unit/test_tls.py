@@ -169,3 +169,20 @@ def test_mutilated_recordings_never_raise(data: st.DataObject) -> None:
     for block in blocks:
         decoder.feed(block)
     decoder.finish()
+
+
+def test_a_second_hello_of_another_version_ends_the_telling() -> None:
+    """Found by fuzzing: a ServerHello of TLS 1.2, then one of TLS 1.3."""
+
+    def record(kind: int, body: bytes) -> bytes:
+        return (
+            b"\x16\x03\x03" + (len(body) + 4).to_bytes(2, "big") + bytes([kind]) + len(body).to_bytes(3, "big") + body
+        )
+
+    client = record(1, b"\x03\x03" + bytes(32) + b"\0\0\2\x13\1\1\0")
+    old = record(2, b"\x03\x03" + bytes(32) + b"\0\x13\1\0")
+    new = record(2, b"\x03\x03" + bytes(32) + b"\0\x13\1\0\0\6\0\x2b\0\2\3\4")
+    keys = b"CLIENT_TRAFFIC_SECRET_0 " + bytes(32).hex().encode() + b" " + bytes(32).hex().encode()
+    data = b"\x17\x03\x03\0\x20" + bytes(32)
+    heard = play(lambda: layer(keys), [(C, client), (S, old), (S, new), (S, data)])
+    assert heard[0] == "sealed 32 bytes: its handshake contradicts itself"

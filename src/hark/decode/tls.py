@@ -298,7 +298,7 @@ class Tls(Parked[_Waiting]):
             if key is None:
                 return None
             source = key.source
-            half.secret = key.secrets.get(_LABELS[side, half.stage], b"")
+            half.secret = key.secrets.get(_LABELS.get((side, half.stage), ""), b"")
             opener = self._opener13(suite, half.secret)
         if opener is not None:
             self._source = source
@@ -432,6 +432,8 @@ class Tls(Parked[_Waiting]):
         if hello is None:
             self._die("its ServerHello cannot be read")
             return
+        if begun and not hello.retry and hello.version != begun:
+            self._die("its handshake contradicts itself")  # a renegotiation keeps the version
         if hello.retry or begun:
             return
         if hello.version == TLS13:
