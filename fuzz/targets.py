@@ -38,6 +38,14 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.wire import dns, http2, ip, protobuf, quic, tls, websocket  # noqa: F401
 
 C, S = Side.CLIENT, Side.SERVER
+ZERO = bytes(32).hex()
+KEYS = f"CLIENT_RANDOM {ZERO} {bytes(48).hex()}\n" + "".join(  # for a client random of zeros, which is easily found
+    f"{label} {ZERO} {bytes(32).hex()}\n"
+    for label in (
+        "CLIENT_EARLY_TRAFFIC_SECRET", "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+        "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0",
+    )
+)  # fmt: skip
 SIDES = (C, S)
 
 
@@ -48,11 +56,18 @@ class Host:
         self.numbers = 1
 
     def tls(self, number: int, inside: Channel) -> Tls:
-        return Tls(number, Keyring(), Budget(), inside)
+        return Tls(number, keyring(), Budget(), inside)
 
     def number(self) -> int:
         self.numbers += 1
         return self.numbers
+
+
+def keyring() -> Keyring:
+    """One that knows something."""
+    made = Keyring()
+    made.add(KEYS.encode(), "fuzz")
+    return made
 
 
 def turns(data: bytes):
@@ -184,7 +199,7 @@ TARGETS = {
     "http1": lambda data: play(Http1(1, plain), data),
     "http2": lambda data: play(Http2(1, plain, joined=data[:1] > b"\x80"), data[1:]),
     "http3": http3,
-    "tls": lambda data: play(Tls(1, Keyring(), Budget(), Channel(Host(), 1, 1)), data),
+    "tls": lambda data: play(Tls(1, keyring(), Budget(), Channel(Host(), 1, 1)), data),
     "quic": packets,
     "websocket": socket,
     "compression": compression,
