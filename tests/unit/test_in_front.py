@@ -112,3 +112,11 @@ def test_mutilated_fronts_never_raise(name: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(raw)))
     script[index] = (side, raw[:at] + data.draw(st.binary(max_size=6)) + raw[at + data.draw(st.integers(0, 4)) :])
     play(channel, script)
+
+
+def test_layers_without_an_end_are_passed_over() -> None:
+    """PROXY headers inside each other, far more than anybody means; and HTTP/2 agreed on in the last of them."""
+    front = b"PROXY UNKNOWN\r\n"
+    heard = play(channel, [(C, front * 200 + GET[1])])
+    assert heard[-1] == "speaks something else" and len(heard) < 30
+    assert Channel(Host(), 1, 99).expect("h2", 1)[0].name == ""

@@ -107,8 +107,7 @@ class Channel:
             self._layer = dns.Stream(number)
         else:
             self._layer = Opaque()
-            side, data, _ = self._early[-1]
-            name = sniff.other(side, data)
+            name = sniff.other(*self._early[-1][:2]) if self._early else sniff.OPAQUE
         if name != sniff.TLS:
             out.append(Protocol(number, time, name))
         if self._lost:
