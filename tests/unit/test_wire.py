@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,3 +126,33 @@ def test_rfc8448_key_schedule() -> None:
     secret = bytes.fromhex("b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38")
     assert tls.expand_label(secret, b"key", b"", 16, "sha256").hex() == "3fce516009c21727d0f2e4e86ee403bc"
     assert tls.expand_label(secret, b"iv", b"", 12, "sha256").hex() == "5d313eb2671276ee13000b30"
+
+
+RFC8448 = {  # §3: traffic secrets, the keys and ivs that they give, and records with their numbers and contents
+    "client": (
+        "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5", "17422dda596ed5d9acd890e3c63f5051", "5b78923dee08579033e523d8",
+        {0: ("1703030043a23f7054b62c94d0affafe8228ba55cbefacea42f914aa66bcab3f2b9819a8a5b46b395bd54a9a20441e2b62974e1f5a6292a2977014bd1e3deae63aeebb21694915e4", bytes(range(50)) + b"\x17"),
+         1: ("1703030013c9872760655666b74d7ff1153efd6db6d0b0e3", b"\x01\x00\x15")},
+    ),
+    "server": (
+        "a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643", "9f02283b6c9c07efc26bb9f2ac92e356", "cf782b88dd83549aadf1e984",
+        {1: ("17030300432e937e11ef4ac740e538ad36005fc4a46932fc3225d05f82aa1b36e30efaf97d90e6dffc602dcb501a59a8fcc49c4bf2e5f0a21c0047c2abf332540dd032e167c2955d", bytes(range(50)) + b"\x17"),
+         2: ("1703030013b58fd67166ebf599d24720cfbe7efa7a8864a9", b"\x01\x00\x15")},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("side", RFC8448)
+def test_rfc8448_records(side: str) -> None:
+    from hark.decode.ciphers import Aead13
+
+    secret, key, iv, records = RFC8448[side]
+    found = [
+        tls.expand_label(bytes.fromhex(secret), label, b"", size, "sha256").hex()
+        for label, size in ((b"key", 16), (b"iv", 12))
+    ]
+    assert found == [key, iv]
+    opener = Aead13(tls.SUITES[0x1301], bytes.fromhex(key), bytes.fromhex(iv))
+    for number, (record, content) in records.items():
+        opener.seq = number
+        assert opener.open(bytes.fromhex(record)) == content
