@@ -171,6 +171,20 @@ def test_mutilated_recordings_never_raise(data: st.DataObject) -> None:
     decoder.finish()
 
 
+def record(kind: int, body: bytes) -> bytes:
+    return b"\x16\x03\x03" + (len(body) + 4).to_bytes(2, "big") + bytes([kind]) + len(body).to_bytes(3, "big") + body
+
+
+def test_a_suite_of_another_version_is_not_opened() -> None:
+    """Found by fuzzing: TLS 1.3 with a suite of TLS 1.2, whose key has another size."""
+    keys = b"SERVER_HANDSHAKE_TRAFFIC_SECRET " + bytes(32).hex().encode() + b" " + bytes(32).hex().encode()
+    for suite in (b"\0\x01", b"\xc0\x2f", b"\xcc\xa8"):
+        client = record(1, b"\x03\x03" + bytes(32) + b"\0\0\2" + suite + b"\1\0")
+        server = record(2, b"\x03\x03" + bytes(32) + b"\0" + suite + b"\0\0\6\0\x2b\0\2\3\4")
+        heard = play(lambda: layer(keys), [(C, client), (S, server), (S, b"\x17\x03\x03\0\x20" + bytes(32))])
+        assert not [line for line in heard if "sealed" not in line]
+
+
 def test_a_second_hello_of_another_version_ends_the_telling() -> None:
     """Found by fuzzing: a ServerHello of TLS 1.2, then one of TLS 1.3."""
 

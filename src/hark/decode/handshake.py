@@ -12,6 +12,7 @@ from hark.decode.keyring import PRIVATE, Keyring
 from hark.wire import tls
 
 TLS13 = 0x0304
+_SUITES13 = 0x13  # the first byte of TLS 1.3's suites
 
 
 class Handshake:
@@ -69,7 +70,10 @@ class Handshake:
         if hello is None or hello.retry:
             return hello
         self.version, self.suite_code, self.server_random = hello.version, hello.suite, hello.random
-        self.suite = tls.SUITES.get(hello.suite)
+        fits = (hello.suite >> 8 == _SUITES13) == (
+            hello.version >= TLS13
+        )  # RFC 8446 §B.4: neither is used in the other
+        self.suite = tls.SUITES.get(hello.suite) if fits else None
         self.alpn = hello.alpn
         self.mac_last = hello.mac_last
         self.resumed = hello.psk
