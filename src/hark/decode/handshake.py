@@ -70,9 +70,8 @@ class Handshake:
         if hello is None or hello.retry:
             return hello
         self.version, self.suite_code, self.server_random = hello.version, hello.suite, hello.random
-        fits = (hello.suite >> 8 == _SUITES13) == (
-            hello.version >= TLS13
-        )  # RFC 8446 §B.4: neither is used in the other
+        # RFC 8446 §B.4: the suites of TLS 1.3 and those of earlier versions are no use to each other.
+        fits = (hello.suite >> 8 == _SUITES13) == (hello.version >= TLS13)
         self.suite = tls.SUITES.get(hello.suite) if fits else None
         self.alpn = hello.alpn
         self.mac_last = hello.mac_last
