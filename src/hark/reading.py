@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hark.views.view import View
 
 _LARGE = 2 << 20  # bytes of recordings from which on several processors are put to work
-_SAMPLE, _FRAME_LARGE = 2000, 8000  # blocks looked at, bytes of a frame on average past which it is not worth it
+_SAMPLE, _FRAME_LARGE = 300, 8000  # blocks looked at, bytes of a frame on average past which it is not worth it
 _WORKERS_MOST = 8  # each reads all of it
 _POLL = 0.1  # s between looks at a file that grows
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 class Connection:
     """One TCP connection."""
 
-    __slots__ = ("channel", "client", "ended", "fins", "halves", "number", "seen", "server", "state")
+    __slots__ = ("channel", "client", "ended", "fins", "foreign", "halves", "number", "seen", "server", "state")
 
     def __init__(self, number: int, client: tuple[bytes, int], server: tuple[bytes, int]) -> None:
         self.number = number
@@ -54,6 +54,7 @@ class Connection:
         self.server = server
         self.halves = (Reassembly(), Reassembly())
         self.channel: Layer | None = None
+        self.foreign = False  # of another decoder's share
         self.state = "asked"  # asked, established, closed
         self.fins = 0
         self.seen = 0
@@ -124,6 +125,15 @@ class Decoder:
                 known = self._ends.get(key)
                 body, end = at + 20 + (offset >> 4) * 4, at + total if total else len(data)
                 if known is not None and at + 40 <= body <= end <= len(data):
+                    conn, side = known
+                    if conn.foreign and not flags & (ip.FIN | ip.RST):
+                        # Of another's share: it is enough to keep count, while nothing is out of the ordinary.
+                        half = conn.halves[side]
+                        if seq == half.next and not half.waiting and ack == conn.halves[1 - side].next:
+                            half.next = (seq + end - body) & 0xFFFFFFFF
+                            half.total += end - body
+                            conn.seen = frame.time
+                            return ()
                     return self._segment(frame, data[body:end], known, seq, ack, flags, [])
         packet = ip.parse(data, at) if at >= 0 else None
         for _ in range(limits.TUNNELS):
@@ -260,6 +270,7 @@ class Decoder:
             conn.channel = Channel(self, conn.number, joined=not segment.flags & ip.SYN)
         else:
             conn.channel = Opaque()
+            conn.foreign = True
         if not segment.flags & ip.SYN:
             conn.state = "established"
         back = key[width : 2 * width] + key[:width] + key[2 * width + 2 :] + key[2 * width : 2 * width + 2]
