@@ -20,7 +20,9 @@ LoadModule http2_module {modules}/mod_http2.so
 LoadModule deflate_module {modules}/mod_deflate.so
 LoadModule filter_module {modules}/mod_filter.so
 LoadModule mime_module {modules}/mod_mime.so
-TypesConfig /etc/mime.types
+TypesConfig /dev/null
+AddType text/html .html
+AddType application/json .json
 ErrorLog {home}/apache.log
 DocumentRoot {www}
 Protocols h2 http/1.1

@@ -44,7 +44,7 @@ if [ "$what" = test ]; then
   need apache2 apache2-bin
   need haproxy haproxy
   need kdig knot-dnsutils
-  need java default-jre-headless
+  need javac default-jdk-headless
   perl -MLWP::UserAgent -MIO::Socket::SSL -e1 2>/dev/null || missing="$missing libwww-perl libio-socket-ssl-perl"
 fi
 if [ "$what" = bench ]; then
