@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hark.recording.blocks import Block
     from hark.recording.reader import Readable
     from hark.teller import Teller
+    from hark.views.schema import Schema
     from hark.views.view import View
 
 _LARGE = 2 << 20  # bytes of recordings from which on several processors are put to work
@@ -72,11 +73,7 @@ def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0) -> 
     from hark.teller import Teller
 
     views: list[View] = []
-    schema = None
-    if options.protos:
-        from hark.views.schema import Schema
-
-        schema = Schema(options.protos)
+    schema = _schema(options)
     keep = 0
     screen = _standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
     if options.json or outputs.lines:
@@ -98,6 +95,15 @@ def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0) -> 
         keep = max(keep, options.keep if options.verbosity > 1 else 0)
         views.append(Terminal(screen.write, options.verbosity, color, width, schema))
     return Teller(views, keep, outputs.recordings)
+
+
+def _schema(options: Options) -> Schema | None:
+    """What names the fields of gRPC messages, where something was given that does."""
+    if not options.protos:
+        return None
+    from hark.views.schema import Schema
+
+    return Schema(options.protos)
 
 
 def _standard_output() -> Output:
@@ -189,11 +195,7 @@ def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> t
             frames, size = frames + 1, size + len(block.data)
     if size > frames * _FRAME_LARGE:
         return False, True, 0  # a few large transfers, which are bound by memory, not by the interpreter
-    schema = None
-    if options.protos:
-        from hark.views.schema import Schema
-
-        schema = Schema(options.protos)
+    schema = _schema(options)
     result = parallel.tell(start, options.keep, schema, _standard_output().write, _processors())
     return result.done, result.sound, result.lines
 

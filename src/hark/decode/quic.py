@@ -181,15 +181,14 @@ class Quic(Parked[_Waiting]):
             self._park((side, kind, at, packet, time), len(packet))
 
     def _count_sealed(self, kind: int, packet: bytes) -> None:
-        if _LEVELS[kind] == 2:
-            self._sealed += len(packet)
+        self._sealed += _application_bytes(kind, packet)
 
     def _again(self, item: _Waiting, out: list[Event]) -> None:
         side, kind, at, packet, time = item
         self._take(side, kind, at, packet, time, None, out)
 
     def _closed_bytes(self, item: _Waiting) -> int:
-        return len(item[3]) if _LEVELS[item[1]] == 2 else 0
+        return _application_bytes(item[1], item[3])
 
     def _missing(self) -> str:
         return self._shake.missing()
@@ -355,15 +354,17 @@ class Quic(Parked[_Waiting]):
     def _stream(self, side: Side, frame: quic.Stream, time: int, out: list[Event]) -> None:
         half = self._halves[side]
         known = half.streams.get(frame.stream)
-        if self._inside is None:  # what was agreed on was not captured
-            self._speak(self._shake.hello.alpn[0] if self._shake.hello and self._shake.hello.alpn else "", time, out)
+        inside = self._inside
+        if inside is None:  # what was agreed on was not captured
+            hello = self._shake.hello
+            inside = self._speak(hello.alpn[0] if hello and hello.alpn else "", time, out)
         if known is None:
             if frame.stream >> 2 in half.finished[frame.stream & 3]:
                 return
             if len(half.streams) >= limits.QUIC_STREAMS:
                 oldest = next(iter(half.streams))
                 self._finish(half, oldest)
-                self._tell(lambda inside: inside.reset(side, oldest, http3.NO_ERROR, False, time), out)
+                out.extend(inside.reset(side, oldest, http3.NO_ERROR, False, time))
             known = half.streams[frame.stream] = _Stream()
         data = known.bytes
         if frame.fin:
@@ -376,10 +377,6 @@ class Quic(Parked[_Waiting]):
         self._pass(side, half, frame.stream, known, pieces, time, out)
         if self._waiting_bytes > limits.QUIC_WAITING:
             self._give_up_holes(time, out)
-
-    def _tell(self, what: Callable[[Streams], Sequence[Event]], out: list[Event]) -> None:
-        if self._inside is not None:
-            out.extend(what(self._inside))
 
     def _pass(
         self, side: Side, half: _Half, number: int, stream: _Stream, pieces: list[Piece], time: int, out: list[Event]
@@ -443,13 +440,13 @@ class Quic(Parked[_Waiting]):
         shake = self._shake
         if kind == tls.CLIENT_HELLO and side == Side.CLIENT:
             if shake.client_hello(body):
-                out.append(shake.facts(time, self._begun, self._done, self._source))
+                out.append(self._facts(time))
         elif kind == tls.SERVER_HELLO and side == Side.SERVER:
             answer = shake.server_hello(body)
             if answer is not None and not answer.retry:
                 if shake.hello and shake.hello.early_data and all(name.startswith("h3") for name in shake.hello.alpn):
                     self._speak("h3", time, out)  # 0-RTT comes before the server has said it
-                out.append(shake.facts(time, self._begun, self._done, self._source))
+                out.append(self._facts(time))
                 self._resume(out)
         else:
             shake.other(side, kind, body, time, out)
@@ -460,12 +457,22 @@ class Quic(Parked[_Waiting]):
             self._finished = True
         if self._agreed and self._finished and not self._done:  # datagrams may have changed places
             self._done = time
-            out.append(self._shake.facts(time, self._begun, self._done, self._source))
+            out.append(self._facts(time))
 
-    def _speak(self, alpn: str, time: int, out: list[Event]) -> None:
+    def _speak(self, alpn: str, time: int, out: list[Event]) -> Streams:
+        """The layer inside, made now where it is not there yet."""
         if self._inside is None:
             self._inside, events = self._make_inside(alpn, time)
             out.extend(events)
+        return self._inside
+
+    def _facts(self, time: int) -> Event:
+        return self._shake.facts(time, self._begun, self._done, self._source)
 
     def _name(self) -> str:
         return quic.VERSIONS[self._version].name if self._version else ""
+
+
+def _application_bytes(kind: int, packet: bytes) -> int:
+    """Bytes of a packet that carries application data; 0 for one of the handshake."""
+    return len(packet) if _LEVELS[kind] == 2 else 0
