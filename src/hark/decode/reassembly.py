@@ -63,8 +63,7 @@ class Reassembly:
         return self._bytes
 
     def advance(self, size: int) -> None:
-        """`size` bytes at `next` were taken as they stood, with nothing waiting: the usual case, without a call to
-        feed()."""
+        """`size` bytes at `next` were taken as they stood."""
         self.next = (self.next + size) & _MASK
         self.total += size
 

@@ -59,7 +59,8 @@ class Exchange:
         "connection",
         "ended",
         "first",
-        "interim", "keep",
+        "interim",
+        "keep",
         "messages",
         "messages_kept",
         "messages_seen",
@@ -75,7 +76,7 @@ class Exchange:
         "stream",
         "talks",
         "trouble",
-    )  # fmt: skip
+    )
 
     def __init__(
         self, number: int, connection: Connection, stream: int, request: RequestHead | None, started: int, keep: int

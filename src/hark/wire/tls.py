@@ -65,10 +65,8 @@ def alert(who: str, code: int) -> str:
 
 
 class ClientHello(NamedTuple):
-    """What hark needs of a ClientHello; sni and alpn are empty where they were not sent. version: the legacy field;
-    ech: Encrypted Client Hello was offered, so that sni may not be the name that was meant."""
-
-    version: int
+    """What hark needs of a ClientHello; sni and alpn are empty where they were not sent. ech: Encrypted Client Hello
+    was offered, so that sni may not be the name that was meant."""
 
     random: bytes
     sni: str
@@ -101,10 +99,7 @@ def client_hello(body: bytes) -> ClientHello | None:
         ext = _extensions(body, at)
         sni = ext.get(_SNI, b"")
         name = sni[5:].decode("ascii", "replace") if len(sni) > 5 and sni[2] == 0 else ""
-        version = body[0] << 8 | body[1]
-        return ClientHello(
-            version, body[2:34], name, _alpn(ext.get(_ALPN, b"")), _EARLY_DATA in ext, _PSK in ext, _ECH in ext
-        )
+        return ClientHello(body[2:34], name, _alpn(ext.get(_ALPN, b"")), _EARLY_DATA in ext, _PSK in ext, _ECH in ext)
     except (IndexError, struct.error):
         return None
 
