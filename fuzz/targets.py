@@ -34,7 +34,7 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.recording.blocks import Frame
     from hark.recording.reader import read
     from hark.views.entry import entry
-    from hark.views.jsonl import encode
+    from hark.views.entries import encode
     from hark.wire import dns, http2, ip, protobuf, quic, tls, websocket  # noqa: F401
 
 C, S = Side.CLIENT, Side.SERVER

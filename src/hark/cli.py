@@ -45,6 +45,8 @@ _VALUES = {
     "--proto": "protos",
     "--max-body": "keep",
 }
+_FILTERS = ("host", "path", "method", "status", "type", "process", "slower", "larger", "grep")
+_SWITCHES = ("json", "detach", "follow", "curl", "summary", "waterfall", "devtools", "ui", "redact")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 USAGE_STATUS = 2
 
@@ -146,7 +148,7 @@ def _parse(words: list[str], options: Options) -> tuple[list[str], str]:
         name, equals, value = word.partition("=")
         if word[:2] == "-o" and len(word) > 2 and not equals:
             name, equals, value = "-o", "=", word[2:]
-        if name in _VALUES:
+        if name in _VALUES or (name[:2] == "--" and name[2:] in _FILTERS):
             if not equals:
                 if not words:
                     raise _Usage(f"{name} needs a value", "", "hark --help")
@@ -156,12 +158,12 @@ def _parse(words: list[str], options: Options) -> tuple[list[str], str]:
             options.verbosity += max(word.count("v"), 1) if word != "--verbose" else 1
         elif word in ("-q", "--quiet"):
             options.quiet = True
-        elif word == "--json":
-            options.json = True
-        elif word == "--detach":
-            options.detach = True
-        elif word == "--follow":
-            options.follow = True
+        elif word[:2] == "--" and word[2:] in _SWITCHES:
+            setattr(options, word[2:], True)
+        elif word == "--no-redact":
+            options.redact = False
+        elif word == "--failed":
+            options.filters["failed"] = []
         else:
             raise _Usage(f"unknown option {word}", "", "hark --help; options of the command stand behind it")
     return words, ""
@@ -175,6 +177,8 @@ def _set(options: Options, name: str, value: str) -> None:
         if not number.isdigit():
             raise _Usage(f"--max-body {value} is no size", "", "such as 64k, 1M, 0")
         options.keep = int(number) * _UNITS[unit]
+    elif name[2:] in _FILTERS:
+        options.filters.setdefault(name[2:], []).append(value)
     else:
         getattr(options, _VALUES[name]).append(value)
 

@@ -20,3 +20,10 @@ class Options:
         self.keys: list[str] = []  # file names of --keys
         self.protos: list[str] = []  # file names of --proto
         self.private_keys: list[str] = []  # file names of --private-key
+        self.filters: dict[str, list[str]] = {}  # by the option's name without dashes: views/choose.py
+        self.redact: bool | None = None  # None: what leaves the machine by its nature (HTML) is redacted, nothing else
+        self.curl = False
+        self.summary = False
+        self.waterfall = False
+        self.devtools = False
+        self.ui = False

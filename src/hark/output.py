@@ -3,6 +3,7 @@
 May hold: writing, and what to do when it fails. May not hold: formats.
 """
 
+import contextlib
 import os
 import select
 from collections.abc import Callable
@@ -32,6 +33,22 @@ class Output:
         self._size += len(data)
         if self._size >= self._limit:
             self.flush()
+
+    def put(self, data: bytes, offset: int, else_: bytes) -> None:
+        """Write over the file from `offset` on. Where not all of it can be written, `else_` and the end stand there."""
+        if self.failed:
+            return
+        view, at = memoryview(data), offset
+        try:
+            while view:
+                count = os.pwrite(self._fd, view, at)
+                view, at = view[count:], at + count
+        except OSError as error:
+            self.failed, self.error = True, error
+            with contextlib.suppress(OSError):  # there was room for it before
+                os.ftruncate(self._fd, offset)
+                os.pwrite(self._fd, else_, offset)
+            self._complain(f"hark: cannot write {self._name} any more: {error.strerror}; the rest is not in it")
 
     def flush(self) -> None:
         """Write what is kept."""

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, NoReturn
 from hark.decode.decoder import Decoder
 from hark.model.book import Book, Change, Ended
 from hark.recording.blocks import Block, Torn
+from hark.views.entries import encode
 from hark.views.entry import entry
-from hark.views.jsonl import encode
 
 if TYPE_CHECKING:
     from hark.views.schema import Schema

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hark.recording.blocks import Block
     from hark.recording.reader import Readable
     from hark.teller import Teller
+    from hark.views.choose import Choice
     from hark.views.schema import Schema
     from hark.views.view import View
 
@@ -39,32 +40,48 @@ def say(text: str) -> None:
 
 # -- outputs ---------------------------------------------------------------------------------------------------------
 
+KINDS = (".pcapng", ".jsonl", ".har", ".html")
+
 
 class Outputs:
-    """Where things are told, opened before anything runs."""
+    """Where things are told, opened before anything runs: the files by their kind."""
 
     def __init__(self) -> None:
-        self.recordings: list[Output] = []
-        self.lines: list[Output] = []
+        self.files: dict[str, list[Output]] = {kind: [] for kind in KINDS}
+
+    @property
+    def recordings(self) -> list[Output]:
+        """Those of packets."""
+        return self.files[".pcapng"]
+
+    @property
+    def structured(self) -> bool:
+        """Whether there are any of exchanges."""
+        return any(files for kind, files in self.files.items() if kind != ".pcapng")
 
 
-def open_outputs(names: list[str], complain: Callable[[str], None]) -> Outputs:
+def open_outputs(options: Options, complain: Callable[[str], None]) -> Outputs:
     """Open every -o file, private to the user. Raises HarkError."""
     outputs = Outputs()
-    for name in names:
+    for name in options.outputs:
         kind = os.path.splitext(name)[1]
-        if kind not in (".pcapng", ".jsonl"):
-            raise HarkError(
-                f"cannot write {name}", f"unknown kind {kind!r}" if kind else "no kind", "x.pcapng or x.jsonl"
-            )
+        if kind not in KINDS:
+            known = ", ".join(f"x{one}" for one in KINDS)
+            raise HarkError(f"cannot write {name}", f"unknown kind {kind!r}" if kind else "no kind", known)
         try:
             fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            if stat.S_ISREG(os.fstat(fd).st_mode):
+            regular = stat.S_ISREG(os.fstat(fd).st_mode)
+            if regular:
                 os.fchmod(fd, 0o600)  # secrets inside: also where the file was there before
         except OSError as error:
             raise HarkError(f"cannot write {name}", error.strerror or "") from error
-        output = Output(fd, name, complain, buffered=kind == ".pcapng")
-        (outputs.recordings if kind == ".pcapng" else outputs.lines).append(output)
+        if kind == ".har" and not regular:
+            raise HarkError(f"cannot write {name}", "a HAR is written over its own end: it must be a file", "x.jsonl")
+        outputs.files[kind].append(Output(fd, name, complain, buffered=kind == ".pcapng"))
+    left = "not redacted" if options.redact else "not filtered" if options.filters else ""
+    if outputs.recordings and left:
+        names = ", ".join(name for name in options.outputs if name.endswith(".pcapng"))
+        complain(f"hark: {names} is {left}: it holds the packets and the secrets as they were")
     return outputs
 
 
@@ -72,29 +89,93 @@ def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0) -> 
     """The views that the options ask for, telling on `fd`; the first `told` lines of JSON are told already."""
     from hark.teller import Teller
 
-    views: list[View] = []
     schema = _schema(options)
-    keep = 0
     screen = _standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
-    if options.json or outputs.lines:
-        from hark.views.jsonl import JsonLines
+    views = [*_screens(options, fd, screen, schema, told), *_files(options, outputs, schema)]
+    keep = options.keep if _bodies(options, outputs) else 0
+    if options.redact:
+        from hark.views.redact import Redacted
 
-        keep = options.keep
-        views += [JsonLines(output.write, schema) for output in outputs.lines]
-        if options.json and not options.quiet:
-            views.append(JsonLines(screen.write, schema, told))
-    if not options.quiet and not options.json:
+        views = [Redacted(views)]
+    chosen = choice(options)
+    if chosen is not None:
+        from hark.views.choose import Chosen
+
+        views = [Chosen(chosen, views)]
+    return Teller(views, keep, outputs.recordings)
+
+
+def choice(options: Options) -> Choice | None:
+    """The filters, ready for use. Raises HarkError where one cannot be understood."""
+    if not options.filters:
+        return None
+    from hark.views.choose import choice as build
+
+    return build(options.filters)
+
+
+def _bodies(options: Options, outputs: Outputs) -> bool:
+    """Whether anything needs more of bodies than their size."""
+    asked = options.json or options.verbosity > 1 or options.curl or options.summary or "grep" in options.filters
+    return asked or outputs.structured
+
+
+def _files(options: Options, outputs: Outputs, schema: Schema | None) -> list[View]:
+    """What writes the -o files of exchanges."""
+    if not outputs.structured:
+        return []
+    from hark import __version__
+    from hark.views.entries import Entries, JsonLines, Sink
+
+    sinks: list[Sink] = [JsonLines(output.write) for output in outputs.files[".jsonl"]]
+    if outputs.files[".har"]:
+        from hark.views.har import Har
+
+        sinks += [Har(output.put, __version__) for output in outputs.files[".har"]]
+    views: list[View] = [Entries(sinks, schema)] if sinks else []
+    if outputs.files[".html"]:
+        from hark.views.page import Page
+        from hark.views.redact import Redacted
+
+        pages = Entries([Page(output.write) for output in outputs.files[".html"]], schema)
+        views.append(Redacted([pages]) if options.redact is None else pages)
+    return views
+
+
+def _screens(options: Options, fd: int, screen: Output, schema: Schema | None, told: int) -> list[View]:
+    """What tells a person, or a program behind a pipe."""
+    views: list[View] = []
+    tty = os.isatty(fd)
+    color = tty and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    width = 0
+    if tty:
+        with contextlib.suppress(OSError):
+            width = max(os.get_terminal_size(fd).columns, 40)
+    if options.curl and not options.quiet:
+        from hark.views.curl import Commands
+
+        views.append(Commands(screen.write))
+    elif options.json and not options.quiet:
+        from hark.views.entries import Entries, JsonLines
+
+        views.append(Entries([JsonLines(screen.write)], schema, told))
+    elif not options.quiet:
         from hark.views.terminal import Terminal
 
-        tty = os.isatty(fd)
-        color = tty and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        width = 0
-        if tty:
-            with contextlib.suppress(OSError):
-                width = max(os.get_terminal_size(fd).columns, 40)
-        keep = max(keep, options.keep if options.verbosity > 1 else 0)
-        views.append(Terminal(screen.write, options.verbosity, color, width, schema))
-    return Teller(views, keep, outputs.recordings)
+        chosen = choice(options)
+        grep = chosen.grep if chosen is not None else None
+        views.append(Terminal(screen.write, options.verbosity, color, width, schema, grep))
+    machine = fd == 1 and (options.json or options.curl)  # whoever reads that wants nothing else among it
+    tables = Output(2, "the terminal", lambda text: None) if machine else screen
+    if options.waterfall:
+        from hark.views.waterfall import Waterfall
+
+        views.append(Waterfall(tables.write, color and not machine, width))
+    if options.summary:
+        from hark.views.summary import Summary
+
+        views.append(Summary(tables.write))
+    return views
 
 
 def _schema(options: Options) -> Schema | None:
@@ -127,6 +208,7 @@ def read(paths: list[str], options: Options) -> int:
     from hark.recording.blocks import Secrets
     from hark.teller import replay
 
+    choice(options)  # what cannot be understood is told before anything is opened
     secrets: list[Block] = []  # of files beside the recordings
     for name in options.keys:
         secrets.append(Secrets(_contents(name), 0, "key log"))
@@ -139,16 +221,23 @@ def read(paths: list[str], options: Options) -> int:
         secrets.append(Secrets(text[text.index(b"-----BEGIN ") :], 0, "private key"))
     with contextlib.ExitStack() as stack:
         told = 0
-        if options.json and not (options.quiet or options.outputs or options.follow) and _are_large(paths):
+        if _plain_json(options) and _are_large(paths):
             done, sound, told = _read_at_once(paths, secrets, options)
             if done:
                 return 0 if sound else 1
         files = _open_all(paths, stack)
-        outputs = open_outputs(options.outputs, say)
+        outputs = open_outputs(options, say)
         teller = build_teller(options, outputs, 1, told)
         wait = _follower(teller) if options.follow else None
         recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
         return 0 if replay(chain(secrets, reader.merge(recordings)), teller) else 1
+
+
+def _plain_json(options: Options) -> bool:
+    """Whether JSON lines of everything are all that is wanted."""
+    tables = options.summary or options.waterfall or options.curl
+    more = options.quiet or options.outputs or options.follow or options.filters or options.redact
+    return options.json and not (tables or more)
 
 
 def _open_all(paths: list[str], stack: contextlib.ExitStack) -> list[Readable]:

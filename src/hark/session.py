@@ -19,7 +19,7 @@ from typing import NoReturn
 from hark.errors import HarkError
 from hark.keys import keylogfile, node, openssl
 from hark.options import Options
-from hark.reading import Outputs, build_teller, open_outputs, say
+from hark.reading import Outputs, build_teller, choice, open_outputs, say
 from hark.recording.ring import Reader, Ring, Writer
 from hark.tap import kernel, launch, tree
 from hark.tap.namespace import setup
@@ -66,7 +66,8 @@ def run(options: Options) -> int:
     _fill_streams()
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
-    outputs = open_outputs(options.outputs, say)
+    choice(options)  # what cannot be understood is told before anything runs
+    outputs = open_outputs(options, say)
     launch.hold_signals()
     child = launch.prepare(
         file, options.command, lambda private: environment(base, private), setup.look(PRIVATE, AGENT)

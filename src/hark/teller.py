@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from hark.errors import HarkError
 from hark.output import Output
 from hark.recording import pcapng
-from hark.recording.blocks import RAW, UPPER_PDU, Block, Frame, Secrets, Torn
+from hark.recording.blocks import RAW, UPPER_PDU, Block, Entry, Frame, Secrets, Torn
 from hark.recording.order import Item, Order
 from hark.recording.ring import Reader
 from hark.views.view import View
@@ -108,6 +109,8 @@ def _normal(block: Block) -> Item:
             return block, b""
         raw = pcapng.frame(block.time, block.data[at:], block.pid)
         return block._replace(link=RAW, data=memoryview(raw)[pcapng.EPB_HEAD :][: len(block.data) - at]), raw
+    if isinstance(block, Entry):
+        raise HarkError("cannot write a pcapng", "an archive of exchanges holds no packets", "x.har, x.jsonl or x.html")
     if isinstance(block, Secrets) and block.text.startswith(b"-----BEGIN"):
         return block, b""  # a private key is no part of a recording
     return block, pcapng.encode(block)

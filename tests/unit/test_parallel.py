@@ -14,8 +14,8 @@ from hark.model.book import Book, Ended
 from hark.recording import pcapng
 from hark.recording.blocks import Block, Frame, Secrets
 from hark.recording.reader import read
+from hark.views.entries import encode
 from hark.views.entry import entry
-from hark.views.jsonl import encode
 
 RECORDINGS = pathlib.Path(__file__).parent.parent.parent / "recordings"
 

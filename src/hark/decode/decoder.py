@@ -29,7 +29,7 @@ from hark.decode.reassembly import Reassembly
 from hark.decode.sessions import Sessions
 from hark.decode.tls import Tls
 from hark.recording import blocks
-from hark.recording.blocks import Block, Frame, Loss, Names, Process, Secrets, Torn
+from hark.recording.blocks import Block, Entry, Frame, Loss, Names, Process, Secrets, Torn
 from hark.wire import dns, ip
 
 _IP4_TCP = struct.Struct("!BxHxxHxBxx12sIIBB").unpack_from  # up to TCP's flags; addresses and ports in one piece
@@ -91,7 +91,7 @@ class Decoder:
             return self._frame(block)
         if isinstance(block, Secrets):
             return self._sessions.secrets(block)
-        if isinstance(block, Process | Names):
+        if isinstance(block, Process | Names | Entry):
             return (block,)
         if isinstance(block, Loss):
             return (Trouble(block.time, "not-recorded", 0, f"{block.amount} {block.what} lost: {block.why}"),)

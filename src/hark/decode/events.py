@@ -7,7 +7,7 @@ May hold: values. May not hold: state. Named tuples, for a busy connection makes
 from enum import IntEnum
 from typing import NamedTuple
 
-from hark.recording.blocks import Names, Process
+from hark.recording.blocks import Entry, Names, Process
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -236,4 +236,5 @@ Event = (
     | PassedOver
     | Process
     | Names
+    | Entry
 )

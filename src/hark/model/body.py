@@ -149,3 +149,28 @@ _DECODERS = {
     "br": _brotli,
     "zstd": _zstd,
 }
+
+
+class Content(Body):
+    """A body whose content is known with its codings undone already, as an archive has it."""
+
+    __slots__ = ("_content", "_whole", "_wrong")
+
+    def __init__(self, content: bytes, size: int, whole: bool = True, wrong: str = "") -> None:
+        super().__init__(0)
+        self.size = size  # bytes that came
+        self._content, self._whole, self._wrong = content, whole, wrong
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that came was kept."""
+        return self._whole
+
+    @property
+    def raw(self) -> bytes:
+        """The content: how it came is not known."""
+        return self._content
+
+    def decoded(self, codings: str) -> tuple[bytes, str]:
+        """(content, what is wrong with it or "")."""
+        return self._content, self._wrong

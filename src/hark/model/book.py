@@ -9,14 +9,17 @@ Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hark.decode import events as ev
 from hark.decode import limits
 from hark.model.body import Body
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.model.talk import DnsMessage, talk
-from hark.recording.blocks import Names, Process
+from hark.recording.blocks import Entry, Names, Process
+
+if TYPE_CHECKING:
+    from hark.model.archive import Shelf
 
 _PIDS = 4096
 _FOLLOWED = frozenset({"http/1.1", "h2", "h3", "websocket", "dns", "proxy", "socks4", "socks5"})
@@ -41,6 +44,12 @@ class Spoke(NamedTuple):
 
     exchange: Exchange
     message: ev.Message
+
+
+class Answered(NamedTuple):
+    """The head of the final response has come. Told only where the book was asked for steps."""
+
+    exchange: Exchange
 
 
 class Ended(NamedTuple):
@@ -96,14 +105,19 @@ class Told(NamedTuple):
     trouble: ev.Trouble
 
 
-Change = Began | Upgraded | Spoke | Ended | StayedClosed | Failed | Unresolved | SpokeOther | PassedOver | Told
+Change = (
+    Began | Answered | Upgraded | Spoke | Ended | StayedClosed | Failed | Unresolved | SpokeOther | PassedOver | Told
+)
 
 
 class Book:
-    """Feed it events; get changes. keep: bytes of each body that views want."""
+    """Feed it events; get changes. keep: bytes of each body that views want; steps: whether they want to know of every
+    step of an exchange."""
 
-    def __init__(self, keep: int) -> None:
+    def __init__(self, keep: int, steps: bool = False) -> None:
         self._keep = keep
+        self._steps = steps
+        self._shelf: Shelf | None = None
         self.joined = False  # whether a name was looked up inside of a connection, for others
         self._connections: dict[int, Connection] = {}
         self._exchanges: dict[tuple[int, int], Exchange] = {}
@@ -123,6 +137,9 @@ class Book:
             if kind is ev.BodyData:
                 if said := self._body(event):  # type: ignore[arg-type]
                     changes += said
+                continue
+            if kind is Entry:
+                changes += self._entry(event)  # type: ignore[arg-type]
                 continue
             fold = _FOLDS.get(kind)
             if fold is not None:
@@ -274,6 +291,18 @@ class Book:
             process = self._processes.get(event.pid) if event.pid else None
             self._fail((event.pid, event.name, ""), event.time, Unresolved(event, process))
 
+    def _entry(self, event: Entry) -> Iterator[Change]:
+        if self._shelf is None:
+            from hark.model.archive import Shelf
+
+            self._shelf = Shelf()
+        exchange = self._shelf.exchange(event.told)
+        if exchange.socket and exchange.response is not None:
+            yield Upgraded(exchange)
+        for message in exchange.messages:
+            yield Spoke(exchange, message)
+        yield Ended(exchange)
+
     # -- exchanges -----------------------------------------------------------------------------------------------------
 
     def _new(self, conn: int, stream: int, request: ev.RequestHead | None, started: int) -> Exchange | None:
@@ -318,7 +347,9 @@ class Book:
                 asked,
                 talk(event.conn, event.stream, ev.Side.SERVER, mime, coding, encoding, max(self._keep, _TALK_KEEP)),
             ]
-        return Upgraded(exchange) if exchange.socket else None
+        if exchange.socket:
+            return Upgraded(exchange)
+        return Answered(exchange) if self._steps else None
 
     def _body(self, event: ev.BodyData) -> Sequence[Change]:
         exchange = self._exchanges.get((event.conn, event.stream))

@@ -115,6 +115,12 @@ class Exchange:
             self.messages.append(message)  # type: ignore[attr-defined]
 
     @property
+    def began(self) -> int:
+        """When the program began to wait for it: its connection's opening where it was the first on it."""
+        connection = self.connection
+        return connection.opened if self.first and connection.established else self.started
+
+    @property
     def socket(self) -> bool:
         """Whether it has become a WebSocket."""
         request, response = self.request, self.response

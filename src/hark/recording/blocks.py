@@ -4,7 +4,7 @@ May hold: frozen values. May not hold: bytes layout (pcapng.py), meaning of fram
 Named tuples: frames come by the tens of thousands a second, and dataclasses cost 12 ms of every start.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Link types (the pcap registry's LINKTYPE_ numbers) that a frame's bytes may start with.
 RAW, ETHERNET, NULL, LOOP, SLL, SLL2, IPV4, IPV6, UPPER_PDU = 101, 1, 0, 108, 113, 276, 228, 229, 252
@@ -57,6 +57,12 @@ class Names(NamedTuple):
     entries: tuple[tuple[str, str], ...]
 
 
+class Entry(NamedTuple):
+    """An exchange as an archive tells it: one entry of a HAR file or one line of JSON lines, as parsed JSON."""
+
+    told: dict[str, Any]
+
+
 class Torn(NamedTuple):
     """The input was not what it should be: place (a byte offset), what is wrong. Told, then read on where that is
     possible."""
@@ -65,4 +71,4 @@ class Torn(NamedTuple):
     what: str
 
 
-Block = Frame | Secrets | Process | Loss | Names | Torn
+Block = Frame | Secrets | Process | Loss | Names | Entry | Torn

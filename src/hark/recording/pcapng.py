@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 
 from hark.recording import blocks
-from hark.recording.blocks import Block, Frame, Loss, Names, Process, Secrets, Torn
+from hark.recording.blocks import Block, Entry, Frame, Loss, Names, Process, Secrets, Torn
 from hark.wire import ip
 
 SHB, IDB, PB, SPB, NRB, ISB, EPB, DSB, CUSTOM = 0x0A0D0D0A, 1, 2, 3, 4, 5, 6, 10, 0xBAD
@@ -121,7 +121,8 @@ def names(value: Names) -> bytes:
 
 
 def encode(value: Block) -> bytes:
-    """The block of any recorded value but a Torn, which is no part of a recording."""
+    """The block of any recorded value. Of a Torn, which is no part of a recording, and of an Entry, whose packets
+    nobody knows, there is none."""
     match value:
         case Frame():
             return frame(value.time, value.data, value.pid)
@@ -133,7 +134,7 @@ def encode(value: Block) -> bytes:
             return loss(value)
         case Names():
             return names(value)
-        case Torn():
+        case Torn() | Entry():
             return b""
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from hark.errors import HarkError
-from hark.recording import pcapng
+from hark.recording import archive, pcapng
 from hark.recording.blocks import Block, Frame, Torn
 
 _PIECE = 1 << 20  # bytes asked of the file at a time
@@ -54,11 +54,13 @@ def read(file: Readable, name: str, wait: Wait | None = None) -> Iterator[Block]
         yield from _pcapng(source)
     elif start in _PCAP_MAGIC:
         yield from _pcap(source, *_PCAP_MAGIC[start])
+    elif bytes(source.peek(64)).lstrip(archive.BLANK)[:1] == b"{":
+        yield from archive.read(source, name)
     elif start:
         raise HarkError(
             f"cannot read {name}",
-            "it is neither pcapng nor pcap",
-            "hark reads what hark -o, tcpdump -w, dumpcap and Wireshark write",
+            "it is neither pcapng nor pcap, and no HAR file",
+            "hark reads what hark -o, tcpdump -w, dumpcap, Wireshark and browsers write",
         )
     else:
         raise HarkError(f"cannot read {name}", "it is empty")

@@ -6,10 +6,10 @@ HAR 1.2: times in ms, startedDateTime in ISO 8601, -1 for what does not apply.
 
 import base64
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, unquote_plus
 
-from hark.decode.events import Headers
+from hark.decode.events import Headers, ResponseHead
 from hark.model.body import Body
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
@@ -18,6 +18,7 @@ from hark.views.multipart import form_data
 from hark.views.talks import messages
 
 if TYPE_CHECKING:
+    from hark.model.archive import Archived
     from hark.views.schema import Schema
 
 Json = dict[str, Any]
@@ -27,7 +28,10 @@ _TEXT_MIMES = ("text/", "application/json", "application/xml", "application/java
 
 
 def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
-    """The exchange as an entry; schema tells gRPC messages by their names."""
+    """The exchange as an entry; schema tells gRPC messages by their names. The result may share parts with others: it
+    is not to be changed."""
+    if type(exchange) is not Exchange:
+        return cast("Archived", exchange).entry
     connection = exchange.connection
     start, timings = _timings(exchange)
     told: Json = {
@@ -50,7 +54,7 @@ def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
         (client, port), (server, server_port) = connection.proxied
         told["_proxied"] = {"client": client, "clientPort": port, "server": server, "serverPort": server_port}
     if exchange.interim:
-        told["_interim"] = [{"status": head.status, "headers": _headers(head.headers)} for head in exchange.interim]
+        told["_interim"] = [_interim(head) for head in exchange.interim]
     if exchange.messages or exchange.talks is not None or exchange.socket:
         told |= messages(exchange, schema)
     if exchange.trouble:
@@ -185,6 +189,11 @@ def _response(exchange: Exchange) -> Json:
     if exchange.response_trailers:
         told["_trailers"] = _headers(exchange.response_trailers)
     return told
+
+
+def _interim(head: ResponseHead) -> Json:
+    told: Json = {"status": head.status, "headers": _headers(head.headers)}
+    return told | {"statusText": head.reason, "httpVersion": head.version}
 
 
 def _content(body: Body, coding: str, mime: str) -> Json:

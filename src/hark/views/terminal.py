@@ -9,6 +9,7 @@ Limits On a terminal a line fits its width: the URL is cut in the middle. Elsewh
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from hark.decode.events import Headers, Message, Side
@@ -28,14 +29,16 @@ from hark.model.book import (
 )
 from hark.model.exchange import Exchange
 from hark.views.advice import remedy
-from hark.views.view import duration, safe, size, who
+from hark.views.view import asked, duration, host, plural, safe, size, who
 
 if TYPE_CHECKING:
+    from hark.views.grep import Grep
     from hark.views.schema import Schema
 
 PATIENCE = 1_000_000_000  # ns after which a request without an answer is worth a line
 BODY_LINES = 200
 _HEXDUMP_BYTES = 512
+_MATCHES = 5  # places of --grep that are shown of an exchange
 _MESSAGE_WIDTH = 200  # columns of a message's line at -v
 
 _RED, _GREEN, _YELLOW, _CYAN, _DIM, _BOLD = "31", "32", "33", "36", "2", "1"
@@ -51,8 +54,10 @@ class Terminal:
         color: bool = False,
         width: int = 0,
         schema: "Schema | None" = None,
+        grep: "Grep | None" = None,
     ) -> None:
         self._write = write
+        self._grep = grep
         self._schema = schema
         self._verbosity = verbosity
         self._color = color
@@ -82,8 +87,8 @@ class Terminal:
         elif isinstance(change, Failed):
             self._failed += 1
             connection = change.connection
-            host, port = connection.server
-            what = f"connect {f'[{host}]' if ':' in host else host}:{port}"
+            address, port = connection.server
+            what = f"connect {f'[{address}]' if ':' in address else address}:{port}"
             self._line(what, self._paint(_RED, safe(change.why)), who(connection.process, connection.pid))
         elif isinstance(change, Unresolved):
             answer = change.answer
@@ -104,7 +109,7 @@ class Terminal:
                     break
                 del self._waiting[number]
                 if exchange.response is None:
-                    self._line(_asked(exchange), self._paint(_DIM, "waiting"), _maker(exchange))
+                    self._line(asked(exchange), self._paint(_DIM, "waiting"), _maker(exchange))
         self._flush()
 
     def end(self) -> None:
@@ -123,14 +128,14 @@ class Terminal:
             told += f" with {safe(next(iter(self._hosts)))}" if hosts == 1 else f" with {hosts} hosts"
         notes = []
         if self._errors:
-            notes.append(f"{self._errors} error{'' if self._errors == 1 else 's'}")
+            notes.append(plural(self._errors, "error"))
         if self._failed:
-            notes.append(f"{self._failed} failed connection{'' if self._failed == 1 else 's'}")
+            notes.append(plural(self._failed, "failed connection"))
         if self._closed:
-            notes.append(f"{self._closed} TLS connection{'' if self._closed == 1 else 's'} stayed closed")
+            notes.append(f"{plural(self._closed, 'TLS connection')} stayed closed")
         if self._others:
             count = sum(self._others.values())
-            notes.append(f"{count} connection{'' if count == 1 else 's'} spoke {', '.join(sorted(self._others))}")
+            notes.append(f"{plural(count, 'connection')} spoke {', '.join(sorted(self._others))}")
         return told + "".join(f", {note}" for note in notes)
 
     # -- lines -------------------------------------------------------------------------------------------------------
@@ -139,16 +144,15 @@ class Terminal:
         self._waiting.pop(exchange.number, None)
         self._exchanges += 1
         response = exchange.response
-        host = _host(exchange)
-        if len(self._hosts) < 10_000 or host in self._hosts:
-            self._hosts[host] += 1
+        name = host(exchange)
+        if len(self._hosts) < 10_000 or name in self._hosts:
+            self._hosts[name] += 1
         status = response.status if response is not None else 0
         if exchange.trouble or status >= 400 or not status:
             self._errors += 1
         if exchange.socket:
             self._socket_ended(exchange)
             return
-        began = exchange.connection.opened if exchange.first and exchange.connection.established else exchange.started
         told = [self._status(status)] if status else []
         if exchange.is_grpc:
             told += self._grpc(exchange)
@@ -159,16 +163,15 @@ class Terminal:
             told.append(safe(kind))
         if status:
             told.append(size(exchange.response_body.size))
-        told.append(duration(exchange.ended - began))
+        told.append(duration(exchange.ended - exchange.began))
         version = (exchange.request or response).version if exchange.request or response else ""  # type: ignore[union-attr]
         told.append(
             {"HTTP/2": "h2", "HTTP/3": "h3", "HTTP/1.1": "http/1.1", "HTTP/1.0": "http/1.0"}.get(
                 version, version.lower()
             )
         )
-        self._line(_asked(exchange), " ".join(told), _maker(exchange))
-        if self._verbosity:
-            self._details(exchange)
+        self._line(asked(exchange), " ".join(told), _maker(exchange))
+        self._more(exchange)
 
     # -- exchanges that last -----------------------------------------------------------------------------------------
 
@@ -176,16 +179,15 @@ class Terminal:
         self._waiting.pop(exchange.number, None)
         taken = duration(exchange.answered - exchange.started)
         assert exchange.response is not None
-        self._line(_asked(exchange), f"{self._status(exchange.response.status)} websocket {taken}", _maker(exchange))
+        self._line(asked(exchange), f"{self._status(exchange.response.status)} websocket {taken}", _maker(exchange))
 
     def _socket_ended(self, exchange: Exchange) -> None:
         sent, received = exchange.messages_seen
         told = [f"closed {sent} sent, {received} received", duration(exchange.ended - exchange.started)]
         if exchange.trouble:
             told.insert(0, self._paint(_RED, safe(exchange.trouble)))
-        self._line(_asked(exchange), " ".join(told), _maker(exchange))
-        if self._verbosity:
-            self._details(exchange)
+        self._line(asked(exchange), " ".join(told), _maker(exchange))
+        self._more(exchange)
 
     def _spoke(self, exchange: Exchange, message: Message) -> None:
         from hark.views.talks import shown
@@ -198,7 +200,7 @@ class Terminal:
         first = f"{mark} {self._paint(_CYAN, safe(name))} {size(message.size)} {safe(lines[0])}".rstrip()
         if self._verbosity < 2 and len(first) > _MESSAGE_WIDTH:
             first = first[:_MESSAGE_WIDTH] + "…"
-        self._lines.append(f"{first}  {self._paint(_DIM, safe(_asked(exchange)))}")
+        self._lines.append(f"{first}  {self._paint(_DIM, safe(asked(exchange)))}")
         self._lines += [f"{mark} {safe(line)}" for line in lines[1:most]]
 
     def _grpc(self, exchange: Exchange) -> list[str]:
@@ -240,6 +242,19 @@ class Terminal:
             who(connection.process, connection.pid),
         )
         self._lines.append(self._paint(_YELLOW, f"  {safe(change.why)}; {remedy(libraries, change.version)}"))
+
+    def _more(self, exchange: Exchange) -> None:
+        """What stands below an exchange's line: what was searched for, what else was asked for."""
+        for match in islice(self._grep.matches(exchange), _MATCHES) if self._grep is not None else ():
+            before, found, behind = (
+                match.line[: match.start],
+                match.line[match.start : match.end],
+                match.line[match.end :],
+            )
+            where = self._paint(_DIM, f"{match.where}:")
+            self._lines.append(f"  {where} {safe(before)}{self._paint(_RED, safe(found))}{safe(behind)}".rstrip())
+        if self._verbosity:
+            self._details(exchange)
 
     # -- details -----------------------------------------------------------------------------------------------------
 
@@ -293,19 +308,8 @@ class Terminal:
             self._write(text.encode("utf-8", "backslashreplace"))
 
 
-def _asked(exchange: Exchange) -> str:
-    method = exchange.request.method if exchange.request is not None else "?"
-    return f"{method} {exchange.url or exchange.connection.server[0]}"
-
-
 def _maker(exchange: Exchange) -> str:
     return who(exchange.connection.process, exchange.connection.pid)
-
-
-def _host(exchange: Exchange) -> str:
-    url = exchange.url
-    rest = url.partition("://")[2] or url
-    return rest.partition("/")[0].partition("?")[0] or exchange.connection.server[0]
 
 
 def _kind(mime: str) -> str:

@@ -6,6 +6,7 @@ May hold: the interface and pure helpers. May not hold: a view.
 from typing import Protocol
 
 from hark.model.book import Change
+from hark.model.exchange import Exchange
 from hark.recording.blocks import Process
 
 
@@ -64,3 +65,21 @@ def who(process: Process | None, pid: int) -> str:
     if process is not None:
         return f"{process.name}[{process.pid}]"
     return f"[{pid}]" if pid else ""
+
+
+def plural(count: int, name: str) -> str:
+    """A count with its noun: "1 host", "3 hosts"."""
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
+def host(exchange: Exchange) -> str:
+    """The host that was asked, with its port where the URL has one."""
+    url = exchange.url
+    rest = url.partition("://")[2] or url
+    return rest.partition("/")[0].partition("?")[0] or exchange.connection.server[0]
+
+
+def asked(exchange: Exchange) -> str:
+    """A request in a line."""
+    method = exchange.request.method if exchange.request is not None else "?"
+    return f"{method} {exchange.url or exchange.connection.server[0]}"

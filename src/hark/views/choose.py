@@ -1,0 +1,311 @@
+"""Which exchanges are told: the filters that a person gives, the same for every view.
+
+What   Each filter is a word with alternatives ("4xx,5xx"), all of them must hold. A view behind Chosen sees only what
+       was chosen.
+Why    Filtering stands between the book and the views, so that no view knows of it and all are filtered alike.
+Limits What only the response can tell (status, type, time, size, text) is known at the end: behind such a filter a view
+       sees an exchange when it is over, not as it begins.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from fnmatch import translate
+from typing import NamedTuple
+
+from hark.errors import HarkError
+from hark.model.book import (
+    Answered,
+    Began,
+    Change,
+    Ended,
+    Failed,
+    Spoke,
+    SpokeOther,
+    StayedClosed,
+    Unresolved,
+    Upgraded,
+)
+from hark.model.exchange import Connection, Exchange
+from hark.recording.blocks import Process
+from hark.views.grep import Grep
+from hark.views.view import View
+
+Test = Callable[[Exchange], bool]
+_UNITS_TIME = {"": 1e6, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "min": 60e9}
+_UNITS_SIZE = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9}
+_UNITS_SIZE |= {"kib": 1024, "mib": 1 << 20, "gib": 1 << 30}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµ]*)$", re.I)
+_STATUS = re.compile(r"([1-5])xx$|(\d{1,3})-(\d{1,3})$|(>=|<=|>|<)?(\d{1,3})$", re.I)
+_OF_THE_REQUEST = ("host", "path", "method", "process")
+
+
+class Choice(NamedTuple):
+    """The filters, made ready."""
+
+    early: tuple[Test, ...]  # what the request tells
+    late: tuple[Test, ...]  # what only the end tells
+    hosts: Callable[[Sequence[str]], bool] | None
+    processes: Callable[[Sequence[str]], bool] | None
+    failed: bool
+    grep: Grep | None
+
+    def wants(self, exchange: Exchange) -> bool:
+        """Whether an exchange that is over is told."""
+        return all(test(exchange) for test in self.early) and all(test(exchange) for test in self.late)
+
+    def may(self, exchange: Exchange) -> bool:
+        """Whether an exchange that goes on is told."""
+        return not self.late and all(test(exchange) for test in self.early)
+
+    def other(self, change: Change) -> bool:
+        """Whether what is no exchange is told: by host and process, where no filter asks for what it has not."""
+        if isinstance(change, Unresolved):
+            names: tuple[str, ...] = (change.answer.name,)
+            who = _names_of(change.process, change.answer.pid)
+        elif isinstance(change, StayedClosed | Failed | SpokeOther):
+            connection = change.connection
+            sni = change.sni if isinstance(change, StayedClosed) else ""
+            names = (sni, *_hosts_of(connection, ""))
+            who = _names_of(connection.process, connection.pid)
+        else:
+            return True  # about the recording itself
+        fitting = (self.hosts is None or self.hosts(names)) and (self.processes is None or self.processes(who))
+        exact = len(self.early) + len(self.late) - (self.hosts is not None) - (self.processes is not None) - self.failed
+        return fitting and not exact
+
+
+class Chosen:
+    """Shows its views only what was chosen."""
+
+    def __init__(self, choice: Choice, views: Sequence[View]) -> None:
+        self._choice = choice
+        self._views = views
+
+    def change(self, change: Change) -> None:
+        """Pass it on, or not."""
+        if isinstance(change, Ended):
+            wanted = self._choice.wants(change.exchange)
+        elif isinstance(change, Began | Answered | Upgraded | Spoke):
+            wanted = self._choice.may(change.exchange)
+        else:
+            wanted = self._choice.other(change)
+        if wanted:
+            for view in self._views:
+                view.change(change)
+
+    def tick(self, now: int) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.tick(now)
+
+    def end(self) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.end()
+
+
+def choice(filters: dict[str, list[str]]) -> Choice | None:
+    """What the options --host, --path … ask for; None where they ask for nothing. Raises HarkError.
+
+    A name given several times, and words with commas, are alternatives; a word that begins with "!" excludes."""
+    tests: dict[str, Test] = {}
+    for name, words in filters.items():
+        tests[name] = _TESTS[name]([part for word in words for part in _parts(name, word)])
+    if not tests:
+        return None
+    hosts = _any(filters["host"], _host) if "host" in filters else None
+    processes = _any(filters["process"], _process) if "process" in filters else None
+    return Choice(
+        tuple(test for name, test in tests.items() if name in _OF_THE_REQUEST),
+        tuple(test for name, test in tests.items() if name not in _OF_THE_REQUEST),
+        hosts,
+        processes,
+        "failed" in filters,
+        Grep(filters["grep"]) if "grep" in filters else None,
+    )
+
+
+def _parts(name: str, word: str) -> list[str]:
+    if name == "grep":
+        return [word]
+    return [part.strip() for part in word.split(",") if part.strip()]
+
+
+# -- words -----------------------------------------------------------------------------------------------------------
+
+
+def _any(words: Sequence[str], make: Callable[[str], Callable[[str], bool]]) -> Callable[[Sequence[str]], bool]:
+    """Whether one of some names fits one of the words, and none of those that exclude."""
+    parts = [part for word in words for part in _parts("", word)]
+    wanted = [make(part.lower()) for part in parts if not part.startswith("!")]
+    unwanted = [make(part[1:].lower()) for part in parts if part.startswith("!")]
+
+    def fits(names: Sequence[str]) -> bool:
+        names = [name.lower() for name in names if name]
+        if any(test(name) for test in unwanted for name in names):
+            return False
+        return not wanted or any(test(name) for test in wanted for name in names)
+
+    return fits
+
+
+def _glob(word: str) -> Callable[[str], bool]:
+    found = re.compile(translate(word), re.I).match
+    return lambda name: found(name) is not None
+
+
+def _host(word: str) -> Callable[[str], bool]:
+    """A host with its subdomains, host:port, or a pattern."""
+    if "*" in word or "?" in word:
+        return _glob(word)
+    return lambda name: name == word or name.endswith("." + word.removeprefix("."))
+
+
+def _process(word: str) -> Callable[[str], bool]:
+    return _glob(word)
+
+
+def _path(word: str) -> Callable[[str], bool]:
+    """The start of a path, or a pattern for all of it; without a slash any part of it."""
+    if "*" in word or "?" in word:
+        return _glob(word if word.startswith(("/", "*")) else f"*{word}")
+    if word.startswith("/"):
+        return lambda name: name.startswith(word)
+    return lambda name: word in name
+
+
+def _kind(word: str) -> Callable[[str], bool]:
+    if "*" in word:
+        return _glob(word)
+    return lambda name: word in name
+
+
+def _status(word: str) -> Callable[[str], bool]:
+    found = _STATUS.match(word)
+    if found is None:
+        raise HarkError(f"--status {word} is no status", "", "such as 404, 4xx, 500-599, '>=400', 4xx,5xx")
+    hundreds, low, high, sign, exact = found.groups()
+    if hundreds:
+        return lambda name: name[0] == hundreds and len(name) == 3
+    if low:
+        return lambda name: int(low) <= int(name) <= int(high)
+    number = int(exact)
+    compare = {
+        ">=": number.__le__, "<=": number.__ge__, ">": number.__lt__, "<": number.__gt__, None: number.__eq__,
+    }[sign]  # fmt: skip
+    return lambda name: compare(int(name))
+
+
+def _quantity(option: str, words: list[str], units: dict[str, float], example: str) -> float:
+    found = _QUANTITY.match(words[-1]) if words else None
+    unit = found[2].lower() if found is not None else "?"
+    if found is None or unit not in units:
+        raise HarkError(f"--{option} {','.join(words)} is no {example.split()[0]}", "", f"such as {example.split()[1]}")
+    return float(found[1]) * units[unit]
+
+
+# -- what is tested --------------------------------------------------------------------------------------------------
+
+
+def _hosts_of(connection: Connection, url: str) -> tuple[str, ...]:
+    sni = connection.tls.sni if connection.tls is not None else ""
+    address, port = connection.server
+    host = url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    name = re.sub(r":\d+$", "", host).strip("[]")
+    if url:
+        return host, name, address, f"{name}:{port}"
+    return sni, connection.name, address, f"{address}:{port}"
+
+
+def _names_of(process: Process | None, pid: int) -> tuple[str, ...]:
+    if process is None:
+        return (str(pid),) if pid else ()
+    return process.name, str(process.pid), process.exe, process.exe.rpartition("/")[2]
+
+
+def _test_host(words: list[str]) -> Test:
+    fits = _any(words, _host)
+    return lambda exchange: fits(_hosts_of(exchange.connection, exchange.url))
+
+
+def _test_process(words: list[str]) -> Test:
+    fits = _any(words, _process)
+    return lambda exchange: fits(_names_of(exchange.connection.process, exchange.connection.pid))
+
+
+def _test_path(words: list[str]) -> Test:
+    fits = _any(words, _path)
+
+    def test(exchange: Exchange) -> bool:
+        rest = exchange.url.partition("://")[2]
+        return fits((rest[rest.find("/") :] if "/" in rest else "/",))
+
+    return test
+
+
+def _test_method(words: list[str]) -> Test:
+    fits = _any(words, _glob)
+    return lambda exchange: fits((exchange.request.method if exchange.request is not None else "-",))
+
+
+def _test_status(words: list[str]) -> Test:
+    fits = _any(words, _status)
+    return lambda exchange: fits((str(exchange.response.status if exchange.response is not None else 0),))
+
+
+def _test_kind(words: list[str]) -> Test:
+    fits = _any(words, _kind)
+
+    def test(exchange: Exchange) -> bool:
+        kinds = [exchange.response_header("content-type") or "-"]
+        if exchange.socket:
+            kinds.append("websocket")
+        elif exchange.is_grpc:
+            kinds.append("grpc")
+        return fits(kinds)
+
+    return test
+
+
+def _test_slower(words: list[str]) -> Test:
+    least = _quantity("slower", words, _UNITS_TIME, "time 500ms")
+    return lambda exchange: exchange.ended - exchange.began >= least
+
+
+def _test_larger(words: list[str]) -> Test:
+    least = _quantity("larger", words, _UNITS_SIZE, "size 1MB")
+    return lambda exchange: max(exchange.response_body.size, exchange.request_body.size) >= least
+
+
+def failed(exchange: Exchange) -> bool:
+    """Whether it came to no good end: an error status, no answer, one that is not whole, a gRPC error."""
+    if exchange.trouble or exchange.response is None or exchange.response.status >= 400:
+        return True
+    if exchange.is_grpc:
+        from hark.views.talks import grpc_status
+
+        return bool(grpc_status(exchange)[0])
+    return False
+
+
+def _test_failed(words: list[str]) -> Test:
+    return failed
+
+
+def _test_grep(words: list[str]) -> Test:
+    grep = Grep(words)
+    return lambda exchange: next(grep.matches(exchange), None) is not None
+
+
+_TESTS: dict[str, Callable[[list[str]], Test]] = {
+    "host": _test_host,
+    "path": _test_path,
+    "method": _test_method,
+    "process": _test_process,
+    "status": _test_status,
+    "type": _test_kind,
+    "slower": _test_slower,
+    "larger": _test_larger,
+    "failed": _test_failed,
+    "grep": _test_grep,
+}

@@ -1,0 +1,89 @@
+"""Looking for text in an exchange: its URL, headers, bodies and messages.
+
+May hold: the search, and the line around what was found. May not hold: what becomes of it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from hark.decode.events import Headers, Message
+from hark.errors import HarkError
+from hark.model.body import Body
+from hark.model.exchange import Exchange
+from hark.views.entry import text_of
+
+_AROUND = 60  # characters shown on both sides of what was found in a long line
+
+
+class Match(NamedTuple):
+    """A place: where it is, the line as far as it is shown, and where in that line the text begins and ends."""
+
+    where: str
+    line: str
+    start: int
+    end: int
+
+
+class Grep:
+    """Regular expressions, of which one has to be found. Raises HarkError where one is none."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise HarkError(f"--grep {pattern} is no regular expression", str(error)) from None
+        self._search = re.compile(
+            "|".join(f"(?:{pattern})" for pattern in patterns) if len(patterns) > 1 else patterns[0]
+        )
+
+    def matches(self, exchange: Exchange) -> Iterator[Match]:
+        """Every line in which it is found, in the order in which it was said."""
+        yield from self._in("url", exchange.url)
+        if exchange.request is not None:
+            yield from self._headers("request", exchange.request.headers)
+            yield from self._body("request body", exchange.request_body, exchange.request_header)
+        if exchange.response is not None:
+            yield from self._headers("response", exchange.response.headers)
+            yield from self._body("response body", exchange.response_body, exchange.response_header)
+        yield from self._headers("trailer", (*exchange.request_trailers, *exchange.response_trailers))
+        for message in exchange.messages:
+            yield from self.message(message)
+
+    def message(self, message: Message) -> Iterator[Match]:
+        """Every line of a message in which it is found."""
+        yield from self._in(message.kind, message.data.decode("utf-8", "replace"))
+
+    def _headers(self, where: str, headers: Headers) -> Iterator[Match]:
+        for name, value in headers:
+            text = f"{name.decode('utf-8', 'backslashreplace')}: {value.decode('utf-8', 'backslashreplace')}"
+            yield from self._in(f"{where} header", text)
+
+    def _body(self, where: str, body: Body, header: object) -> Iterator[Match]:
+        if not body.size:
+            return
+        assert callable(header)
+        data, _ = body.decoded(header("content-encoding"))
+        text = text_of(data, header("content-type"))
+        yield from self._in(where, data.decode("latin-1") if text is None else text)
+
+    def _in(self, where: str, text: str) -> Iterator[Match]:
+        at = 0
+        while (found := self._search.search(text, at)) is not None:
+            begin = text.rfind("\n", 0, found.start()) + 1
+            end = text.find("\n", found.start())
+            end = len(text) if end < 0 else end
+            yield _match(where, text[begin:end], found.start() - begin, min(found.end(), end) - begin)
+            at = end + 1
+            if at > len(text):
+                return
+
+
+def _match(where: str, line: str, start: int, end: int) -> Match:
+    """The match in as much of its line as a person wants to see."""
+    end = min(end, start + 4 * _AROUND)
+    left, right = max(start - _AROUND, 0), min(end + _AROUND, len(line))
+    before = "…" if left else ""
+    shown = before + line[left:right] + ("…" if right < len(line) else "")
+    return Match(where, shown, start - left + len(before), end - left + len(before))

@@ -1,0 +1,117 @@
+"""When each exchange did what, as bars below each other: --waterfall.
+
+What   A row for each exchange with its phases: D name look-up, C connect, T TLS, s sending, w waiting, r receiving; the
+       axis is the run's. On a terminal with colours each phase has one.
+Limits ROWS rows are kept, the first ones; how many came after is told.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hark.model.book import Change, Ended
+from hark.model.exchange import Exchange
+from hark.views.view import asked, duration, safe
+
+_ROWS = 2000
+_WIDTH, _LEAST = 100, 60  # columns where nothing says how many there are; below which it cannot be drawn
+_PHASES = {
+    "dns": ("D", "36"),
+    "connect": ("C", "33"),
+    "tls": ("T", "35"),
+    "send": ("s", "34"),
+    "wait": ("w", "2"),
+    "receive": ("r", "32"),
+}
+
+
+class Row(NamedTuple):
+    """One exchange: what it was, and (phase, from, to) in ns."""
+
+    what: str
+    status: int
+    phases: tuple[tuple[str, int, int], ...]
+
+
+def phases(exchange: Exchange) -> tuple[tuple[str, int, int], ...]:
+    """(phase, from, to) of an exchange, in ns since the epoch, as far as they are known; in order of time."""
+    connection = exchange.connection
+    told: list[tuple[str, int, int]] = []
+    if exchange.first and connection.established:
+        if connection.dns is not None and connection.dns[0] <= connection.dns[1] <= connection.opened:
+            told.append(("dns", *connection.dns))
+        told.append(("connect", connection.opened, connection.established))
+        tls = connection.tls
+        if tls is not None and tls.done and tls.started:
+            told.append(("tls", tls.started, min(tls.done, max(exchange.started, tls.started))))
+    sent = exchange.sent or exchange.answered or exchange.ended
+    answered = exchange.answered or exchange.ended
+    told.append(("send", exchange.started, max(sent, exchange.started)))
+    if answered > sent:
+        told.append(("wait", sent, answered))
+    told.append(("receive", answered, exchange.ended))
+    return tuple(told)
+
+
+class Waterfall:
+    """Gathers rows; draws them at the end. width 0: as wide as without a terminal."""
+
+    def __init__(self, write: Callable[[bytes], None], color: bool = False, width: int = 0) -> None:
+        self._write = write
+        self._color = color
+        self._width = max(width or _WIDTH, _LEAST)
+        self._rows: list[Row] = []
+        self._more = 0
+
+    def change(self, change: Change) -> None:
+        """Keep an exchange that ended."""
+        if type(change) is Ended:
+            if len(self._rows) >= _ROWS:
+                self._more += 1
+                return
+            exchange = change.exchange
+            status = exchange.response.status if exchange.response is not None else 0
+            self._rows.append(Row(safe(asked(exchange)), status, phases(exchange)))
+
+    def tick(self, now: int) -> None:
+        """Nothing is told before the end."""
+
+    def end(self) -> None:
+        """Draw."""
+        lines = self._draw() if self._rows else []
+        if self._more:
+            lines.append(f"and {self._more} more exchanges")
+        self._write("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+
+    def _draw(self) -> list[str]:
+        rows = sorted(self._rows, key=lambda row: row.phases[0][1])
+        begin = rows[0].phases[0][1]
+        span = max(max(end for row in rows for _, _, end in row.phases) - begin, 1)
+        left = min(max(len(row.what) for row in rows), self._width // 2 - 10)
+        room = self._width - left - 16
+        legend = " ".join(f"{self._paint(name, letter)} {name}" for name, (letter, _) in _PHASES.items())
+        lines = [f"{'':{left}}      0{duration(span):>{room - 1}}  {legend}"]
+        for row in rows:
+            what = (
+                row.what
+                if len(row.what) <= left
+                else f"{row.what[: left // 2]}…{row.what[len(row.what) - left + left // 2 + 1 :]}"
+            )
+            taken = duration(row.phases[-1][2] - row.phases[0][1])
+            lines.append(f"{what:{left}} {row.status or '---'!s:>3} |{self._bar(row, begin, span, room)}| {taken}")
+        return lines
+
+    def _bar(self, row: Row, begin: int, span: int, room: int) -> str:
+        """One row's bar: every phase has at least what its time is worth, the whole at least one column."""
+        names = [""] * room
+        for name, start, end in row.phases:
+            first = min((start - begin) * room // span, room - 1)
+            last = min(max(-(-(end - begin) * room // span), first + 1), room)
+            if end == start and any(names):
+                continue
+            for at in range(first, last):
+                if start < end or not names[at]:
+                    names[at] = name
+        return "".join(self._paint(name, _PHASES[name][0]) if name else " " for name in names)
+
+    def _paint(self, name: str, text: str) -> str:
+        return f"\x1b[{_PHASES[name][1]}m{text}\x1b[0m" if self._color else text
