@@ -11,7 +11,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hark.errors import HarkError
@@ -19,6 +19,7 @@ from hark.options import Options
 from hark.output import Output
 
 if TYPE_CHECKING:
+    from hark.devtools import DevTools
     from hark.recording.blocks import Block
     from hark.recording.reader import Readable
     from hark.teller import Teller
@@ -85,14 +86,19 @@ def open_outputs(options: Options, complain: Callable[[str], None]) -> Outputs:
     return outputs
 
 
-def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0) -> Teller:
-    """The views that the options ask for, telling on `fd`; the first `told` lines of JSON are told already."""
+def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0, feeds: Sequence[int] = ()) -> Teller:
+    """The views that the options ask for, telling on `fd`; the first `told` lines of JSON are told already. feeds:
+    descriptors of processes that show what they are fed."""
     from hark.teller import Teller
 
     schema = _schema(options)
     screen = _standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
     views = [*_screens(options, fd, screen, schema, told), *_files(options, outputs, schema)]
-    keep = options.keep if _bodies(options, outputs) else 0
+    if feeds:
+        from hark.views.feed import Feed
+
+        views += [Feed(Output(feed, "the view", lambda text: None).write, schema) for feed in feeds]
+    keep = options.keep if _bodies(options, outputs) or feeds else 0
     if options.redact:
         from hark.views.redact import Redacted
 
@@ -102,7 +108,7 @@ def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0) -> 
         from hark.views.choose import Chosen
 
         views = [Chosen(chosen, views)]
-    return Teller(views, keep, outputs.recordings)
+    return Teller(views, keep, outputs.recordings, bool(feeds))
 
 
 def choice(options: Options) -> Choice | None:
@@ -227,16 +233,38 @@ def read(paths: list[str], options: Options) -> int:
                 return 0 if sound else 1
         files = _open_all(paths, stack)
         outputs = open_outputs(options, say)
-        teller = build_teller(options, outputs, 1, told)
+        server = _devtools(options, paths) if options.devtools else None
+        teller = build_teller(options, outputs, 1, told, [server.feed] if server is not None else [])
         wait = _follower(teller) if options.follow else None
         recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
-        return 0 if replay(chain(secrets, reader.merge(recordings)), teller) else 1
+        whole = replay(chain(secrets, reader.merge(recordings)), teller)
+        if server is not None:
+            os.close(server.feed)
+            _wait_for(server)
+        return 0 if whole else 1
+
+
+def _devtools(options: Options, paths: list[str]) -> DevTools:
+    from hark.devtools import start
+
+    return start(options, f"hark read {' '.join(map(os.path.basename, paths))}", patient=True)
+
+
+def _wait_for(server: DevTools) -> None:
+    """Until nobody looks any more; a ^C ends it."""
+
+    def stop(number: int, frame: object) -> None:
+        server.end()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    os.waitpid(server.pid, 0)
 
 
 def _plain_json(options: Options) -> bool:
     """Whether JSON lines of everything are all that is wanted."""
     tables = options.summary or options.waterfall or options.curl
-    more = options.quiet or options.outputs or options.follow or options.filters or options.redact
+    more = options.quiet or options.outputs or options.follow or options.devtools or options.filters or options.redact
     return options.json and not (tables or more)
 
 

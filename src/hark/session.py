@@ -13,8 +13,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 from hark.errors import HarkError
 from hark.keys import keylogfile, node, openssl
@@ -23,6 +23,9 @@ from hark.reading import Outputs, build_teller, choice, open_outputs, say
 from hark.recording.ring import Reader, Ring, Writer
 from hark.tap import kernel, launch, tree
 from hark.tap.namespace import setup
+
+if TYPE_CHECKING:
+    from hark.devtools import DevTools
 
 _AGENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agents")
 AGENT = os.path.join(_AGENTS, "preload", "libhark-keys.so")
@@ -68,6 +71,8 @@ def run(options: Options) -> int:
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
     choice(options)  # what cannot be understood is told before anything runs
     outputs = open_outputs(options, say)
+    server = _devtools(options) if options.devtools else None
+    feeds = [server.feed] if server is not None else []
     launch.hold_signals()
     child = launch.prepare(
         file, options.command, lambda private: environment(base, private), setup.look(PRIVATE, AGENT)
@@ -77,15 +82,16 @@ def run(options: Options) -> int:
     ring = Ring()
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, keylogfile.user_file(base)), control, alive)
+    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, keylogfile.user_file(base)), control, alive, *feeds)
     theirs.close()
     os.close(living)
     network = os.readlink(f"/proc/self/fd/{child.ends['network']}")
     for fd in child.ends.values():
         if fd >= 0:
             os.close(fd)  # the tapper's alone: the namespace goes when it goes
-    teller = _fork("teller", lambda: _tell(child, options, outputs, ring, alive), control)
-    os.close(alive)
+    teller = _fork("teller", lambda: _tell(child, options, outputs, ring, alive, feeds), control)
+    for fd in (alive, *feeds):
+        os.close(fd)
     try:
         child.go()
     except HarkError:
@@ -95,7 +101,13 @@ def run(options: Options) -> int:
         os.waitpid(tapper, 0)
         os.waitpid(teller, 0)
         raise
-    return _Session(options, child.pid, tapper, teller, control, network, ring).wait()
+    return _Session(options, child.pid, tapper, teller, control, network, ring, server).wait()
+
+
+def _devtools(options: Options) -> "DevTools":
+    from hark.devtools import start
+
+    return start(options, f"hark {' '.join(options.command)}", patient=False)
 
 
 def _fork(name: str, body: Callable[[], None], *drop: socket.socket | int) -> int:
@@ -149,7 +161,9 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, user_keylog: s
         control.send(DONE)
 
 
-def _tell(child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int) -> None:
+def _tell(
+    child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int, feeds: Sequence[int]
+) -> None:
     """The teller's body."""
     child.release()
     reader = Reader(ring)
@@ -158,7 +172,7 @@ def _tell(child: launch.Child, options: Options, outputs: Outputs, ring: Ring, a
         reader.wait(_HEAD_START, for_any=False)
         from hark.teller import follow
 
-        follow(reader, build_teller(options, outputs, 2), alive)
+        follow(reader, build_teller(options, outputs, 2, 0, feeds), alive)
     finally:
         ring.leave()
 
@@ -167,7 +181,15 @@ class _Session:
     """Waits for the program and everything around it."""
 
     def __init__(
-        self, options: Options, program: int, tapper: int, teller: int, control: socket.socket, network: str, ring: Ring
+        self,
+        options: Options,
+        program: int,
+        tapper: int,
+        teller: int,
+        control: socket.socket,
+        network: str,
+        ring: Ring,
+        server: "DevTools | None",
     ) -> None:
         self._options = options
         self._name = os.path.basename(options.command[0])
@@ -176,8 +198,10 @@ class _Session:
         self._control = control
         self._network = network
         self._ring = ring
-        self._waiter = launch.Waiter(program, {tapper: "tapper", teller: "teller"})
-        self._left = {"tapper", "teller"}
+        self._server = server
+        children = {tapper: "tapper", teller: "teller"} | ({server.pid: "DevTools server"} if server else {})
+        self._waiter = launch.Waiter(program, children)
+        self._left = set(children.values())
         self._said = False
         self._interrupts = 0
         self._ended = 0.0
@@ -200,7 +224,24 @@ class _Session:
                 else:
                     self._child(event, status)
             self._explain()
+        self._serve(waiter)
         return waiter.status
+
+    def _serve(self, waiter: launch.Waiter) -> None:
+        """Wait until nobody looks at DevTools any more; a ^C ends it."""
+        if self._server is None or self._interrupts:
+            return
+        since = time.monotonic()
+        said = False
+        while "DevTools server" in self._left:
+            for event, status in waiter.step(0.2):
+                if event == "^C":
+                    self._server.end()
+                else:
+                    self._child(event, status)
+            if not said and time.monotonic() - since > _LINGER and not self._options.quiet:
+                said = True
+                say(f"hark: {self._name} has ended; DevTools is served until its window is closed (^C ends it)")
 
     def _order(self, letter: bytes) -> None:
         with contextlib.suppress(OSError):  # the tapper is gone already, which is told elsewhere
@@ -222,6 +263,9 @@ class _Session:
         self._lost(name, f"was killed by signal {os.WTERMSIG(status)}")
 
     def _lost(self, name: str, how: str) -> None:
+        if name == "DevTools server":
+            say(f"hark: the DevTools server {how}: nothing more is shown there; {self._name} runs on")
+            return
         if name == "teller":
             self._ring.leave()
             say(f"hark: the teller {how}: nothing more is told; {self._name} runs on")

@@ -30,7 +30,8 @@ _BATCH = 4 << 20  # bytes told between two ticks
 class Teller:
     """Decodes, keeps the book, feeds the views."""
 
-    def __init__(self, views: Sequence[View], keep: int, files: Sequence[Output] = ()) -> None:
+    def __init__(self, views: Sequence[View], keep: int, files: Sequence[Output] = (), steps: bool = False) -> None:
+        self._steps = steps
         self._views = views
         self._files = files
         self._keep = keep
@@ -53,7 +54,7 @@ class Teller:
             from hark.decode.decoder import Decoder
             from hark.model.book import Book
 
-            self._decoder, self._book = Decoder(), Book(self._keep)
+            self._decoder, self._book = Decoder(), Book(self._keep, self._steps)
         events = self._decoder.feed(block)
         if events:
             for change in self._book.feed(events):

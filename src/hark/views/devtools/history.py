@@ -1,0 +1,187 @@
+"""Everything that was heard, for frontends that connect later and for bodies that are asked for.
+
+What   For each exchange its events as WebSocket frames ready to be sent, and its entry; both in a file without a name,
+       by offset. What goes on is kept in memory, as little as it is.
+Why    A frontend gets the history on connecting, again and again; a body is looked at once or never.
+Limits MESSAGES frames of an exchange that goes on are kept; the file is bounded by the disk alone.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+from hark.views.devtools import events
+from hark.views.entries import encode
+from hark.wire.websocket import FIN, TEXT
+
+Json = dict[str, Any]
+_MESSAGES = 1000
+
+
+def frame(payload: bytes) -> bytes:
+    """A text message to a client, in one frame (RFC 6455 §5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((FIN | TEXT, size)) + payload
+    if size < 1 << 16:
+        return bytes((FIN | TEXT, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((FIN | TEXT, 127)) + size.to_bytes(8, "big") + payload
+
+
+def frames(told: list[events.Event]) -> bytes:
+    """Events as frames."""
+    return b"".join(frame(encode({"method": method, "params": params})) for method, params in told)
+
+
+class Record:
+    """An exchange. index: its place in the order in which exchanges began."""
+
+    __slots__ = ("answered", "entry", "index", "n", "over", "place", "said")
+
+    def __init__(self, n: int, index: int) -> None:
+        self.n = n
+        self.index = index
+        self.answered = False
+        self.over = False
+        self.said: list[bytes] = []  # frames while it goes on
+        self.place = (0, 0)  # of its frames in the file, once it is over
+        self.entry = (0, 0)  # of its entry
+
+
+class History:
+    """Takes a feed's lines. tell(record, frames, said) is called with what is new about a record."""
+
+    def __init__(self, tell: Callable[[Record, bytes], None]) -> None:
+        self._tell = tell
+        self._file = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._end = 0
+        self._open: dict[int, Record] = {}
+        self.records: list[Record] = []
+        self._by_id: dict[str, Record] = {}
+
+    def feed(self, told: Json, line: bytes) -> None:
+        """One line of the feed, as a value and as it came."""
+        what, n = told["what"], told.get("n", 0)
+        if what == "began":
+            self._say(self._record(n), events.began(n, told["entry"]))
+        elif what in ("answered", "upgraded"):
+            self._answered(n, told["entry"])
+        elif what == "spoke":
+            record = self._open.get(n)
+            if record is not None and len(record.said) < _MESSAGES:
+                self._say(record, events.spoke(n, told["message"]))
+        elif what == "ended":
+            self._ended(n, told["entry"], line)
+        elif what in ("closed", "failed", "unresolved"):
+            self._nothing_came(told)
+
+    def replay(self, record: Record) -> bytes:
+        """All frames of a record so far."""
+        return self._read(record.place) if record.over else b"".join(record.said)
+
+    def entry(self, identity: str) -> Json | None:
+        """The entry of a request that is over; None where there is none."""
+        record = self._by_id.get(identity)
+        if record is None or not record.entry[1]:
+            return None
+        value = orjson.loads(self._read(record.entry))["entry"]
+        assert isinstance(value, dict)
+        return value
+
+    def known(self, identity: str) -> bool:
+        """Whether there is such a request."""
+        return identity in self._by_id
+
+    def _record(self, n: int, identity: str = "") -> Record:
+        record = Record(n, len(self.records))
+        self.records.append(record)
+        self._by_id[identity or events.identity(n)] = record
+        if not identity:
+            self._open[n] = record
+        return record
+
+    def _say(self, record: Record, told: list[events.Event]) -> None:
+        data = frames(told)
+        record.said.append(data)
+        self._tell(record, data)
+
+    def _answered(self, n: int, entry: Json) -> None:
+        record = self._open.get(n)
+        if record is not None and not record.answered:
+            record.answered = True
+            self._say(record, events.answered(n, entry))
+
+    def _ended(self, n: int, entry: Json, line: bytes) -> None:
+        record = self._open.pop(n, None)
+        news = b""
+        if record is None:  # its begin was not told
+            record = self._record(n)
+            del self._open[n]
+            news = frames([*events.began(n, entry), *events.answered(n, entry), *events.messages(n, entry)])
+        elif not record.answered:
+            news = frames(events.answered(n, entry))
+        news += frames(events.ended(n, entry))
+        all_of_it = [*events.began(n, entry), *events.answered(n, entry), *events.messages(n, entry)]
+        record.entry = self._write(line)
+        self._close(record, frames([*all_of_it, *events.ended(n, entry)]), news)
+
+    def _close(self, record: Record, data: bytes, news: bytes) -> None:
+        record.place = self._write(data)
+        record.over = True
+        record.said = []
+        self._tell(record, news)
+
+    def _nothing_came(self, told: Json) -> None:
+        """A row for what is no exchange."""
+        name = f"hark.failed.{len(self.records)}"
+        if told["what"] == "unresolved":
+            answer = told["answer"]
+            url, method = f"dns://{answer['name']}", "DNS"
+            start, end = answer["asked"] / 1e9, answer["time"] / 1e9
+            why = answer["rcode"] or "no answer"
+            process = told["process"]
+        else:
+            connection = told["connection"]
+            address, port = connection["server"]
+            host = told.get("sni") or connection["sni"] or connection["name"] or address
+            url = f"{'https' if told['what'] == 'closed' else 'tcp'}://{f'[{host}]' if ':' in host else host}:{port}/"
+            method = "TLS" if told["what"] == "closed" else "CONNECT"
+            start = connection["opened"] / 1e9
+            end = told.get("time", connection["opened"]) / 1e9
+            why, process = told["why"], connection["process"]
+            if told["what"] == "closed":
+                why = f"stayed closed: {why}"
+        record = self._record(0, name)
+        data = frames(events.nothing_came(name, url, method, start, max(start, end), why, process))
+        self._close(record, data, data)
+
+    def _write(self, data: bytes) -> tuple[int, int]:
+        at = self._end
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(self._file, view, self._end)
+            view, self._end = view[count:], self._end + count
+        return at, len(data)
+
+    def _read(self, place: tuple[int, int]) -> bytes:
+        at, size = place
+        pieces = []
+        while size > 0:
+            piece = os.pread(self._file, size, at)
+            if not piece:
+                break
+            pieces.append(piece)
+            at, size = at + len(piece), size - len(piece)
+        return b"".join(pieces)
+
+
+def lines_of(buffer: bytearray) -> Iterator[bytes]:
+    """Take the whole lines off the front."""
+    end = buffer.rfind(b"\n")
+    if end >= 0:
+        lines = bytes(buffer[:end]).split(b"\n")
+        del buffer[: end + 1]
+        yield from lines

@@ -1,0 +1,204 @@
+"""Every change as a line of JSON, for another process of hark that shows it: DevTools, watch, the terminal browser, the
+Python API.
+
+What   {"what": ..., "n": the exchange's number, "entry": ...} and the like. `Feed` writes them, `Changes` makes changes
+       of them again, so that any view can stand at the other end.
+Why    A view that serves people (windows, connections, keys) must not stand in the teller's way; and one format for all
+       of them is one that is tested.
+Limits What is not whole yet is told as an entry of what is known so far.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import Any
+
+from hark.decode.events import Dns, Message, Side, TlsFacts, Trouble
+from hark.model.archive import Shelf
+from hark.model.book import (
+    Answered,
+    Began,
+    Change,
+    Ended,
+    Failed,
+    PassedOver,
+    Spoke,
+    SpokeOther,
+    StayedClosed,
+    Told,
+    Unresolved,
+    Upgraded,
+)
+from hark.model.exchange import Connection, Exchange
+from hark.recording.blocks import Process
+from hark.views.entries import encode
+from hark.views.entry import entry, process
+from hark.views.schema import Schema
+from hark.views.talks import shown
+
+Json = dict[str, Any]
+_STEPS: dict[str, type[Any]] = {"began": Began, "answered": Answered, "upgraded": Upgraded, "ended": Ended}
+_NAMES = {kind: name for name, kind in _STEPS.items()}
+_BATCH = 1 << 18  # bytes
+END = b'{"what":"end"}\n'
+
+
+class Feed:
+    """A view that writes lines."""
+
+    def __init__(self, write: Callable[[bytes], None], schema: Schema | None = None) -> None:
+        self._write = write
+        self._schema = schema
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    def change(self, change: Change) -> None:
+        """Write it."""
+        line = encode(self._told(change))
+        self._lines += (line, b"\n")
+        self._size += len(line)
+        if self._size > _BATCH:
+            self.tick(0)
+
+    def tick(self, now: int) -> None:
+        """Write what was gathered."""
+        if self._lines:
+            lines, self._lines, self._size = self._lines, [], 0
+            self._write(b"".join(lines))
+
+    def end(self) -> None:
+        """Say that nothing more will come."""
+        self._lines.append(END)
+        self.tick(0)
+
+    def _told(self, change: Change) -> Json:
+        match change:
+            case Began() | Answered() | Upgraded() | Ended():
+                exchange = change.exchange
+                made = entry(exchange, self._schema)
+                return {"what": _NAMES[type(change)], "n": exchange.number, "entry": made}
+            case Spoke():
+                return {"what": "spoke", "n": change.exchange.number, "message": self._message(change)}
+            case StayedClosed():
+                told = {"sni": change.sni, "version": change.version, "size": change.size, "why": change.why}
+                return {"what": "closed", "connection": _connection(change.connection), **told}
+            case Failed():
+                told = {"time": change.time, "why": change.why}
+                return {"what": "failed", "connection": _connection(change.connection), **told}
+            case Unresolved():
+                answer = change.answer._asdict()
+                return {"what": "unresolved", "answer": answer, "process": process(change.process, change.answer.pid)}
+            case SpokeOther():
+                return {"what": "other", "connection": _connection(change.connection)}
+            case PassedOver():
+                return {"what": "passed", "name": change.what, "frames": change.frames}
+            case Told():
+                return {
+                    "what": "told",
+                    "time": change.trouble.time,
+                    "kind": change.trouble.kind,
+                    "text": change.trouble.text,
+                }
+
+    def _message(self, change: Spoke) -> Json:
+        said = change.message
+        told: Json = {
+            "from": said.side.name.lower(),
+            "time": said.time,
+            "kind": said.kind,
+            "data": b64encode(said.data).decode("ascii"),
+            "size": said.size,
+            "name": said.name,
+            "id": said.id,
+        }
+        if said.kind == "grpc":
+            told["shown"] = shown(change.exchange, said, self._schema)
+        return told
+
+
+def _connection(connection: Connection) -> Json:
+    tls = connection.tls
+    return {
+        "number": connection.number,
+        "opened": connection.opened,
+        "established": connection.established,
+        "client": connection.client,
+        "server": connection.server,
+        "name": connection.name,
+        "protocol": connection.protocol,
+        "sni": tls.sni if tls is not None else "",
+        "tls": list(connection.process.tls) if connection.process is not None else [],
+        "process": process(connection.process, connection.pid),
+    }
+
+
+class Changes:
+    """Makes changes of a feed's lines."""
+
+    def __init__(self) -> None:
+        self._shelf = Shelf()
+        self._open: dict[int, Exchange] = {}
+
+    def change(self, told: Json) -> Change | None:
+        """The change that a line tells; None for one that is none (the end)."""
+        what = told["what"]
+        if what in _STEPS:
+            exchange = self._shelf.exchange(told["entry"])
+            exchange.number = told["n"]
+            if what == "ended":
+                self._open.pop(exchange.number, None)
+            else:
+                self._open[exchange.number] = exchange
+            made: Change = _STEPS[what](exchange)
+            return made
+        if what == "spoke":
+            return self._spoke(told)
+        if what in ("closed", "failed", "other"):
+            return _of_connection(what, told, _connected(told["connection"]))
+        if what == "unresolved":
+            answer = told["answer"]
+            return Unresolved(Dns(**{**answer, "addresses": tuple(answer["addresses"])}), _process(told["process"]))
+        if what == "passed":
+            return PassedOver(told["name"], told["frames"])
+        if what == "told":
+            return Told(Trouble(told["time"], told["kind"], 0, told["text"]))
+        return None
+
+    def _spoke(self, told: Json) -> Spoke | None:
+        exchange = self._open.get(told["n"])
+        if exchange is None:
+            return None
+        said = told["message"]
+        data, kind = b64decode(said["data"]), said["kind"]
+        if "shown" in said:
+            kind, data = "text", said["shown"].encode("utf-8", "replace")
+        side = Side.CLIENT if said["from"] == "client" else Side.SERVER
+        number, stream = exchange.connection.number, exchange.stream
+        return Spoke(
+            exchange, Message(number, stream, side, said["time"], kind, data, said["size"], said["name"], said["id"])
+        )
+
+
+def _of_connection(what: str, told: Json, connection: Connection) -> Change:
+    if what == "closed":
+        return StayedClosed(connection, told["sni"], told["version"], told["size"], told["why"])
+    if what == "failed":
+        return Failed(connection, told["time"], told["why"])
+    return SpokeOther(connection)
+
+
+def _connected(told: Json) -> Connection:
+    found = _process(told["process"], tuple(told["tls"]))
+    pid = found.pid if found is not None else (told["process"] or {}).get("pid", 0)
+    ends = (told["client"][0], told["client"][1]), (told["server"][0], told["server"][1])
+    made = Connection(told["number"], told["opened"], *ends, pid, found)
+    made.established, made.name, made.protocol = told["established"], told["name"], told["protocol"]
+    if told["sni"]:
+        made.tls = TlsFacts(made.number, 0, 0, 0, "", "", told["sni"], "", False, "", b"")
+    return made
+
+
+def _process(told: Json | None, tls: tuple[str, ...] = ()) -> Process | None:
+    if not told or "name" not in told:
+        return None
+    cmdline = tuple(told["cmdline"])
+    return Process(0, told["pid"], told["name"], told["exe"], cmdline, told["ppid"], tls=tls)
