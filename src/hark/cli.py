@@ -44,6 +44,7 @@ _VALUES = {
     "--private-key": "private_keys",
     "--proto": "protos",
     "--max-body": "keep",
+    "--feed": "feed",
 }
 _FILTERS = ("host", "path", "method", "status", "type", "process", "slower", "larger", "grep")
 _SWITCHES = ("json", "detach", "follow", "curl", "summary", "waterfall", "devtools", "ui", "redact")
@@ -84,6 +85,19 @@ class _Usage(HarkError):
 def _main(words: list[str]) -> int:
     options = Options()
     try:
+        return _do(words, options)
+    except HarkError as error:
+        if options.feed < 0:
+            raise
+        import json
+
+        told = {"what": "error", "error": [error.what, error.why, error.remedy]}
+        os.write(options.feed, json.dumps(told).encode() + b"\n")
+        return _status(error)
+
+
+def _do(words: list[str], options: Options) -> int:
+    try:
         rest, chosen = _parse(words, options)
         if chosen == "help" or (not rest and chosen == ""):
             print(USAGE, end="", file=sys.stdout if chosen == "help" else sys.stderr)
@@ -104,6 +118,8 @@ def _main(words: list[str]) -> int:
             return doctor(print, AGENT, HOOK, PRIVATE)
         elif not chosen and rest[0] == "read":
             return _read(rest[1:], options)
+        elif not chosen and rest[0] in ("watch", "ui"):
+            return _watch(rest[1:], options, rest[0])
     except _Usage as error:
         print(f"hark: {error}", file=sys.stderr)
         return USAGE_STATUS
@@ -132,6 +148,24 @@ def _read(words: list[str], options: Options) -> int:
     if options.follow and len(files) > 1:
         raise _Usage("hark read --follow: one file at a time", "", "hark read --follow FILE")
     return read(files, options)
+
+
+def _watch(words: list[str], options: Options, name: str) -> int:
+    pid = None
+    while words:
+        words, chosen = _parse(words, options)
+        if chosen == "help":
+            print(USAGE, end="")
+            return 0
+        if words:
+            word = words.pop(0)
+            if not word.isdecimal() or pid is not None:
+                raise _Usage(f"hark {name} takes a process id, not {word}", "", f"hark {name} [PID]")
+            pid = int(word)
+    options.ui = options.ui or name == "ui"
+    from hark.watching import watch
+
+    return watch(pid, options)
 
 
 def _parse(words: list[str], options: Options) -> tuple[list[str], str]:
@@ -177,6 +211,8 @@ def _set(options: Options, name: str, value: str) -> None:
         if not number.isdigit():
             raise _Usage(f"--max-body {value} is no size", "", "such as 64k, 1M, 0")
         options.keep = int(number) * _UNITS[unit]
+    elif name == "--feed":
+        options.feed, options.quiet = int(value), True  # the API's: no person gives it
     elif name[2:] in _FILTERS:
         options.filters.setdefault(name[2:], []).append(value)
     else:

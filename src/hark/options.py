@@ -27,3 +27,4 @@ class Options:
         self.waterfall = False
         self.devtools = False
         self.ui = False
+        self.feed = -1  # a descriptor for the Python API (views/feed.py)

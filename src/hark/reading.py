@@ -87,13 +87,21 @@ def open_outputs(options: Options, complain: Callable[[str], None]) -> Outputs:
 
 
 def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0, feeds: Sequence[int] = ()) -> Teller:
-    """The views that the options ask for, telling on `fd`; the first `told` lines of JSON are told already. feeds:
-    descriptors of processes that show what they are fed."""
+    """A teller with the views of build_views()."""
     from hark.teller import Teller
 
+    views, keep = build_views(options, outputs, fd, told, feeds)
+    return Teller(views, keep, outputs.recordings, bool(feeds))
+
+
+def build_views(
+    options: Options, outputs: Outputs, fd: int, told: int = 0, feeds: Sequence[int] = ()
+) -> tuple[list[View], int]:
+    """The views that the options ask for, telling on `fd`, and how many bytes of a body they want. The first `told`
+    lines of JSON are told already. feeds: descriptors of processes that show what they are fed."""
     schema = _schema(options)
     screen = _standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
-    views = [*_screens(options, fd, screen, schema, told), *_files(options, outputs, schema)]
+    views = [*_screens(options, fd, screen, schema, told), *file_views(options, outputs, schema)]
     if feeds:
         from hark.views.feed import Feed
 
@@ -108,7 +116,7 @@ def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0, fee
         from hark.views.choose import Chosen
 
         views = [Chosen(chosen, views)]
-    return Teller(views, keep, outputs.recordings, bool(feeds))
+    return views, keep
 
 
 def choice(options: Options) -> Choice | None:
@@ -126,7 +134,7 @@ def _bodies(options: Options, outputs: Outputs) -> bool:
     return asked or outputs.structured
 
 
-def _files(options: Options, outputs: Outputs, schema: Schema | None) -> list[View]:
+def file_views(options: Options, outputs: Outputs, schema: Schema | None) -> list[View]:
     """What writes the -o files of exchanges."""
     if not outputs.structured:
         return []
@@ -208,16 +216,70 @@ def _standard_output() -> Output:
 
 def read(paths: list[str], options: Options) -> int:
     """Tell recordings, merged by time; the exit status: 0, or 1 where one was not whole. Raises HarkError."""
+    choice(options)  # what cannot be understood is told before anything is opened
+    secrets = _secrets(options)
+    told = 0
+    if _plain_json(options) and _are_large(paths):
+        done, sound, told = _read_at_once(paths, secrets, options)
+        if done:
+            return 0 if sound else 1
+    with contextlib.ExitStack() as stack:
+        files = _open_all(paths, stack)
+        outputs = open_outputs(options, say)
+        title = f"hark read {' '.join(map(os.path.basename, paths))}"
+        if options.ui:
+            return _browse(files, paths, secrets, options, outputs, title)
+        server = serve_devtools(options, title) if options.devtools else None
+        whole = _tell(files, paths, secrets, options, outputs, told, [server.feed] if server is not None else [])
+        if server is not None:
+            os.close(server.feed)
+            wait_for(server)
+        return 0 if whole else 1
+
+
+def _tell(
+    files: list[Readable],
+    paths: list[str],
+    secrets: list[Block],
+    options: Options,
+    outputs: Outputs,
+    told: int,
+    feeds: list[int],
+) -> bool:
+    """Tell open recordings; whether they were whole."""
     from itertools import chain
 
     from hark.recording import reader
-    from hark.recording.blocks import Secrets
     from hark.teller import replay
 
-    choice(options)  # what cannot be understood is told before anything is opened
-    secrets: list[Block] = []  # of files beside the recordings
-    for name in options.keys:
-        secrets.append(Secrets(_contents(name), 0, "key log"))
+    teller = build_teller(options, outputs, 1, told, feeds)
+    wait = _follower(teller) if options.follow else None
+    recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
+    return replay(chain(secrets, reader.merge(recordings)), teller)
+
+
+def _browse(
+    files: list[Readable], paths: list[str], secrets: list[Block], options: Options, outputs: Outputs, title: str
+) -> int:
+    """Tell open recordings in the terminal browser."""
+    from hark.browsing import browse, of_reading
+
+    options.quiet = True
+    lines, pid = of_reading(lambda feed: _tell(files, paths, secrets, options, outputs, 0, [feed]))
+    try:
+        browse(lines, title)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+    return 0
+
+
+def _secrets(options: Options) -> list[Block]:
+    """What the files beside the recordings hold."""
+    from hark.recording.blocks import Secrets
+
+    secrets: list[Block] = [Secrets(_contents(name), 0, "key log") for name in options.keys]
     for name in options.private_keys:
         text = _contents(name)
         if b"-----BEGIN " not in text[:4096]:
@@ -225,32 +287,17 @@ def read(paths: list[str], options: Options) -> int:
                 f"cannot use {name}", "it is no private key in PEM", "openssl pkey -in FILE converts others"
             )
         secrets.append(Secrets(text[text.index(b"-----BEGIN ") :], 0, "private key"))
-    with contextlib.ExitStack() as stack:
-        told = 0
-        if _plain_json(options) and _are_large(paths):
-            done, sound, told = _read_at_once(paths, secrets, options)
-            if done:
-                return 0 if sound else 1
-        files = _open_all(paths, stack)
-        outputs = open_outputs(options, say)
-        server = _devtools(options, paths) if options.devtools else None
-        teller = build_teller(options, outputs, 1, told, [server.feed] if server is not None else [])
-        wait = _follower(teller) if options.follow else None
-        recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
-        whole = replay(chain(secrets, reader.merge(recordings)), teller)
-        if server is not None:
-            os.close(server.feed)
-            _wait_for(server)
-        return 0 if whole else 1
+    return secrets
 
 
-def _devtools(options: Options, paths: list[str]) -> DevTools:
+def serve_devtools(options: Options, title: str) -> DevTools:
+    """Start the DevTools server; it waits for somebody to look."""
     from hark.devtools import start
 
-    return start(options, f"hark read {' '.join(map(os.path.basename, paths))}", patient=True)
+    return start(options, title, patient=True)
 
 
-def _wait_for(server: DevTools) -> None:
+def wait_for(server: DevTools) -> None:
     """Until nobody looks any more; a ^C ends it."""
 
     def stop(number: int, frame: object) -> None:

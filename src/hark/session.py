@@ -69,10 +69,14 @@ def run(options: Options) -> int:
     _fill_streams()
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
+    if options.ui:
+        raise HarkError("cannot show the browser", "the terminal is the command's", "run hark ui in another terminal")
     choice(options)  # what cannot be understood is told before anything runs
     outputs = open_outputs(options, say)
     server = _devtools(options) if options.devtools else None
-    feeds = [server.feed] if server is not None else []
+    feeds = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
+    for fd in feeds:
+        os.set_inheritable(fd, False)  # no business of the program's
     launch.hold_signals()
     child = launch.prepare(
         file, options.command, lambda private: environment(base, private), setup.look(PRIVATE, AGENT)
@@ -170,9 +174,12 @@ def _tell(
     try:
         # Most of hark's code is the decoder: a program that is over at once does not wait for its import.
         reader.wait(_HEAD_START, for_any=False)
+        from hark.lookers import Lookers
         from hark.teller import follow
 
-        follow(reader, build_teller(options, outputs, 2, 0, feeds), alive)
+        teller = build_teller(options, outputs, 2, 0, feeds)
+        teller.look(Lookers(os.getppid(), None))
+        follow(reader, teller, alive)
     finally:
         ring.leave()
 

@@ -20,8 +20,10 @@ from hark.views.view import View
 
 if TYPE_CHECKING:
     from hark.decode.decoder import Decoder
+    from hark.lookers import Lookers
     from hark.model.book import Book
 
+LOOKED_AT = 1 << 20  # bytes of each body that are kept while somebody looks on
 DOZE = 0.02  # s between looks while there is traffic: a person sees no delay, the program is not disturbed
 _DROWSY = 0.5  # s without traffic after which the next block wakes the teller at once
 _BATCH = 4 << 20  # bytes told between two ticks
@@ -32,6 +34,7 @@ class Teller:
 
     def __init__(self, views: Sequence[View], keep: int, files: Sequence[Output] = (), steps: bool = False) -> None:
         self._steps = steps
+        self._lookers: Lookers | None = None
         self._views = views
         self._files = files
         self._keep = keep
@@ -61,8 +64,15 @@ class Teller:
                 for view in self._views:
                     view.change(change)
 
+    def look(self, lookers: "Lookers") -> None:
+        """Let others look on: a view more, which wants everything while somebody is there."""
+        self._views = [*self._views, lookers]
+        self._lookers = lookers
+
     def tick(self, now: int) -> None:
         """Let views remind and everything flush."""
+        if self._lookers is not None and self._lookers.anybody and self._book is not None:
+            self._book.widen(LOOKED_AT)
         for file in self._files:
             file.flush()
         for view in self._views:

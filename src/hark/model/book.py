@@ -129,6 +129,11 @@ class Book:
         self._failures: dict[tuple[object, ...], tuple[int, Failed | Unresolved]] = {}  # held for GRACE
         self._successes: dict[tuple[object, ...], int] = {}
 
+    def widen(self, keep: int) -> None:
+        """From now on tell every step, and keep at least `keep` bytes of each body."""
+        self._keep = max(self._keep, keep)
+        self._steps = True
+
     def feed(self, events: Iterable[ev.Event]) -> list[Change]:
         """The changes that these events make."""
         changes: list[Change] = []

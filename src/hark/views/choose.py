@@ -113,8 +113,8 @@ def choice(filters: dict[str, list[str]]) -> Choice | None:
         tests[name] = _TESTS[name]([part for word in words for part in _parts(name, word)])
     if not tests:
         return None
-    hosts = _any(filters["host"], _host) if "host" in filters else None
-    processes = _any(filters["process"], _process) if "process" in filters else None
+    hosts = fits("host", filters["host"]) if "host" in filters else None
+    processes = fits("process", filters["process"]) if "process" in filters else None
     return Choice(
         tuple(test for name, test in tests.items() if name in _OF_THE_REQUEST),
         tuple(test for name, test in tests.items() if name not in _OF_THE_REQUEST),
@@ -140,13 +140,26 @@ def _any(words: Sequence[str], make: Callable[[str], Callable[[str], bool]]) -> 
     wanted = [make(part.lower()) for part in parts if not part.startswith("!")]
     unwanted = [make(part[1:].lower()) for part in parts if part.startswith("!")]
 
-    def fits(names: Sequence[str]) -> bool:
+    def fitting(names: Sequence[str]) -> bool:
         names = [name.lower() for name in names if name]
         if any(test(name) for test in unwanted for name in names):
             return False
         return not wanted or any(test(name) for test in wanted for name in names)
 
-    return fits
+    return fitting
+
+
+def fits(name: str, words: Sequence[str]) -> Callable[[Sequence[str]], bool]:
+    """The test of one of the filters by name on texts: hosts, paths, methods, statuses, types, processes. Raises
+    HarkError."""
+    return _any(words, _WORDS[name])
+
+
+def parts_of(url: str) -> tuple[str, str]:
+    """(host with its port, path with its query) of a URL."""
+    rest = url.partition("://")[2]
+    host = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
+    return host, rest[rest.find("/") :] if "/" in rest else "/"
 
 
 def _glob(word: str) -> Callable[[str], bool]:
@@ -159,10 +172,6 @@ def _host(word: str) -> Callable[[str], bool]:
     if "*" in word or "?" in word:
         return _glob(word)
     return lambda name: name == word or name.endswith("." + word.removeprefix("."))
-
-
-def _process(word: str) -> Callable[[str], bool]:
-    return _glob(word)
 
 
 def _path(word: str) -> Callable[[str], bool]:
@@ -196,6 +205,9 @@ def _status(word: str) -> Callable[[str], bool]:
     return lambda name: compare(int(name))
 
 
+_WORDS = {"host": _host, "path": _path, "method": _glob, "status": _status, "type": _kind, "process": _glob}
+
+
 def _quantity(option: str, words: list[str], units: dict[str, float], example: str) -> float:
     found = _QUANTITY.match(words[-1]) if words else None
     unit = found[2].lower() if found is not None else "?"
@@ -210,7 +222,7 @@ def _quantity(option: str, words: list[str], units: dict[str, float], example: s
 def _hosts_of(connection: Connection, url: str) -> tuple[str, ...]:
     sni = connection.tls.sni if connection.tls is not None else ""
     address, port = connection.server
-    host = url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    host = parts_of(url)[0]
     name = re.sub(r":\d+$", "", host).strip("[]")
     if url:
         return host, name, address, f"{name}:{port}"
@@ -224,37 +236,32 @@ def _names_of(process: Process | None, pid: int) -> tuple[str, ...]:
 
 
 def _test_host(words: list[str]) -> Test:
-    fits = _any(words, _host)
-    return lambda exchange: fits(_hosts_of(exchange.connection, exchange.url))
+    fitting = fits("host", words)
+    return lambda exchange: fitting(_hosts_of(exchange.connection, exchange.url))
 
 
 def _test_process(words: list[str]) -> Test:
-    fits = _any(words, _process)
-    return lambda exchange: fits(_names_of(exchange.connection.process, exchange.connection.pid))
+    fitting = fits("process", words)
+    return lambda exchange: fitting(_names_of(exchange.connection.process, exchange.connection.pid))
 
 
 def _test_path(words: list[str]) -> Test:
-    fits = _any(words, _path)
-
-    def test(exchange: Exchange) -> bool:
-        rest = exchange.url.partition("://")[2]
-        return fits((rest[rest.find("/") :] if "/" in rest else "/",))
-
-    return test
+    fitting = fits("path", words)
+    return lambda exchange: fitting((parts_of(exchange.url)[1],))
 
 
 def _test_method(words: list[str]) -> Test:
-    fits = _any(words, _glob)
-    return lambda exchange: fits((exchange.request.method if exchange.request is not None else "-",))
+    fitting = fits("method", words)
+    return lambda exchange: fitting((exchange.request.method if exchange.request is not None else "-",))
 
 
 def _test_status(words: list[str]) -> Test:
-    fits = _any(words, _status)
-    return lambda exchange: fits((str(exchange.response.status if exchange.response is not None else 0),))
+    fitting = fits("status", words)
+    return lambda exchange: fitting((str(exchange.response.status if exchange.response is not None else 0),))
 
 
 def _test_kind(words: list[str]) -> Test:
-    fits = _any(words, _kind)
+    fitting = fits("type", words)
 
     def test(exchange: Exchange) -> bool:
         kinds = [exchange.response_header("content-type") or "-"]
@@ -262,7 +269,7 @@ def _test_kind(words: list[str]) -> Test:
             kinds.append("websocket")
         elif exchange.is_grpc:
             kinds.append("grpc")
-        return fits(kinds)
+        return fitting(kinds)
 
     return test
 

@@ -1,0 +1,451 @@
+"""The Python API: run a command, listen to one, read a recording, and get exchanges as values.
+
+    recording = hark.run(["curl", "-s", "https://example.com/"])
+    recording.exchanges[0].response.json()
+
+    with hark.listen(["npm", "install"]) as live:
+        for exchange in live:
+            print(exchange)
+
+    hark.read("trace.pcapng").exchanges
+
+What   The command runs under a hark process of its own, which feeds this one (views/feed.py); a thread takes what
+       comes, so that a caller who is slow does not slow the program.
+Why    hark forks and waits for children by itself, which a program with threads could not bear inside of it.
+Limits Bodies are kept up to max_body bytes; an exchange says whether its body is whole.
+"""
+
+import datetime
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from hark.errors import HarkError
+from hark.model.archive import Shelf, time_ns
+from hark.model.book import Change, Ended, Failed, StayedClosed, Told, Unresolved
+
+__all__ = [
+    "Exchange",
+    "HarkError",
+    "Headers",
+    "Live",
+    "Process",
+    "Recording",
+    "Request",
+    "Response",
+    "listen",
+    "read",
+    "run",
+]
+
+MAX_BODY = 1 << 20  # bytes of each body that are kept
+
+
+class Headers(Mapping[str, str]):
+    """Header fields. Names compare without regard to case; a field that came several times is joined by ", "
+    (RFC 9110 §5.3), and `get_all` gives each."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self.pairs = tuple(pairs)  # as on the wire
+
+    def __getitem__(self, name: str) -> str:
+        found = self.get_all(name)
+        if not found:
+            raise KeyError(name)
+        return ", ".join(found)
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of a field, in order."""
+        return [value for known, value in self.pairs if known.lower() == name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.lower() for name, _ in self.pairs))
+
+    def __len__(self) -> int:
+        return len({name.lower() for name, _ in self.pairs})
+
+    def __repr__(self) -> str:
+        return f"Headers({dict(self)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The process that made a connection, as far as it is known."""
+
+    pid: int
+    name: str = ""
+    exe: str = ""
+    cmdline: tuple[str, ...] = ()
+    ppid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    headers: Headers
+    body: bytes  # content codings undone
+    size: int  # bytes on the wire
+    whole: bool  # whether `body` is all of it
+    mime: str
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the charset that its type gives; what is no text is replaced."""
+        from hark.views.entry import text_of
+
+        found = text_of(self.body, self.mime)
+        return self.body.decode("utf-8", "replace") if found is None else found
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Request(_Body):
+    """What was asked."""
+
+    method: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response(_Body):
+    """What was answered."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request with its response. entry: the same as a HAR 1.2 entry (docs/json.md)."""
+
+    request: Request
+    response: Response | None  # None where none came
+    protocol: str  # "http/1.1", "h2", "h3"
+    process: Process | None
+    started: datetime.datetime  # in UTC
+    seconds: float  # from its begin, name look-up and connecting included, to its end
+    error: str  # why it is not whole; "" where it is
+    entry: dict[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def method(self) -> str:
+        """The request's method."""
+        return self.request.method
+
+    @property
+    def url(self) -> str:
+        """The absolute URL."""
+        return self.request.url
+
+    @property
+    def status(self) -> int:
+        """The response's status; 0 where there is none."""
+        return self.response.status if self.response is not None else 0
+
+    def curl(self) -> str:
+        """A curl command that makes the request again."""
+        from hark.views.curl import command
+
+        return command(Shelf().exchange(dict(self.entry)))
+
+    def __str__(self) -> str:
+        size = self.response.size if self.response is not None else 0
+        who = f" {self.process.name}[{self.process.pid}]" if self.process is not None else ""
+        came = self.status or self.error or "no answer"
+        return f"{self.method} {self.url} {came} {size} B {self.seconds * 1000:.0f} ms {self.protocol}{who}"
+
+
+class Recording:
+    """What a run, or a file, holds.
+
+    exchanges: in the order in which they ended. status: the command's exit status, None for a file. stdout, stderr:
+    what it wrote, where that was asked for. failures: a line for whatever did not become an exchange: connections that
+    were refused, names that were not found, TLS that stayed closed, damage to the file."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.failures: list[str] = []
+        self.status: int | None = None
+        self.stdout: Any = None
+        self.stderr: Any = None
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(self.exchanges)
+
+    def __len__(self) -> int:
+        return len(self.exchanges)
+
+    def __repr__(self) -> str:
+        lines = [*map(str, self.exchanges), *self.failures] or ["no exchanges"]
+        return (
+            f"<hark recording{'' if self.status is None else f', status {self.status}'}:\n  " + "\n  ".join(lines) + ">"
+        )
+
+    def take(self, change: Change) -> Exchange | None:
+        """Add what a change tells; the exchange that ended by it, if one did."""
+        if isinstance(change, Ended):
+            from hark.views.entry import entry
+
+            made = exchange(entry(change.exchange))
+            self.exchanges.append(made)
+            return made
+        told = _failure(change)
+        if told:
+            self.failures.append(told)
+        return None
+
+
+def _failure(change: Change) -> str:
+    if isinstance(change, Failed):
+        return "connect {}:{} {}".format(*change.connection.server, change.why)
+    if isinstance(change, Unresolved):
+        return f"dns {change.answer.name} {change.answer.rcode or 'no answer'}"
+    if isinstance(change, StayedClosed):
+        name = change.sni or change.connection.name or change.connection.server[0]
+        return f"closed {name}:{change.connection.server[1]} {change.why}"
+    return change.trouble.text if isinstance(change, Told) else ""
+
+
+def exchange(entry: dict[str, Any]) -> Exchange:
+    """The value of a complete HAR entry."""
+    asked, answer = entry["request"], entry["response"]
+    post, content = asked.get("postData", {}), answer["content"]
+    body = _body(asked, post, post.get("_encoding"), post.get("mimeType", ""))
+    sent = Request(method=asked["method"], url=asked["url"], **body)
+    came = None
+    if answer["status"] > 0:
+        body = _body(answer, content, content.get("encoding"), content["mimeType"])
+        came = Response(status=answer["status"], reason=answer["statusText"], **body)
+    known = entry.get("_process")
+    process = Process(**{**known, "cmdline": tuple(known.get("cmdline", ()))}) if known else None
+    began = datetime.datetime.fromtimestamp(time_ns(entry["startedDateTime"]) / 1e9, datetime.UTC)
+    trouble = entry.get("_trouble", "")
+    return Exchange(sent, came, entry["_protocol"], process, began, entry["time"] / 1000, trouble, entry)
+
+
+def _body(part: dict[str, Any], content: dict[str, Any], encoding: str | None, mime: str) -> dict[str, Any]:
+    text = content.get("text", "")
+    data = b64decode(text) if encoding == "base64" else text.encode("utf-8", "surrogatepass")
+    headers = Headers([(pair["name"], pair["value"]) for pair in part["headers"]])
+    if encoding != "base64" and "charset=" in mime.lower():
+        data = _as_it_was(text, data, mime)
+    whole = not content.get("comment", "").startswith("only the first")
+    return {"headers": headers, "body": data, "size": max(part["bodySize"], 0), "whole": whole, "mime": mime}
+
+
+def _as_it_was(text: str, data: bytes, mime: str) -> bytes:
+    """The bytes in the charset in which they came."""
+    charset = mime.lower().partition("charset=")[2].partition(";")[0].strip("\"' ")
+    try:
+        return text.encode(charset)
+    except (LookupError, UnicodeEncodeError):
+        return data
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+class Live:
+    """A command that runs under hark: iterate over its exchanges as they end. Also a context manager that ends the
+    command where it still runs."""
+
+    def __init__(self, command: Sequence[str | os.PathLike[str]], max_body: int, options: Mapping[str, Any]) -> None:
+        words = [os.fspath(word) for word in command]
+        if not words:
+            raise ValueError("an empty command")
+        feed, theirs = os.pipe()
+        argv = [
+            sys.executable,
+            "-P",
+            "-m",
+            "hark",
+            "--feed",
+            str(theirs),
+            "--max-body",
+            str(max_body),
+            "run",
+            "--",
+            *words,
+        ]
+        try:
+            self._running = subprocess.Popen(argv, pass_fds=[theirs], **options)
+        except BaseException:
+            os.close(feed)
+            raise
+        finally:
+            os.close(theirs)
+        self.recording = Recording()  # everything so far that was iterated over
+        self._changes: queue.SimpleQueue[Change | HarkError | None] = queue.SimpleQueue()
+        threading.Thread(target=_take, args=(feed, self._changes), daemon=True).start()
+        self._over = False
+
+    @property
+    def pid(self) -> int:
+        """Of the hark that runs the command; a signal sent to it reaches the command."""
+        return self._running.pid
+
+    @property
+    def stdin(self) -> Any:
+        """The command's standard input, where it was asked for as a pipe; so the next two."""
+        return self._running.stdin
+
+    @property
+    def stdout(self) -> Any:
+        """Its standard output."""
+        return self._running.stdout
+
+    @property
+    def stderr(self) -> Any:
+        """Its standard error."""
+        return self._running.stderr
+
+    def __iter__(self) -> Iterator[Exchange]:
+        while not self._over:
+            change = self._changes.get()
+            if change is None:
+                self._over = True
+            elif isinstance(change, HarkError):
+                self._over = True
+                self._running.wait()
+                raise change
+            else:
+                ended = self.recording.take(change)
+                if ended is not None:
+                    yield ended
+
+    def wait(self, timeout: float | None = None) -> Recording:
+        """Wait for the end; everything that was heard. Raises subprocess.TimeoutExpired, HarkError."""
+        self.recording.status = self._running.wait(timeout)
+        for _ in self:
+            pass
+        return self.recording
+
+    def communicate(self, input: Any = None, timeout: float | None = None) -> Recording:
+        """As subprocess.Popen.communicate(), and wait."""
+        self.recording.stdout, self.recording.stderr = self._running.communicate(input, timeout)
+        return self.wait(timeout)
+
+    def terminate(self) -> None:
+        """Send the command SIGTERM."""
+        self._running.terminate()
+
+    def kill(self) -> None:
+        """End hark, and with it the command."""
+        self._running.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._running.poll() is None:
+            self._running.send_signal(signal.SIGTERM)
+            try:
+                self._running.wait(5)
+            except subprocess.TimeoutExpired:
+                self._running.kill()
+        self.recording.status = self._running.wait()
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _take(feed: int, changes: "queue.SimpleQueue[Change | HarkError | None]") -> None:
+    """The thread: lines of the feed become changes."""
+    from hark.views.feed import Changes
+
+    made = Changes()
+    with open(feed, "rb") as lines:
+        for line in lines:
+            if line.endswith(b"\n"):  # the last words of a hark that was killed may be cut
+                told = json.loads(line)
+                if told["what"] == "error":
+                    changes.put(HarkError(*told["error"]))
+                    return
+                change = made.change(told)
+                if change is not None:
+                    changes.put(change)
+    changes.put(None)
+
+
+def listen(command: Sequence[str | os.PathLike[str]], *, max_body: int = MAX_BODY, **popen: Any) -> Live:
+    """Start a command under hark. Further arguments are subprocess.Popen's. Raises HarkError when iterated over, where
+    the command cannot be run."""
+    return Live(command, max_body, popen)
+
+
+def run(
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    input: Any = None,
+    timeout: float | None = None,
+    capture_output: bool = False,
+    check: bool = False,
+    max_body: int = MAX_BODY,
+    **popen: Any,
+) -> Recording:
+    """Run a command under hark, wait, and return everything that it exchanged. Arguments are subprocess.run()'s.
+
+    Raises HarkError where it cannot be run, subprocess.TimeoutExpired, and with check CalledProcessError."""
+    if capture_output:
+        popen |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if input is not None:
+        popen["stdin"] = subprocess.PIPE
+    with Live(command, max_body, popen) as live:
+        recording = live.communicate(input, timeout)
+    if check and recording.status:
+        raise subprocess.CalledProcessError(recording.status, list(command), recording.stdout, recording.stderr)
+    return recording
+
+
+def read(
+    path: str | os.PathLike[str], *, keys: Sequence[str | os.PathLike[str]] = (), max_body: int = MAX_BODY
+) -> Recording:
+    """Read a recording: pcapng, pcap, HAR, JSON lines. keys: key log files beside it. Raises HarkError."""
+    from hark.recording import reader
+    from hark.recording.blocks import Secrets
+    from hark.teller import Teller, replay
+
+    name = os.fspath(path)
+    found = _Collector()
+    blocks: list[Any] = []
+    try:
+        for key in keys:
+            with open(key, "rb") as log:
+                blocks.append(Secrets(log.read(), 0, "key log"))
+        with open(name, "rb", buffering=0) as file:
+            replay(_chain(blocks, reader.read(file, name)), Teller([found], max_body))
+    except OSError as error:
+        raise HarkError(f"cannot read {error.filename or name}", error.strerror or "") from error
+    return found.recording
+
+
+def _chain(first: Sequence[Any], rest: Iterator[Any]) -> Iterator[Any]:
+    yield from first
+    yield from rest
+
+
+class _Collector:
+    """A view that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.recording = Recording()
+
+    def change(self, change: Change) -> None:
+        """Keep it."""
+        self.recording.take(change)
+
+    def tick(self, now: int) -> None:
+        """Nothing waits."""
+
+    def end(self) -> None:
+        """Nothing waits."""

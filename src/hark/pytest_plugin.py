@@ -1,0 +1,66 @@
+"""A pytest plugin: the fixture `hark` taps the commands that a test runs, and tells what was heard where it fails.
+
+def test_sync(hark):
+    exchanges = hark.run(["my-tool", "sync"])
+    assert [(e.method, e.status) for e in exchanges] == [("GET", 200), ("PUT", 204)]
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from hark import api
+
+_HEARD = pytest.StashKey[list[api.Recording]]()
+
+
+class Hark:
+    """run, listen and read as in the module hark; what they hear is shown when the test fails."""
+
+    def __init__(self, heard: list[api.Recording]) -> None:
+        self._heard = heard
+
+    def run(self, command: Sequence[Any], **options: Any) -> api.Recording:
+        """hark.run()"""
+        recording = api.run(command, **options)
+        self._heard.append(recording)
+        return recording
+
+    def listen(self, command: Sequence[Any], **options: Any) -> api.Live:
+        """hark.listen()"""
+        live = api.listen(command, **options)
+        self._heard.append(live.recording)
+        return live
+
+    def read(self, path: Any, **options: Any) -> api.Recording:
+        """hark.read()"""
+        recording = api.read(path, **options)
+        self._heard.append(recording)
+        return recording
+
+
+@pytest.fixture
+def hark(request: pytest.FixtureRequest) -> Iterator[Hark]:
+    """Taps commands: hark.run([...]) returns the exchanges that they made."""
+    heard: list[api.Recording] = []
+    request.node.stash[_HEARD] = heard
+    yield Hark(heard)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Add what was heard to the report of a test that failed."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    heard = item.stash.get(_HEARD, [])
+    if report.when == "call" and report.failed and heard:
+        report.sections.append(("what hark heard", "\n".join(map(repr, heard))))
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Comparing a recording, or an exchange, shows lines rather than everything inside."""
+    if not any(isinstance(side, api.Recording | api.Exchange) for side in (left, right)):
+        return None
+    shown = [str(side) if isinstance(side, api.Exchange) else repr(side) for side in (left, right)]
+    return [f"comparison by {op} of", *shown[0].splitlines(), "and", *shown[1].splitlines()]

@@ -1,0 +1,335 @@
+"""The browser: a list that grows, the details of one exchange, and keys.
+
+What   Lines come from a thread that reads the feed; a timer takes what has come. The list draws only the lines that are
+       seen, so it does not matter how many there are.
+Keys   Shown in the footer. What is typed into the filter acts at every key.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.screen import ModalScreen
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widgets import Footer, Input, Static, TabbedContent, TabPane
+
+from hark.errors import HarkError
+from hark.model.archive import Shelf
+from hark.views.curl import command
+from hark.views.ui import details
+from hark.views.ui.rows import Row, Rows
+
+_TABS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "Headers": details.headers,
+    "Response": details.response_body,
+    "Request": details.request_body,
+    "Timing": details.timing,
+    "Connection": details.connection,
+}
+_TICK = 0.05  # s between looks at what has come
+_WIDE = 100  # columns from which on there is room for all that a line can tell
+_BATCH = 2000  # lines taken at a time, so that keys are not kept waiting
+
+
+class Listing(ScrollView, can_focus=True):
+    """The exchanges, one a line."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("pageup", "move(-20)", show=False),
+        Binding("pagedown", "move(20)", show=False),
+        Binding("home,g", "move(-100000000)", show=False),
+        Binding("end,G", "move(100000000)", show=False),
+    ]
+    cursor: reactive[int] = reactive(0)
+
+    class Chosen(Message):
+        """Another line is the chosen one."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__()
+        self._rows = rows
+        self.follow = True
+
+    @property
+    def chosen(self) -> Row | None:
+        """The row under the cursor."""
+        shown = self._rows.shown
+        return shown[self.cursor] if self.cursor < len(shown) else None
+
+    def renew(self) -> None:
+        """The rows have changed."""
+        count = len(self._rows.shown)
+        self.virtual_size = Size(0, count)
+        last = max(count - 1, 0)
+        if self.follow or self.cursor > last:
+            self.cursor = last
+            self._reveal()
+        self.refresh()
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor; moving off the end stops following, moving onto it begins again."""
+        last = max(len(self._rows.shown) - 1, 0)
+        self.cursor = min(max(self.cursor + by, 0), last)
+        self.follow = self.cursor == last
+        self._reveal()
+
+    def on_click(self, event: Any) -> None:
+        """The line that was clicked at."""
+        at = event.y + self.scroll_offset.y
+        if at < len(self._rows.shown):
+            self.cursor = at
+            self.follow = False
+
+    def watch_cursor(self) -> None:
+        """Show it."""
+        self.post_message(self.Chosen())
+        self.refresh()
+
+    def _reveal(self) -> None:
+        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False)
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        at = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
+        if at >= len(self._rows.shown):
+            return Strip.blank(width)
+        return _line(self._rows.shown[at], width, at == self.cursor, self.has_focus)
+
+
+def _line(row: Row, width: int, chosen: bool, focus: bool) -> Strip:
+    base = Style(reverse=chosen and focus, bold=chosen)
+    color = "red" if row.bad else "green" if row.status[:1] == "2" else "cyan" if row.status[:1] == "3" else "default"
+    right = (
+        f"{row.kind[:14]:>14} {row.size:>8} {row.time:>8} {row.process[:22]:22}" if width >= _WIDE else f"{row.time:>8}"
+    )
+    left = f" {row.method[:7]:7} "
+    room = max(width - len(right) - len(left) - 8, 10)
+    url = (
+        row.url if len(row.url) <= room else f"{row.url[: room - room // 3 - 1]}…{row.url[len(row.url) - room // 3 :]}"
+    )
+    segments = [
+        Segment(f" {row.status[:6]:>6}", base + Style(color=color)),
+        Segment(left, base),
+        Segment(f"{url:{room}} ", base + Style(color="red" if row.bad else None)),
+        Segment(right, base + Style(dim=not chosen)),
+    ]
+    return Strip(segments).adjust_cell_length(width, base)
+
+
+class Ask(ModalScreen[str]):
+    """One line asked of the person."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss('')", "Cancel")]
+    CSS = "Ask { align: center middle } Ask Input { width: 60 }"
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def compose(self) -> ComposeResult:
+        """The line."""
+        yield Input(placeholder=self._what)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Given."""
+        self.dismiss(event.value)
+
+
+class Browser(App[None]):
+    """The application. lines: what the feed gives, iterated over in a thread. save(name, entries) writes a file."""
+
+    CSS = """
+    #filter { border: none; height: 1; padding: 0 1; background: $surface }
+    #status { height: 1; padding: 0 1; color: $text-muted }
+    Listing { width: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; background: $background }
+    TabbedContent { width: 1fr; border-left: solid $surface-lighten-2 }
+    #main.narrow TabbedContent { display: none }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "find", "Filter"),
+        Binding("enter", "details", "Details"),  # and the tabs by 1 to 5
+        Binding("f", "follow", "Follow"),
+        Binding("c", "curl", "Copy as curl"),
+        Binding("s", "save", "Save as"),
+        *(Binding(str(n + 1), f"tab('{name}')", name, show=False) for n, name in enumerate(_TABS)),
+        Binding("q", "quit", "Quit"),
+        Binding("escape", "leave", show=False),
+    ]
+    TITLE = "hark"
+    ENABLE_COMMAND_PALETTE = False
+
+    def __init__(self, lines: Iterable[bytes], save: Callable[[str, list[dict[str, Any]]], None], title: str) -> None:
+        super().__init__()
+        self._lines = lines
+        self._save = save
+        self._name = title
+        self.rows = Rows()
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._over = False
+        self._shown: tuple[Row, str, bool] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Filter, list, details, status, keys."""
+        yield Input(
+            placeholder="filter: words, host:example.com status:4xx,5xx method:POST type:json process:curl", id="filter"
+        )
+        with Horizontal(id="main", classes="narrow"):
+            yield Listing(self.rows)
+            with TabbedContent():
+                for name in _TABS:
+                    with TabPane(name, id=name.lower()), VerticalScroll():
+                        yield Static(id=f"text-{name.lower()}", markup=False)
+        yield Static(id="status", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self.query_one(Listing).focus()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.set_interval(_TICK, self._take)
+        self._tell()
+
+    def _read(self) -> None:
+        for line in self._lines:
+            self._queue.put(line)
+        self._queue.put(None)
+
+    def _take(self) -> None:
+        """Take what has come."""
+        changed = False
+        for _ in range(_BATCH):
+            try:
+                line = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if line is None:
+                self._over = changed = True
+            else:
+                changed = self.rows.feed(line) or changed
+        if changed:
+            self.query_one(Listing).renew()
+            self._tell()
+            self._show()
+
+    def _tell(self, note: str = "") -> None:
+        """The line of status."""
+        shown, count = len(self.rows.shown), len(self.rows.all)
+        told = f"{count} exchanges" if shown == count else f"{shown} of {count} exchanges"
+        state = "ended" if self._over else "following" if self.query_one(Listing).follow else "live"
+        self.query_one("#status", Static).update(note or f"{self._name} · {told} · {state}")
+
+    # -- details -----------------------------------------------------------------------------------------------------
+
+    def on_listing_chosen(self) -> None:
+        """Another exchange is looked at."""
+        self._show()
+
+    def on_tabbed_content_tab_activated(self) -> None:
+        """Another side of it is looked at."""
+        self._show()
+
+    def _show(self) -> None:
+        """Fill the tab that is seen."""
+        if self.query_one("#main").has_class("narrow"):
+            return
+        row = self.query_one(Listing).chosen
+        tabs = self.query_one(TabbedContent)
+        if row is None:
+            return
+        now = (row, tabs.active, row.over)
+        if now == self._shown:
+            return
+        self._shown = now
+        name = tabs.active.capitalize()
+        entry = self.rows.entry(row)
+        text = _TABS[name](entry) if entry is not None else f"{row.method} {row.url}"
+        self.query_one(f"#text-{tabs.active}", Static).update(text)
+
+    # -- keys ----------------------------------------------------------------------------------------------------------
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """The filter acts as it is typed."""
+        if event.input.id != "filter":
+            return
+        try:
+            self.rows.filter(event.value)
+        except HarkError:
+            return  # not finished yet
+        self.query_one(Listing).renew()
+        self._tell()
+        self._show()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Back to the list."""
+        if event.input.id == "filter":
+            self.query_one(Listing).focus()
+
+    def action_find(self) -> None:
+        """Into the filter."""
+        self.query_one("#filter").focus()
+
+    def action_details(self) -> None:
+        """Show the details, or no longer."""
+        self.query_one("#main").toggle_class("narrow")
+        self._shown = None
+        self._show()
+
+    def action_leave(self) -> None:
+        """Out of the filter; then the details away."""
+        listing = self.query_one(Listing)
+        if not listing.has_focus:
+            listing.focus()
+        else:
+            self.query_one("#main").add_class("narrow")
+
+    def action_follow(self) -> None:
+        """Stay with the newest, or no longer."""
+        listing = self.query_one(Listing)
+        listing.follow = not listing.follow
+        listing.renew()
+        self._tell()
+
+    def action_tab(self, name: str) -> None:
+        """Show this side of the exchange."""
+        self.query_one("#main").remove_class("narrow")
+        self.query_one(TabbedContent).active = name.lower()
+        self._shown = None
+        self._show()
+
+    def action_curl(self) -> None:
+        """Copy the request as a curl command."""
+        row = self.query_one(Listing).chosen
+        entry = self.rows.entry(row) if row is not None else None
+        if entry is not None:
+            line = command(Shelf().exchange(entry))
+            self.copy_to_clipboard(line)
+            self._tell(f"copied: {line}")
+
+    def action_save(self) -> None:
+        """Save what is shown."""
+
+        def save(name: str | None) -> None:
+            if not name:
+                return
+            entries = [entry for row in self.rows.shown if row.over and (entry := self.rows.entry(row)) is not None]
+            try:
+                self._save(os.path.expanduser(name), entries)
+                self._tell(f"saved {len(entries)} exchanges as {name}")
+            except HarkError as error:
+                self._tell(str(error))
+
+        self.push_screen(Ask("save as x.har, x.jsonl or x.html"), save)

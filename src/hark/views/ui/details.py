@@ -1,0 +1,159 @@
+"""What the browser shows of one exchange, as styled text by topic.
+
+May hold: text made of an entry. May not hold: widgets. Nothing of a peer is markup here, and controls are written out.
+"""
+
+import json
+from typing import Any
+
+from rich.text import Text
+
+from hark.views.view import duration, safe, size
+
+Json = dict[str, Any]
+_LINES = 5000
+_HEAD, _NAME, _DIM, _BAD = "bold", "cyan", "dim", "red"
+_PHASES = {
+    "blocked": "bright_black",
+    "dns": "cyan",
+    "connect": "yellow",
+    "ssl": "magenta",
+    "send": "blue",
+    "wait": "green",
+    "receive": "bright_green",
+}
+_BAR = 50
+
+
+def headers(entry: Json) -> Text:
+    """Both heads."""
+    asked, answer = entry["request"], entry["response"]
+    text = Text()
+    text.append(safe(f"{asked['method']} {asked['url']} {asked['httpVersion']}") + "\n", _HEAD)
+    _pairs(text, [(pair["name"], pair["value"]) for pair in asked["headers"]])
+    text.append("\n")
+    if entry.get("_trouble"):
+        text.append(safe(entry["_trouble"]) + "\n", _BAD)
+    for interim in entry.get("_interim", ()):
+        text.append(f"{interim['status']}\n", _HEAD)
+        _pairs(text, [(pair["name"], pair["value"]) for pair in interim["headers"]])
+    if answer["status"]:
+        text.append(safe(f"{answer['httpVersion']} {answer['status']} {answer['statusText']}".strip()) + "\n", _HEAD)
+        _pairs(text, [(pair["name"], pair["value"]) for pair in answer["headers"]])
+        _pairs(text, [(pair["name"], pair["value"]) for pair in answer.get("_trailers", ())])
+    return text
+
+
+def request_body(entry: Json) -> Text:
+    """What was sent."""
+    post = entry["request"].get("postData", {})
+    return _body(entry, post, post.get("_encoding"), post.get("mimeType", ""), "send")
+
+
+def response_body(entry: Json) -> Text:
+    """What came."""
+    content = entry["response"]["content"]
+    return _body(entry, content, content.get("encoding"), content["mimeType"], "receive")
+
+
+def timing(entry: Json) -> Text:
+    """The phases as bars."""
+    text = Text(f"started {safe(entry['startedDateTime'])}\n\n", _DIM)
+    phases = {name: max(float(entry["timings"].get(name) or 0), 0) for name in _PHASES}
+    whole = max(entry["time"], 0.001)
+    at = 0.0
+    for name in ("dns", "connect", "blocked", "send", "wait", "receive"):
+        taken = phases[name]
+        if taken:
+            _bar(text, name, at, taken, whole)
+            if name == "connect" and phases["ssl"]:
+                _bar(text, "ssl", at + taken - phases["ssl"], phases["ssl"], whole)
+        at += taken
+    text.append(f"\n{'total':10}{duration(int(whole * 1e6))}\n")
+    for name, part in (("sent", entry["request"]), ("received", entry["response"])):
+        text.append(f"{name:10}{size(max(part['headersSize'], 0) + max(part['bodySize'], 0))}\n")
+    text.append(f"{'content':10}{size(entry['response']['content']['size'])}\n")
+    return text
+
+
+def connection(entry: Json) -> Text:
+    """Connection, TLS and process."""
+    text = Text()
+    tls, process = entry.get("_tls") or {}, entry.get("_process") or {}
+    address, port = entry["serverIPAddress"], entry.get("_serverPort", "")
+    text.append("Connection\n", _HEAD)
+    _pairs(text, [("server", f"{address} {port}"), ("number", entry["connection"]), ("protocol", entry["_protocol"])])
+    text.append("\nProcess\n", _HEAD)
+    _pairs(text, [(name, " ".join(value) if isinstance(value, list) else value) for name, value in process.items()])
+    text.append("\nTLS\n", _HEAD)
+    _pairs(text, [(name, value) for name, value in tls.items() if not isinstance(value, dict)])
+    for name, value in tls.items():
+        if isinstance(value, dict):
+            text.append(f"\n{safe(name)}\n", _HEAD)
+            _pairs(text, list(value.items()))
+    return text
+
+
+def _pairs(text: Text, pairs: Any) -> None:
+    for name, value in pairs:
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        text.append(safe(str(name)), _NAME)
+        text.append(f": {safe(shown)}\n")
+
+
+def _bar(text: Text, name: str, at: float, taken: float, whole: float) -> None:
+    first = min(int(at / whole * _BAR), _BAR - 1)
+    count = max(round(taken / whole * _BAR), 1)
+    text.append(f"{'tls' if name == 'ssl' else name:10}{' ' * first}")
+    text.append("━" * min(count, _BAR - first), _PHASES[name])
+    text.append(f"{' ' * max(_BAR - first - count, 0)} {duration(int(taken * 1e6))}\n")
+
+
+def _body(entry: Json, part: Json, encoding: str | None, mime: str, side: str) -> Text:
+    text = Text()
+    said = [
+        *entry.get("_webSocketMessages", ()),
+        *entry.get("_events", ()),
+        *entry.get("_grpc", {}).get("messages", ()),
+    ]
+    for message in said:
+        if message.get("type", "receive") == side:
+            shown = message.get("data", message.get("message", message.get("fields", message.get("base64", ""))))
+            plain = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
+            text.append(f"{safe(str(message.get('event', message.get('opcode', ''))))} ", _NAME)
+            text.append(f"{safe(plain)}\n")
+    if said:
+        return text
+    content = part.get("text", "")
+    if encoding == "base64":
+        from base64 import b64decode
+
+        data = b64decode(content)
+        lines = [
+            f"{at:08x}  {data[at : at + 16].hex(' '):47}  {_printable(data[at : at + 16])}"
+            for at in range(0, min(len(data), 4096), 16)
+        ]
+        content = "\n".join(lines) + ("\n…" if len(data) > 4096 else "")
+    else:
+        content = _pretty(content, mime)
+    lines = content.split("\n")
+    for line in lines[:_LINES]:
+        text.append(safe(line) + "\n")
+    if len(lines) > _LINES:
+        text.append(f"… {len(lines) - _LINES} more lines\n", _DIM)
+    if part.get("comment"):
+        text.append(f"\n{safe(part['comment'])}\n", _BAD)
+    return text if text.plain.strip() else Text("nothing", _DIM)
+
+
+def _printable(data: bytes) -> str:
+    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)
+
+
+def _pretty(text: str, mime: str) -> str:
+    if "json" in mime.lower() or text[:1] in ("{", "["):
+        try:
+            return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            pass
+    return text

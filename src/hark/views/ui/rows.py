@@ -1,0 +1,172 @@
+"""What the browser's list knows of every exchange, and where the rest of it is.
+
+What   A row has what is shown in a line and what is filtered by; the entry is in a file without a name.
+Why    Ten thousand exchanges are filtered at every key; their bodies are looked at one at a time.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from hark.views.choose import fits, parts_of
+from hark.views.view import duration, safe, size
+
+Json = dict[str, Any]
+_WORD = re.compile(r"(host|path|method|status|type|process):(\S+)")
+
+
+class Row:
+    """One exchange, or what should have become one."""
+
+    __slots__ = (
+        "bad",
+        "kind",
+        "method",
+        "mime",
+        "n",
+        "over",
+        "place",
+        "process",
+        "search",
+        "shown",
+        "size",
+        "status",
+        "time",
+        "url",
+    )
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.method = self.url = self.status = self.kind = self.size = self.time = self.process = self.search = (
+            self.mime
+        ) = ""
+        self.bad = False
+        self.over = False
+        self.shown = False  # whether it fits the filter
+        self.place = (0, 0)
+
+
+class Rows:
+    """All rows, in the order in which they began. Fed with a feed's lines."""
+
+    def __init__(self) -> None:
+        self.all: list[Row] = []
+        self.shown: list[Row] = []  # those that fit the filter
+        self._by_n: dict[int, Row] = {}
+        self._fits: Callable[[Row], bool] = lambda row: True
+        self._file = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._end = 0
+
+    def feed(self, line: bytes) -> bool:
+        """One line; whether anything shown changed."""
+        told = orjson.loads(line)
+        what = told["what"]
+        if what in ("began", "answered", "upgraded", "ended"):
+            row = self._by_n.get(told["n"]) or self._new(told["n"])
+            _fill(row, told["entry"])
+            row.place = self._write(orjson.dumps(told["entry"]))
+            if what == "ended":
+                row.over = True
+                del self._by_n[row.n]
+        elif what in ("closed", "failed", "unresolved"):
+            row = self._new(0)
+            _fill_failure(row, told)
+        else:
+            return False
+        if not row.shown and self._fits(row):
+            row.shown = True
+            self.shown.append(row)
+        return True
+
+    def _new(self, n: int) -> Row:
+        row = Row(n)
+        self.all.append(row)
+        if n:
+            self._by_n[n] = row
+        return row
+
+    def entry(self, row: Row) -> Json | None:
+        """The entry of a row; None where it is no exchange."""
+        at, count = row.place
+        if not count:
+            return None
+        value: Json = orjson.loads(os.pread(self._file, count, at))
+        return value
+
+    def filter(self, text: str) -> None:
+        """Show only the rows that fit: words anywhere in the line, or name:value as the command line's filters. Raises
+        HarkError where a value cannot be understood."""
+        self._fits = _filter(text)
+        for row in self.all:
+            row.shown = self._fits(row)
+        self.shown = [row for row in self.all if row.shown]
+
+    def _write(self, data: bytes) -> tuple[int, int]:
+        at = self._end
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(self._file, view, self._end)
+            view, self._end = view[count:], self._end + count
+        return at, len(data)
+
+
+def _fill(row: Row, entry: Json) -> None:
+    asked, answer = entry["request"], entry["response"]
+    row.method, row.url = safe(asked["method"]), safe(asked["url"])
+    status = answer["status"]
+    trouble = entry.get("_trouble", "")
+    row.status = str(status) if status else (trouble and "failed") or "…"
+    row.bad = bool(trouble) or status >= 400
+    mime = answer["content"]["mimeType"].partition(";")[0].strip().lower()
+    row.mime = mime
+    row.kind = safe(mime.rpartition("/")[2].removeprefix("x-"))
+    row.size = size(answer["bodySize"]) if answer["bodySize"] > 0 else ""
+    row.time = duration(int(entry["time"] * 1e6)) if entry["time"] else ""
+    process = entry.get("_process") or {}
+    row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process.get("pid") else ""
+    row.search = f"{row.method} {row.url} {row.status} {mime} {row.process} {trouble}".lower()
+
+
+def _fill_failure(row: Row, told: Json) -> None:
+    row.over = row.bad = True
+    row.status = "failed"
+    if told["what"] == "unresolved":
+        row.method, row.url = "DNS", safe(told["answer"]["name"])
+        why, process = told["answer"]["rcode"] or "no answer", told["process"]
+    else:
+        connection = told["connection"]
+        name = told.get("sni") or connection["name"] or connection["server"][0]
+        row.method = "TLS" if told["what"] == "closed" else "CONNECT"
+        row.url = safe(f"{name}:{connection['server'][1]}")
+        why, process = told["why"], connection["process"]
+    row.url += f": {safe(why)}"
+    row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process else ""
+    row.search = f"{row.method} {row.url} failed {row.process}".lower()
+
+
+def _filter(text: str) -> Callable[[Row], bool]:
+    named: dict[str, list[str]] = {}
+    for name, value in _WORD.findall(text):
+        named.setdefault(name, []).append(value)
+    words = _WORD.sub("", text).lower().split()
+    tests = [(_NAMED[name], fits(name, values)) for name, values in named.items()]
+    return lambda row: all(word in row.search for word in words) and all(test(look(row)) for look, test in tests)
+
+
+def _hosts(row: Row) -> Sequence[str]:
+    host = parts_of(row.url)[0]
+    return host, re.sub(r":\d+$", "", host).strip("[]")
+
+
+_NAMED: dict[str, Callable[[Row], Sequence[str]]] = {
+    "host": _hosts,
+    "path": lambda row: (parts_of(row.url)[1],),
+    "method": lambda row: (row.method,),
+    "status": lambda row: (row.status if row.status.isdecimal() else "0",),
+    "type": lambda row: (row.mime or "-",),
+    "process": lambda row: (row.process, *row.process.rstrip("]").split("[")),
+}

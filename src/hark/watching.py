@@ -1,0 +1,111 @@
+"""`hark watch`: another hark's exchanges, live, in any view.
+
+What   Finds the running hark, takes its feed, and shows it by the same views as a run or a reading.
+Why    A full-screen program has its terminal for itself: hark -q runs it, and this shows what it does.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from hark import lookers
+from hark.errors import HarkError
+from hark.options import Options
+from hark.reading import build_views, open_outputs, say, serve_devtools, wait_for
+from hark.views.feed import Changes
+
+_LOOK = 0.2  # s between looks for a hark that is not there yet
+
+
+def watch(pid: int | None, options: Options) -> int:
+    """Show what the hark with this process id tells, or the only one there is. Raises HarkError."""
+    outputs = open_outputs(options, say)
+    if outputs.recordings:
+        raise HarkError(
+            "cannot write a pcapng", "what is watched comes as exchanges, not as packets", "x.har or x.jsonl"
+        )
+    link, pid = attach(pid)
+    if options.ui:
+        from hark.browsing import browse, lines_of
+
+        browse(lines_of(link.detach()), f"hark {pid}")
+        return 0
+    server = serve_devtools(options, f"hark {pid}") if options.devtools else None
+    views, _ = build_views(options, outputs, 1, 0, [server.feed] if server is not None else [])
+    changes = Changes()
+    sound = False
+    try:
+        for told in lines(link):
+            if told is None:
+                for view in views:
+                    view.tick(time.time_ns())
+                continue
+            sound = told["what"] == "end"
+            change = changes.change(told)
+            if change is not None:
+                for view in views:
+                    view.change(change)
+    except KeyboardInterrupt:
+        sound = True
+    for view in views:
+        view.end()
+    if not sound:
+        say("hark: the one that was watched is gone without its last words")
+    if server is not None:
+        os.close(server.feed)
+        wait_for(server)
+    return 0
+
+
+def attach(pid: int | None) -> tuple[socket.socket, int]:
+    """A feed of a running hark, and which one it is. Waits for one where there is none. Raises HarkError."""
+    said = False
+    while True:
+        found = lookers.running()
+        if pid is None and len(found) > 1:
+            raise HarkError("which hark?", "there are several", f"hark watch PID: {', '.join(map(_described, found))}")
+        if pid is not None and pid not in found:
+            raise HarkError(f"cannot watch {pid}", "no running hark of yours has this process id", "hark watch")
+        chosen = pid if pid is not None else next(iter(found), None)
+        link = lookers.connect(chosen) if chosen is not None else None
+        if link is not None and chosen is not None:
+            return link, chosen
+        if not said:
+            said = True
+            say("hark: waiting for a hark to be started (^C ends)")
+        time.sleep(_LOOK)
+
+
+def _described(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return str(pid)
+    at = next((at for at, word in enumerate(words) if os.path.basename(word) == "hark"), 0)
+    return f"{pid} ({' '.join(words[at:]).strip()[:60]})"
+
+
+def lines(link: socket.socket) -> Iterator[dict[str, Any] | None]:
+    """The feed's lines, and None whenever nothing more is there at the moment."""
+    link.settimeout(0.1)
+    buffer = b""
+    while True:
+        try:
+            data = link.recv(1 << 18)
+        except TimeoutError:
+            yield None
+            continue
+        except ConnectionError:
+            return
+        if not data:
+            return
+        whole, mark, rest = (buffer + data).rpartition(b"\n")
+        buffer = rest
+        for line in whole.split(b"\n") if mark else ():
+            yield orjson.loads(line)
+        yield None
