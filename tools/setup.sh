@@ -45,6 +45,8 @@ if [ "$what" = test ]; then
   need haproxy haproxy
   need kdig knot-dnsutils
   need javac default-jdk-headless
+  need chromium chromium
+  need tmux tmux
   perl -MLWP::UserAgent -MIO::Socket::SSL -e1 2>/dev/null || missing="$missing libwww-perl libio-socket-ssl-perl"
 fi
 if [ "$what" = bench ]; then

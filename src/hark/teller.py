@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 1 << 20  # bytes of each body that are kept while somebody looks on
 DOZE = 0.02  # s between looks while there is traffic: a person sees no delay, the program is not disturbed
 _DROWSY = 0.5  # s without traffic after which the next block wakes the teller at once
+_LATE = 1_000_000_000  # ns that a recorded block may take to be told: what waits for its secrets waits no longer
 _BATCH = 4 << 20  # bytes told between two ticks
 
 
@@ -68,6 +69,13 @@ class Teller:
         """Let others look on: a view more, which wants everything while somebody is there."""
         self._views = [*self._views, lookers]
         self._lookers = lookers
+
+    def rest(self, now: int) -> None:
+        """Everything that was recorded up to `now` is told."""
+        if self._book is not None:
+            for change in self._book.rest(now):
+                for view in self._views:
+                    view.change(change)
 
     def tick(self, now: int) -> None:
         """Let views remind and everything flush."""
@@ -150,6 +158,7 @@ def follow(reader: Reader, teller: Teller, alive: int) -> None:
             if behind:
                 teller.tick(time.time_ns())
         tell(order.tick(time.time_ns()))
+        teller.rest(time.time_ns() - _LATE)
         teller.tick(time.time_ns())
         if over:
             break

@@ -161,6 +161,10 @@ class Book:
             yield failure
         self._failures.clear()
 
+    def rest(self, now: int) -> list[Change]:
+        """Nothing has happened up to `now`: failures for whose making up it is too late are told."""
+        return list(self._overdue(now)) if self._failures else []
+
     def _overdue(self, now: int) -> Iterator[Change]:
         """Failures whose grace is over: nothing made up for them."""
         while self._failures:

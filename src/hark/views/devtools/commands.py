@@ -12,6 +12,7 @@ from hark.views.devtools.history import History
 
 Json = dict[str, Any]
 ENABLE = "Network.enable"
+SECURITY = "Security.enable"
 STREAM = "Network.streamResourceContent"
 _FIXED: dict[str, Json] = {
     "Network.emulateNetworkConditionsByRule": {"ruleIds": []},

@@ -35,6 +35,8 @@ def began(n: int, entry: Json) -> list[Event]:
         request["hasPostData"] = True
         if len(text) <= _POST_MOST and post.get("_encoding") != "base64":
             request["postData"] = text
+    elif _will_post(asked) and not entry["response"]["status"]:
+        request["hasPostData"] = True  # its body is still to come: it is asked for when it is looked at
     told = {
         "requestId": identity(n),
         "loaderId": _LOADER,
@@ -48,7 +50,7 @@ def began(n: int, entry: Json) -> list[Event]:
     }
     extra = {
         "requestId": identity(n),
-        "associatedCookies": [],
+        "associatedCookies": [_cookie(asked["url"], cookie) for cookie in asked["cookies"]],
         "headers": _wire_headers(entry),
         "connectTiming": {"requestTime": start},
     }
@@ -207,6 +209,23 @@ def _request(url: str, method: str, headers: list[Json]) -> Json:
         "referrerPolicy": "no-referrer",
         "mixedContentType": "none",
     }
+
+
+def _will_post(asked: Json) -> bool:
+    lengths = [pair["value"] for pair in asked["headers"] if pair["name"].lower() == "content-length"]
+    return lengths[0] != "0" if lengths else asked["method"] in ("POST", "PUT", "PATCH")
+
+
+def _cookie(url: str, cookie: Json) -> Json:
+    """A cookie that was sent: of what the server once said about it, only name and value are known."""
+    name, value = str(cookie.get("name", "")), str(cookie.get("value", ""))
+    secure = url.startswith(("https:", "wss:"))
+    told = {
+        "name": name, "value": value, "domain": "", "path": "", "expires": -1, "size": len(name) + len(value),
+        "httpOnly": False, "secure": secure, "session": True, "priority": "Medium",
+        "sourceScheme": "Secure" if secure else "NonSecure", "sourcePort": -1,
+    }  # fmt: skip
+    return {"blockedReasons": [], "exemptionReason": "None", "cookie": told}
 
 
 def _failure(name: str, why: str) -> Json:

@@ -3,7 +3,8 @@
 What   For each exchange its events as WebSocket frames ready to be sent, and its entry; both in a file without a name,
        by offset. What goes on is kept in memory, as little as it is.
 Why    A frontend gets the history on connecting, again and again; a body is looked at once or never.
-Limits MESSAGES frames of an exchange that goes on are kept; the file is bounded by the disk alone.
+Limits MESSAGES frames of an exchange that goes on are kept, ORIGINS origins with TLS known; the file is bounded by the
+       disk alone.
 """
 
 import os
@@ -19,6 +20,7 @@ from hark.wire.websocket import FIN, TEXT
 
 Json = dict[str, Any]
 _MESSAGES = 1000
+_ORIGINS = 10_000
 
 
 def frame(payload: bytes) -> bytes:
@@ -61,6 +63,7 @@ class History:
         self._open: dict[int, Record] = {}
         self.records: list[Record] = []
         self._by_id: dict[str, Record] = {}
+        self.secure: dict[str, bytes] = {}  # by origin: the end of its first exchange by TLS, as frames
 
     def feed(self, told: Json, line: bytes) -> None:
         """One line of the feed, as a value and as it came."""
@@ -123,10 +126,14 @@ class History:
             news = frames([*events.began(n, entry), *events.answered(n, entry), *events.messages(n, entry)])
         elif not record.answered:
             news = frames(events.answered(n, entry))
-        news += frames(events.ended(n, entry))
+        last = events.ended(n, entry)
+        end = frames(last)
+        news += end
+        if "_tls" in entry and entry["response"]["status"] > 0 and len(self.secure) < _ORIGINS:
+            self.secure.setdefault("/".join(entry["request"]["url"].split("/", 3)[:3]), frames(last[-1:]))
         all_of_it = [*events.began(n, entry), *events.answered(n, entry), *events.messages(n, entry)]
         record.entry = self._write(line)
-        self._close(record, frames([*all_of_it, *events.ended(n, entry)]), news)
+        self._close(record, frames(all_of_it) + end, news)
 
     def _close(self, record: Record, data: bytes, news: bytes) -> None:
         record.place = self._write(data)

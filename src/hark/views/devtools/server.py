@@ -229,6 +229,9 @@ class Server:
         frontend.send(frame(encode(told)))
         if method == commands.ENABLE:
             frontend.cursor = 0
+        elif method == commands.SECURITY:
+            # The panel is made when it is first opened, and lists the origins whose requests it then sees finish.
+            frontend.send(b"".join(self._history.secure.values()))
         elif method == commands.STREAM:
             frontend.streams.add(str(params.get("requestId")))
 
