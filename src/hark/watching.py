@@ -10,12 +10,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from hark import lookers
 from hark.errors import HarkError
 from hark.options import Options
 from hark.reading import build_views, open_outputs, say, serve_devtools, wait_for
+from hark.views.entries import decode
 from hark.views.feed import Changes
 
 _LOOK = 0.2  # s between looks for a hark that is not there yet
@@ -107,5 +106,5 @@ def lines(link: socket.socket) -> Iterator[dict[str, Any] | None]:
         whole, mark, rest = (buffer + data).rpartition(b"\n")
         buffer = rest
         for line in whole.split(b"\n") if mark else ():
-            yield orjson.loads(line)
+            yield decode(line)
         yield None

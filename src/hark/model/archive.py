@@ -62,7 +62,8 @@ class Shelf:
 
     def _connection(self, entry: Json) -> Connection:
         name, address = entry["connection"], entry["serverIPAddress"]
-        found = self._connections.get((name, address)) if name else None
+        fresh = _number(entry["timings"].get("connect"), -1) > 0  # makers give a port for a number: not to be relied on
+        found = self._connections.get((name, address)) if name and not fresh else None
         if found is None:
             number = int(name) if name.isdecimal() and len(name) < 10 else len(self._connections) + 1
             found = _connection(entry, number, _url(entry["request"]["url"]))

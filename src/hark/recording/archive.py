@@ -76,12 +76,13 @@ def _not_one(name: str) -> HarkError:
 
 
 def _parse(text: bytes) -> Any:
-    """The value; None where it is none. orjson takes no NaN and no lone surrogates, as some makers write them."""
+    """The value; None where it is none. orjson takes no NaN and no lone surrogates, as some makers write them; the
+    latter are no text and are replaced."""
     try:
         return orjson.loads(text)
     except ValueError:
         try:
-            return json.loads(text)
+            return json.loads(json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace"))
         except (ValueError, RecursionError):
             return None
 

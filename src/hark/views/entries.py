@@ -4,7 +4,7 @@ May hold: the view that makes entries, what a sink is, JSON lines. May not hold:
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -27,6 +27,11 @@ def encode(value: object) -> bytes:
 
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace")
+
+
+def decode(line: bytes) -> Any:
+    """The value of what `encode` made."""
+    return orjson.loads(line)
 
 
 class Sink(Protocol):

@@ -261,12 +261,11 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
 
 
-def _cookies(header: str, setting: bool = False) -> list[Json]:
+def _cookies(header: str) -> list[Json]:
     if not header:
         return []
-    pairs = header.split(";")[:1] if setting else header.split(";")
     found = []
-    for pair in pairs:
+    for pair in header.split(";"):
         name, _, value = pair.strip().partition("=")
         found.append({"name": name, "value": value})
     return found
@@ -275,7 +274,36 @@ def _cookies(header: str, setting: bool = False) -> list[Json]:
 def _set_cookies(exchange: Exchange, headers: Headers) -> list[Json]:
     if not exchange.response_header("set-cookie"):
         return []
-    return [cookie for n, v in headers if n.lower() == b"set-cookie" for cookie in _cookies(_text(v), True)]
+    return [_set_cookie(_text(v)) for n, v in headers if n.lower() == b"set-cookie"]
+
+
+def _set_cookie(value: str) -> Json:
+    """A cookie with what is said of it (RFC 6265 §4.1)."""
+    first, *attributes = value.split(";")
+    name, _, text = first.strip().partition("=")
+    told: Json = {"name": name, "value": text}
+    for attribute in attributes:
+        key, _, said = attribute.strip().partition("=")
+        key = key.lower()
+        if key in ("path", "domain"):
+            told[key] = said
+        elif key in ("secure", "httponly"):
+            told["httpOnly" if key == "httponly" else key] = True
+        elif key == "samesite":
+            told["_sameSite"] = said
+        elif key == "max-age":
+            told["_maxAge"] = said
+        elif key == "expires" and (when := _http_date(said)):
+            told["expires"] = when
+    return told
+
+
+def _http_date(text: str) -> str:
+    """A date of a header as ISO 8601; "" for what is none."""
+    from email.utils import parsedate
+
+    found = parsedate(text)
+    return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}Z".format(*found[:6]) if found is not None else ""
 
 
 def _query(url: str) -> list[Json]:

@@ -12,10 +12,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
-
 from hark.views.devtools import events
-from hark.views.entries import encode
+from hark.views.entries import decode, encode
 from hark.wire.websocket import FIN, TEXT
 
 Json = dict[str, Any]
@@ -90,7 +88,7 @@ class History:
         record = self._by_id.get(identity)
         if record is None or not record.entry[1]:
             return None
-        value = orjson.loads(self._read(record.entry))["entry"]
+        value = decode(self._read(record.entry))["entry"]
         assert isinstance(value, dict)
         return value
 

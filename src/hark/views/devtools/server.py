@@ -23,7 +23,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
 from websockets.datastructures import Headers
 from websockets.frames import Opcode
 from websockets.http11 import Request, Response
@@ -33,7 +32,7 @@ from websockets.server import ServerProtocol
 from hark.views.devtools import commands, events
 from hark.views.devtools.address import frontend_url
 from hark.views.devtools.history import History, Record, frame, frames, lines_of
-from hark.views.entries import encode
+from hark.views.entries import decode, encode
 
 Json = dict[str, Any]
 _BACKLOG = 64 << 20  # bytes
@@ -114,7 +113,7 @@ class Server:
             return
         self._buffer += data
         for line in lines_of(self._buffer):
-            told = orjson.loads(line)
+            told = decode(line)
             self._history.feed(told, line)
             if told["what"] == "ended":
                 self._streamed(told["n"], told["entry"])
@@ -211,7 +210,7 @@ class Server:
 
     def _command(self, frontend: "Frontend", text: bytes) -> None:
         try:
-            asked = orjson.loads(text)
+            asked = decode(text)
             number, method = asked["id"], str(asked["method"])
             params = asked.get("params") or {}
             if not isinstance(params, dict):

@@ -10,9 +10,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
-
 from hark.views.choose import fits, parts_of
+from hark.views.entries import decode, encode
 from hark.views.view import duration, safe, size
 
 Json = dict[str, Any]
@@ -63,12 +62,12 @@ class Rows:
 
     def feed(self, line: bytes) -> bool:
         """One line; whether anything shown changed."""
-        told = orjson.loads(line)
+        told = decode(line)
         what = told["what"]
         if what in ("began", "answered", "upgraded", "ended"):
             row = self._by_n.get(told["n"]) or self._new(told["n"])
             _fill(row, told["entry"])
-            row.place = self._write(orjson.dumps(told["entry"]))
+            row.place = self._write(encode(told["entry"]))
             if what == "ended":
                 row.over = True
                 del self._by_n[row.n]
@@ -94,7 +93,7 @@ class Rows:
         at, count = row.place
         if not count:
             return None
-        value: Json = orjson.loads(os.pread(self._file, count, at))
+        value: Json = decode(os.pread(self._file, count, at))
         return value
 
     def filter(self, text: str) -> None:
