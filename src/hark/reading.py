@@ -170,9 +170,10 @@ def _screens(options: Options, fd: int, screen: Output, schema: Schema | None, t
 
         views.append(Commands(screen.write))
     elif options.json and not options.quiet:
-        from hark.views.entries import Entries, JsonLines
+        from hark.views.entries import Entries, JsonLines, inert
 
-        views.append(Entries([JsonLines(screen.write)], schema, told))
+        write = (lambda data: screen.write(inert(data))) if tty else screen.write
+        views.append(Entries([JsonLines(write)], schema, told))
     elif not options.quiet:
         from hark.views.terminal import Terminal
 
@@ -311,7 +312,15 @@ def wait_for(server: DevTools) -> None:
 def _plain_json(options: Options) -> bool:
     """Whether JSON lines of everything are all that is wanted."""
     tables = options.summary or options.waterfall or options.curl
-    more = options.quiet or options.outputs or options.follow or options.devtools or options.filters or options.redact
+    more = (
+        options.quiet
+        or os.isatty(1)
+        or options.outputs
+        or options.follow
+        or options.devtools
+        or options.filters
+        or options.redact
+    )
     return options.json and not (tables or more)
 
 
@@ -345,7 +354,7 @@ def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> t
 
     from hark import parallel
     from hark.recording import reader
-    from hark.recording.blocks import Frame
+    from hark.recording.blocks import Entry, Frame
 
     def start() -> Iterator[Block]:
         with contextlib.ExitStack() as stack:
@@ -357,6 +366,8 @@ def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> t
     for block in islice(start(), _SAMPLE):  # what is no recording at all is told here, once
         if isinstance(block, Frame):
             frames, size = frames + 1, size + len(block.data)
+        elif isinstance(block, Entry):
+            return False, True, 0  # what is read is exchanges already
     if size > frames * _FRAME_LARGE:
         return False, True, 0  # a few large transfers, which are bound by memory, not by the interpreter
     schema = _schema(options)

@@ -243,3 +243,11 @@ def test_har_and_json_lines_tell_the_same(path: pathlib.Path, tmp_path: pathlib.
         assert subprocess.run([*hark, "--json", name], cwd=tmp_path, capture_output=True, check=True).stdout == lines
     subprocess.run([*hark, "-q", "-o", "b.har", "a.har"], cwd=tmp_path, check=True)
     assert (tmp_path / "b.har").read_bytes() == (tmp_path / "a.har").read_bytes()
+
+
+def test_a_large_archive_is_told_once(tmp_path: pathlib.Path) -> None:
+    """Large recordings are told by several processes; an archive is not: its entries are independent of connections."""
+    (tmp_path / "large.har").write_text(json.dumps({"log": {"entries": CHROME["log"]["entries"][:1] * 3000}}))
+    assert (tmp_path / "large.har").stat().st_size > 2 << 20
+    done = subprocess.run([sys.executable, "-m", "hark", "read", "--json", tmp_path / "large.har"], capture_output=True)
+    assert done.stdout.count(b"\n") == 3000

@@ -3,6 +3,7 @@
 May hold: the view that makes entries, what a sink is, JSON lines. May not hold: the schema (entry.py), other formats.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +33,17 @@ def encode(value: object) -> bytes:
 def decode(line: bytes) -> Any:
     """The value of what `encode` made."""
     return orjson.loads(line)
+
+
+# What JSON leaves as it is and a terminal acts on, in UTF-8: DEL, C1 controls, the characters that reorder text.
+_ACTS = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]",
+)
+
+
+def inert(data: bytes) -> bytes:
+    """JSON that means the same, without anything that a terminal would act on."""
+    return _ACTS.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), data)
 
 
 class Sink(Protocol):
