@@ -276,11 +276,11 @@ class Browser(App[None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Back to the list."""
         if event.input.id == "filter":
-            self.query_one(Listing).focus()
+            self.screen.set_focus(self.query_one(Listing))
 
     def action_find(self) -> None:
         """Into the filter."""
-        self.query_one("#filter").focus()
+        self.screen.set_focus(self.query_one("#filter"))  # at once: the next key may be there already
 
     def action_details(self) -> None:
         """Show the details, or no longer."""
@@ -292,7 +292,7 @@ class Browser(App[None]):
         """Out of the filter; then the details away."""
         listing = self.query_one(Listing)
         if not listing.has_focus:
-            listing.focus()
+            self.screen.set_focus(listing)
         else:
             self.query_one("#main").add_class("narrow")
 

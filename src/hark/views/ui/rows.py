@@ -15,7 +15,7 @@ from hark.views.entries import decode, encode
 from hark.views.view import duration, safe, size
 
 Json = dict[str, Any]
-_WORD = re.compile(r"(host|path|method|status|type|process):(\S+)")
+_WORD = re.compile(r"(host|path|method|status|type|process):(\S*)")
 
 
 class Row:
@@ -150,7 +150,8 @@ def _fill_failure(row: Row, told: Json) -> None:
 def _filter(text: str) -> Callable[[Row], bool]:
     named: dict[str, list[str]] = {}
     for name, value in _WORD.findall(text):
-        named.setdefault(name, []).append(value)
+        if value:  # else it is still being typed
+            named.setdefault(name, []).append(value)
     words = _WORD.sub("", text).lower().split()
     tests = [(_NAMED[name], fits(name, values)) for name, values in named.items()]
     return lambda row: all(word in row.search for word in words) and all(test(look(row)) for look, test in tests)

@@ -1,0 +1,135 @@
+"""The Python API and the pytest plugin, in a program of a user's: a script in the world, run as the ordinary user."""
+
+import json
+import sys
+import textwrap
+
+
+def script(world, text: str, *args: str) -> dict:
+    """What a script prints as JSON."""
+    (world.dir / "home" / "script.py").write_text(textwrap.dedent(text))
+    run = world.run(sys.executable, "script.py", *args)
+    assert run.status == 0, run.err
+    return json.loads(run.out.splitlines()[-1])
+
+
+def test_run(world) -> None:
+    told = script(
+        world,
+        """
+        import hark, json, os, subprocess
+        ca = os.environ["CA"]
+        r = hark.run(["curl", "-s", "--cacert", ca, "-H", "X: 1", "-H", "x: 2", "https://site.test:8443/item.json", "https://site.test:8443/fail"], capture_output=True, text=True)
+        first, second = r
+        quiet = hark.run(["sh", "-c", "cat; exit 7"], input=b"in", stdout=subprocess.PIPE)
+        try: hark.run(["false"], check=True)
+        except subprocess.CalledProcessError as error: checked = error.returncode
+        try: hark.run(["no-such-command"])
+        except hark.HarkError as error: missing = str(error)
+        try: hark.run(["sleep", "30"], timeout=0.5)
+        except subprocess.TimeoutExpired: late = True
+        failed = hark.run(["curl", "-s", "http://127.0.0.1:81/"])
+        print(json.dumps([first.method, first.url, first.status, first.response.json(), first.response.headers["CONTENT-type"], first.request.headers["x"],
+            first.protocol, first.process.name, second.status, second.response.text, r.status, r.stdout, quiet.status, quiet.stdout.decode(), len(quiet), checked, missing, late,
+            failed.failures, failed.status, first.started.tzinfo is not None, 0 < first.seconds < 5, first.curl().startswith("curl ")]))
+        """,
+    )
+    assert told == [
+        "GET", "https://site.test:8443/item.json", 200, {"item": [1, 2, 3]}, "application/json", "1, 2",
+        "h2", "curl", 503, "no\n", 0, '{"item": [1, 2, 3]}\nno\n', 7, "in", 0, 1, "cannot run no-such-command: no such command in PATH", True,
+        ["connect 127.0.0.1:81 refused"], 7, True, True, True,
+    ]  # fmt: skip
+
+
+def test_listen_tells_as_it_happens_and_ends_what_it_started(world) -> None:
+    told = script(
+        world,
+        """
+        import hark, json, os, time
+        seen = []
+        with hark.listen(["sh", "-c", "for i in 1 2 3; do curl -s http://192.0.2.10:8080/hello?$i; sleep 0.4; done; sleep 60"]) as live:
+            for exchange in live:
+                seen.append((exchange.url[-1], live.recording.status))
+                if len(seen) == 3: break
+            pid = live.pid
+        try: os.kill(pid, 0); gone = False
+        except ProcessLookupError: gone = True
+        with hark.listen(["curl", "-s", "http://192.0.2.10:8080/hello"]) as live: rest = live.wait()
+        print(json.dumps([seen, gone, len(rest), rest.status]))
+        """,
+    )
+    assert told == [[["1", None], ["2", None], ["3", None]], True, 1, 0]
+
+
+def test_threads(world) -> None:
+    """Seven threads run a command each, while others are busy; each hears its own."""
+    told = script(
+        world,
+        """
+        import hark, json, threading
+        found = {}
+        def work(n): found[n] = [e.url for e in hark.run(["sh", "-c", f"for i in 1 2 3; do curl -s http://192.0.2.10:8080/hello?{n}-$i >/dev/null; done"])]
+        busy = threading.Thread(target=lambda: sum(range(10**7)), daemon=True); busy.start()
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(7)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        print(json.dumps([found[n] for n in range(7)]))
+        """,
+    )
+    assert told == [[f"http://192.0.2.10:8080/hello?{n}-{i}" for i in (1, 2, 3)] for n in range(7)]
+
+
+def test_read(world) -> None:
+    world.run("hark", "-q", "-o", "api.pcapng", "-o", "api.har", "curl", "-s", "--cacert", str(world.dir / "cert.pem"), "https://site.test:8443/hello")  # fmt: skip
+    told = script(
+        world,
+        """
+        import hark, json
+        one, two = hark.read("api.pcapng"), hark.read("api.har")
+        try: hark.read("nothing.pcapng")
+        except hark.HarkError as error: missing = str(error)
+        print(json.dumps([one.exchanges == two.exchanges, one.exchanges[0].response.body.decode(), one.status, missing, repr(one).count("GET https://site.test:8443/hello 200")]))
+        """,
+    )
+    assert told == [True, "hello\n", None, "cannot read nothing.pcapng: No such file or directory", 1]
+
+
+def test_large_bodies_are_bounded_and_a_slow_reader_slows_nobody(world) -> None:
+    told = script(
+        world,
+        """
+        import hark, json, time
+        small = hark.run(["curl", "-s", "-o", "/dev/null", "http://192.0.2.10:8080/page.html"], max_body=100).exchanges[0].response
+        start = time.monotonic()
+        with hark.listen(["sh", "-c", "curl -s 'http://192.0.2.10:8080/page.html?[1-997]' >/dev/null; echo over >over"]) as live:
+            import os
+            while not os.path.exists("over"): time.sleep(0.01)  # nobody iterates meanwhile
+            count = sum(1 for _ in live)
+        print(json.dumps([small.whole, len(small.body), small.size, count]))
+        """,
+    )
+    assert told == [False, 100, 5506, 997]
+
+
+PLUGIN = """
+import os
+CA = os.environ["CA"]
+def test_good(hark):
+    exchanges = hark.run(["curl", "-s", "--cacert", CA, "https://site.test:8443/hello"], capture_output=True)
+    assert [(e.method, e.status) for e in exchanges] == [("GET", 200)]
+def test_bad(hark):
+    recording = hark.run(["curl", "-s", "--cacert", CA, "https://site.test:8443/fail"], capture_output=True)
+    assert recording.exchanges[0].status == 200
+def test_compared(hark):
+    assert hark.run(["curl", "-s", "http://192.0.2.10:8080/moved"], capture_output=True) == []
+"""
+
+
+def test_the_pytest_plugin_helps(world) -> None:
+    """The fixture is there without an import; a failure shows what was heard."""
+    (world.dir / "home" / "test_mine.py").write_text(PLUGIN)
+    run = world.run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py")
+    text = run.out.decode()
+    assert "1 passed" in text and "2 failed" in text, text + run.err
+    assert text.count("what hark heard") == 2 and "GET https://site.test:8443/fail 503 3 B" in text
+    assert "comparison by == of" in text and "GET http://192.0.2.10:8080/moved 302" in text

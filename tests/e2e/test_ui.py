@@ -1,0 +1,86 @@
+"""The terminal browser in a real terminal: tmux around `hark read --ui` and `hark ui`."""
+
+import subprocess
+import time
+
+import pytest
+
+
+class Terminal:
+    """A tmux of its own in the world."""
+
+    def __init__(self, world, command: str) -> None:
+        self._world = world
+        self._tmux = ["tmux", "-L", f"hark{time.monotonic_ns()}", "-f", "/dev/null"]
+        made = world.run(*self._tmux, "new-session", "-d", "-x", "150", "-y", "40", command, TERM="xterm-256color")
+        assert made.status == 0, made.err
+
+    def keys(self, *keys: str) -> None:
+        self._world.run(*self._tmux, "send-keys", *keys)
+
+    def wait(self, *words: str) -> str:
+        """The screen once all of this is on it."""
+        deadline = time.monotonic() + 15
+        while True:
+            text = self._world.run(*self._tmux, "capture-pane", "-p").out.decode()
+            if all(word in text for word in words):
+                return text
+            assert time.monotonic() < deadline, text
+            time.sleep(0.05)
+
+    def over(self) -> bool:
+        """Whether the command has ended, and the terminal with it."""
+        for _ in range(100):
+            if self._world.run(*self._tmux, "has-session").status:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def close(self) -> None:
+        self._world.run(*self._tmux, "kill-server")
+
+
+@pytest.fixture
+def terminal(world):
+    """Open terminals; they are closed behind the test."""
+    made = []
+
+    def start(command: str) -> Terminal:
+        made.append(Terminal(world, command))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+def test_a_recording_is_browsed(world, terminal) -> None:
+    ca = str(world.dir / "cert.pem")
+    assert world.run("hark", "-q", "-o", "ui.pcapng", "curl", "-s", "--cacert", ca, "https://site.test:8443/item.json", "https://site.test:8443/fail").status == 0  # fmt: skip
+    shown = terminal("hark read --ui ui.pcapng")
+    shown.wait("200 GET     https://site.test:8443/item.json", "503 GET     https://site.test:8443/fail", "2 exchanges")
+    shown.keys("Home", "Enter", "2")
+    shown.wait('"item": [')
+    shown.keys("/", "s", "t", "a", "t", "u", "s", ":", "5", "x", "x", "Enter")
+    shown.wait("1 of 2 exchanges")
+    shown.keys("q")
+    assert shown.over()
+
+
+def test_a_running_hark_is_browsed_live(world, terminal) -> None:
+    loop = "for i in $(seq 17); do curl -s http://192.0.2.10:8080/hello?$i >/dev/null; sleep 0.2; done"
+    running = world.popen(["hark", "-q", "sh", "-c", loop], stderr=subprocess.DEVNULL)
+    time.sleep(0.6)
+    shown = terminal("hark ui")
+    shown.wait("hello?1 ", "hello?9 ", "following")
+    shown.wait("17 exchanges", "ended")
+    assert running.wait(20) == 0
+    shown.keys("q")
+    assert shown.over()
+
+
+def test_without_a_terminal_there_is_one_line(world) -> None:
+    run = world.run("hark", "read", "--ui", "ui.pcapng")
+    assert run.status == 1 and run.err.count("\n") == 1 and "no terminal" in run.err
+    under = world.run("hark", "--ui", "true")
+    assert under.status == 1 and "run hark ui in another terminal" in under.err

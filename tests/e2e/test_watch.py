@@ -1,0 +1,97 @@
+"""`hark watch`: another terminal looks at a running hark; the program is neither slowed nor changed."""
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+from world import ADDRESS4
+
+LOOP = "for i in $(seq 23); do curl -s http://192.0.2.10:8080/hello?$i >/dev/null; sleep 0.1; done"
+
+
+def start(world, *command: str) -> subprocess.Popen:
+    return world.popen(["hark", "-q", *command], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def test_every_view_of_a_running_hark(world) -> None:
+    """Lines, JSON, filters and files: what is told is what the run itself tells, also what was before."""
+    running = start(world, "-o", "own.jsonl", "sh", "-c", LOOP)
+    time.sleep(1.0)
+    lines = world.popen(
+        ["hark", "watch", "-o", "w.har", "-o", "w.jsonl"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    told = world.popen(
+        ["hark", "watch", "--json", "--path", "/hello?7"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = lines.communicate(timeout=30)
+    only, _ = told.communicate(timeout=30)
+    assert running.wait(20) == 0 and lines.returncode == told.returncode == 0, err
+    urls = [f"http://{ADDRESS4}:8080/hello?{n}" for n in range(1, 24)]
+    assert [line.split()[1] for line in out.decode().splitlines() if line.startswith("GET")] == urls
+    assert out.decode().endswith(f"hark: 23 exchanges with {ADDRESS4}:8080\n")
+    assert [json.loads(line)["request"]["url"] for line in only.splitlines()] == [urls[6]]
+    home = world.dir / "home"
+    own = [json.loads(line) for line in (home / "own.jsonl").read_text().splitlines()]
+    assert [json.loads(line) for line in (home / "w.jsonl").read_text().splitlines()] == own
+    assert json.loads((home / "w.har").read_text())["log"]["entries"] == own
+
+
+def test_which_one(world) -> None:
+    """None: it waits for one. Several: it asks which. One that is not there: one line."""
+    waiting = world.popen(["hark", "watch"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.3)
+    first = start(world, "sh", "-c", "curl -s http://192.0.2.10:8080/hello; sleep 2")
+    out, err = waiting.communicate(timeout=20)
+    assert b"waiting for a hark" in err and b"GET http://192.0.2.10:8080/hello 200" in out
+    assert first.wait(20) == 0
+    two = [start(world, "sleep", "3") for _ in range(2)]
+    time.sleep(0.6)
+    which = world.run("hark", "watch")
+    assert which.status == 1 and "which hark?" in which.err and "sleep 3" in which.err and which.err.count("\n") == 1
+    assert world.run("hark", "watch", "1").err.count("no running hark of yours") == 1
+    chosen = world.popen(["hark", "watch", str(two[0].pid)], stdout=subprocess.PIPE)
+    assert b"no exchanges" in chosen.communicate(timeout=20)[0]
+    for one in two:
+        one.wait(20)
+
+
+def test_a_looker_that_stops_or_dies_harms_nobody(world) -> None:
+    """One is stopped and takes nothing, one is killed: the program's run is told whole."""
+    running = start(
+        world, "-o", "own.jsonl", "sh", "-c", "sleep 1; curl -s 'http://192.0.2.10:8080/page.html?[1-2003]' >/dev/null"
+    )
+    time.sleep(0.5)
+    stopped, killed = (
+        world.popen(["hark", "watch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)
+    )
+    time.sleep(0.4)
+    stopped.send_signal(signal.SIGSTOP)
+    killed.kill()
+    assert running.wait(30) == 0
+    assert (world.dir / "home" / "own.jsonl").read_text().count("\n") == 2003
+    stopped.kill()
+    stopped.wait()
+    killed.wait()
+
+
+def test_another_user_cannot_look(world) -> None:
+    """The socket answers its own user; who else connects is let go without a word."""
+    if not world.root:
+        pytest.skip("only root can be another user")
+    running = start(world, "sh", "-c", "curl -s http://192.0.2.10:8080/hello; sleep 2")
+    time.sleep(0.8)
+    probe = (
+        "import re, socket; name = re.findall(r'@(hark/\\d+/\\d+)', open('/proc/net/unix').read())[0];"
+        "s = socket.socket(socket.AF_UNIX); s.connect('\\0' + name); s.settimeout(3); print(len(s.recv(100)))"
+    )
+    enter = world.prefix[: world.prefix.index("setpriv")]
+    told = subprocess.run(
+        [*enter, "setpriv", "--reuid", "nobody", "--clear-groups", "python3", "-c", probe],
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout == "0\n", told.stderr
+    running.wait(20)
