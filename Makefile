@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` shows what hark does, `make test` proves it. Both set up what they need.
-.PHONY: demo test bench lint clean mutations fuzz
+.PHONY: demo test bench lint clean mutations fuzz screenshots
 
 demo:
 	@what=demo; . tools/setup.sh && tools/demo.sh
@@ -9,6 +9,9 @@ test:
 
 bench:
 	@what=bench; . tools/setup.sh && tools/bench.sh $(ARGS)
+
+screenshots:
+	@what=test; . tools/setup.sh && "$$HARK_VENV/bin/python" tools/screenshots.py
 
 lint:
 	@what=test; . tools/setup.sh && tools/test.sh tests/test_style.py tests/test_laws.py

@@ -18,6 +18,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 import decode  # noqa: E402
+import views  # noqa: E402
 from decode import check  # noqa: E402
 
 from world import ADDRESS4, World  # noqa: E402
@@ -186,7 +187,9 @@ def main() -> None:
     print(f"{os.cpu_count()} processors, Linux {os.uname().release}, {ROUNDS} rounds each, medians")
     if not PARTS or "decode" in PARTS:
         decode.main()
-    if PARTS == ["decode"]:
+    if not PARTS or "views" in PARTS:
+        views.main()
+    if PARTS in (["decode"], ["views"]):
         return
     bench = Bench()
     try:

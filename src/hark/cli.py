@@ -15,26 +15,44 @@ USAGE = """\
 Run a command and hear every HTTP exchange it makes, live and decrypted.
 
   hark [OPTIONS] COMMAND [ARGS...]   its output and exit status stay its own
-  hark read [OPTIONS] FILE...        tell recordings: pcapng, pcap, .gz .zst
+  hark read [OPTIONS] FILE...        tell recordings: pcapng, pcap, HAR, .gz
+  hark watch [OPTIONS] [PID]         see a running hark from another terminal
+  hark ui [PID]                      the same on a full screen
   hark doctor                        what works here, and what fixes the rest
 
-  -v, -vv          headers too; bodies too
-  -q               say nothing
-  --json           a HAR entry a line (COMMAND: on stderr; read: on stdout)
-  -o FILE          also write FILE.pcapng (opens decrypted in Wireshark) or
-                   FILE.jsonl; repeatable
-  --max-body SIZE  how much of a body --json, -vv and .jsonl keep (default 1M)
-  --detach         return when COMMAND ends; what it left running is heard on
+How it is told
+  -v, -vv, -q      headers too; bodies too; say nothing
+  --devtools       in Chrome DevTools, live
+  --json, --curl   a HAR entry a line; a curl command a line
+  --waterfall      at the end: when each exchange did what
+  --summary        at the end: hosts, slowest, errors, retries, duplicates
+  -o FILE          also write FILE.pcapng (opens decrypted in Wireshark), .har,
+                   .jsonl or .html (to send to a colleague); repeatable
+  --redact         without credentials, cookies, tokens; .html is so unless
+                   --no-redact
+  --max-body SIZE  how much of a body is kept (default 1M)
   --proto FILE     name the fields of gRPC messages: a .proto or descriptor set
-  --keys FILE      read: a key log beside the recording; repeatable
-  --private-key FILE   read: the server's key, PEM, for RSA key exchange
-  --follow         read: go on as the file grows, until ^C
+
+Which exchanges: "a,b" is either, "!a" is not
+  --host example.com   --path /api   --method POST   --status 4xx,5xx
+  --type json   --process curl   --slower 500ms   --larger 1MB   --failed
+  --grep REGEX     in URL, headers and bodies; tells the line
+
+COMMAND
+  --detach         return when COMMAND ends; what it left running is heard on
+read
+  --ui             on a full screen
+  --follow         go on as the file grows, until ^C
+  --keys FILE      a key log beside the recording; repeatable
+  --private-key FILE   the server's key, PEM, for RSA key exchange
+
   --version, --help
 
-Options stand before the command; what follows it is the command's.
+Options stand before the command; what follows it is the command's. --json,
+--curl and tables of a COMMAND go to stderr, of read and watch to stdout.
 A command with the name of one of hark's: hark run read, or hark -- read.
 
-  hark curl https://example.com          hark -o x.pcapng npm install
+  hark curl https://example.com          hark --devtools npm install
 """
 
 _VALUES = {

@@ -21,8 +21,9 @@ Steps = dict[str, list]
 
 
 def rows(count: int) -> list:
-    """Until the Network panel has so many rows; gives them."""
-    return ["wait", f"(rows => rows.length >= {count} && rows)({ROWS})"]
+    """Until the Network panel has so many rows, none of which waits (but for sockets); gives them."""
+    waits = "r.includes('Pending') && !r.includes('websocket')"
+    return ["wait", f"(rows => rows.length >= {count} && !rows.some(r => {waits}) && rows)({ROWS})"]
 
 
 def row(name: str) -> list:

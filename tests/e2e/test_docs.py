@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import sys
 
 import pytest
 
@@ -31,6 +32,24 @@ def test_command(world, page: pathlib.Path, command: str) -> None:
         )
         for url in asked:
             assert url in told, run.err
+
+
+PYTHON = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.S)
+
+
+@pytest.mark.parametrize("code", PYTHON, ids=lambda code: code.splitlines()[-1].strip())
+def test_python(world, code: str) -> None:
+    """The examples of the Python API; one that defines a test is run by pytest."""
+    name = "test_shown.py" if "def test_" in code else "shown.py"
+    (world.dir / "home" / name).write_text(code)
+    command = (
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name]
+        if "def test_" in code
+        else [sys.executable, name]
+    )
+    run = world.run(*command, CURL_CA_BUNDLE=str(world.dir / "cert.pem"))
+    assert run.status == 0, run.out.decode() + run.err
+    assert b"https://example.com/" in run.out or b"1 passed" in run.out
 
 
 def test_the_first_example_is_what_one_sees(world) -> None:

@@ -169,7 +169,10 @@ def test_options_and_command_lines(world) -> None:
     assert (run.status, run.err.count("\n")) == (2, 1)
     assert world.run("hark", "-q", "sh", "-c", "exit 3").status == 3
     run = world.run("hark", "-o", "x.txt", "true")
-    assert (run.status, run.err) == (1, "hark: cannot write x.txt: unknown kind '.txt' (x.pcapng or x.jsonl)\n")
+    assert (run.status, run.err) == (
+        1,
+        "hark: cannot write x.txt: unknown kind '.txt' (x.pcapng, x.jsonl, x.har, x.html)\n",
+    )
 
 
 def test_json_on_stderr_leaves_stdout_alone(world) -> None:

@@ -86,7 +86,7 @@ def test_bad_input_is_one_line(world) -> None:
         (["nowhere.pcapng"], "hark: cannot read nowhere.pcapng: No such file or directory\n"),
         (
             ["/bin/true"],
-            "hark: cannot read /bin/true: it is neither pcapng nor pcap (hark reads what hark -o, tcpdump -w, dumpcap and Wireshark write)\n",
+            "hark: cannot read /bin/true: it is neither pcapng nor pcap, and no HAR file (hark reads what hark -o, tcpdump -w, dumpcap, Wireshark and browsers write)\n",
         ),
         (["--keys", "nowhere", "x.pcapng"], "hark: cannot read nowhere: No such file or directory\n"),
     ):

@@ -160,7 +160,7 @@ class Browser(App[None]):
     #main.narrow TabbedContent { display: none }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "find", "Filter"),
+        Binding("slash", "find", "Filter", priority=True),  # in the way of no key that is typed behind it
         Binding("enter", "details", "Details"),  # and the tabs by 1 to 5
         Binding("f", "follow", "Follow"),
         Binding("c", "curl", "Copy as curl"),
@@ -277,6 +277,10 @@ class Browser(App[None]):
         """Back to the list."""
         if event.input.id == "filter":
             self.screen.set_focus(self.query_one(Listing))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In a line that is typed, a slash is a slash."""
+        return not (action == "find" and isinstance(self.focused, Input))
 
     def action_find(self) -> None:
         """Into the filter."""
