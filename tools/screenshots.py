@@ -17,13 +17,13 @@ from servers import asgi  # noqa: E402
 from world import World  # noqa: E402
 
 PROGRAM = """
-curl -s --cacert $CA https://example.com/ https://example.com/item.json >/dev/null
-curl -s --cacert $CA -d '{"order": 23, "items": ["tea", "milk"]}' -H 'Content-Type: application/json' -H 'Authorization: Bearer 123' https://site.test:7073/orders >/dev/null
-curl -s --cacert $CA 'https://site.test:8443/page.html?[1-3]' https://site.test:8443/fail >/dev/null
-curl -s --cacert $CA https://site.test:7073/events >/dev/null
-wget -q --ca-certificate=$CA -O /dev/null https://site.test:8443/item.json
+curl -s https://example.com/ https://example.com/item.json >/dev/null
+curl -s -d '{"order": 23, "items": ["tea", "milk"]}' -H 'Content-Type: application/json' -H 'Authorization: Bearer 123' https://site.test:7073/orders >/dev/null
+curl -s 'https://site.test:8443/page.html?[1-3]' https://site.test:8443/fail >/dev/null
+curl -s https://site.test:7073/events >/dev/null
+wget -q -O /dev/null https://site.test:8443/item.json
 python3 -c 'import urllib.request; urllib.request.urlopen("http://192.0.2.10:8080/hello").read()'
-curl -s http://198.51.100.7/; curl -s http://nosuch.invalid/; curl -s -L -o /dev/null --cacert $CA https://site.test:8443/moved; true
+curl -s http://198.51.100.7/; curl -s http://nosuch.invalid/; curl -s -L -o /dev/null https://site.test:8443/moved; true
 """
 BROWSE = """
 import asyncio
@@ -52,7 +52,19 @@ def main() -> None:
         asgi(world)
         home = world.dir / "home"
         (world.dir / "frontend.py").write_text((ROOT / "tests" / "frontend.py").read_text())
-        run = world.run("hark", "-q", "-o", "shots.pcapng", "-o", "shots.html", "sh", "-c", PROGRAM)
+        (home / ".wgetrc").write_text(f"ca_certificate = {world.dir}/cert.pem\n")
+        run = world.run(
+            "hark",
+            "-q",
+            "-o",
+            "shots.pcapng",
+            "-o",
+            "shots.html",
+            "sh",
+            "-c",
+            PROGRAM,
+            CURL_CA_BUNDLE=str(world.dir / "cert.pem"),
+        )
         assert run.status == 0, run.err
         devtools(world)
         page = [["go", f"file://{home}/shots.html"], ["wait", "document.querySelectorAll('tbody tr').length"], ["js", "document.querySelectorAll('tbody tr')[2].click()"], ["shot", f"{home}/page.png", 1200, 640]]  # fmt: skip
@@ -84,9 +96,10 @@ def devtools(world: World) -> None:
         world,
         [
             ["go", found[0]],
-            ["wait", row],
+            ["wait", f"!!{row}"],
             ["js", f"press({row})"],
             ["wait", "deep('[role=tab]').some(t => text(t) == 'Payload')"],
+            ["js", "new Promise(done => setTimeout(done, 2000))"],  # the overview is drawn late
             ["shot", f"{home}/devtools.png", 1200, 640],
         ],
     )
