@@ -30,22 +30,29 @@ PATIENCE = 30.0
 class Chromium:
     """A browser with a page."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, attach: int = 0) -> None:
         self._open = contextlib.ExitStack()
-        self.profile = tempfile.mkdtemp(prefix="hark-chromium-")
-        command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-                   f"--user-data-dir={self.profile}", "--remote-debugging-port=0", "--window-size=1400,850", *options, "about:blank"]  # fmt: skip
-        self.running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        where = pathlib.Path(self.profile, "DevToolsActivePort")
-        deadline = time.monotonic() + PATIENCE
-        while not (where.exists() and where.read_text().count("\n")):
-            assert time.monotonic() < deadline and self.running.poll() is None, "Chromium did not start"
-            time.sleep(0.05)
-        self.port = int(where.read_text().split("\n")[0])
+        self.port = attach or self._start(options)
         targets = json.load(urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json/list"))
         where = next(t for t in targets if t["type"] == "page")["webSocketDebuggerUrl"]
         self._link = self._open.enter_context(connect(where, max_size=None))
         self._number = 0
+
+    def _start(self, options: tuple[str, ...]) -> int:
+        """A headless one of our own; its port."""
+        profile = tempfile.mkdtemp(prefix="hark-chromium-")
+        self._open.callback(shutil.rmtree, profile, ignore_errors=True)
+        command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+                   f"--user-data-dir={profile}", "--remote-debugging-port=0", "--window-size=1400,850", *options, "about:blank"]  # fmt: skip
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._open.callback(running.wait)
+        self._open.callback(running.terminate)
+        where = pathlib.Path(profile, "DevToolsActivePort")
+        deadline = time.monotonic() + PATIENCE
+        while not (where.exists() and where.read_text().count("\n")):
+            assert time.monotonic() < deadline and running.poll() is None, "Chromium did not start"
+            time.sleep(0.05)
+        return int(where.read_text().split("\n")[0])
 
     def call(self, method: str, **params: object) -> dict:
         """A command and its result."""
@@ -88,17 +95,16 @@ class Chromium:
         self.call("Input.insertText", text=text)
 
     def close(self) -> None:
-        """End it."""
+        """End it, where it is ours."""
         self._open.close()
-        self.running.terminate()
-        self.running.wait()
-        shutil.rmtree(self.profile, ignore_errors=True)
 
 
 def main() -> None:
     """Run the steps of standard input."""
     steps = json.load(sys.stdin)
-    browser = Chromium(*json.loads(os.environ.get("CHROMIUM_OPTIONS", "[]")))
+    browser = Chromium(
+        *json.loads(os.environ.get("CHROMIUM_OPTIONS", "[]")), attach=int(os.environ.get("CHROMIUM_ATTACH", "0"))
+    )
     try:
         results = [getattr(browser, step[0])(*step[1:]) for step in steps]
     finally:

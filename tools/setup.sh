@@ -47,6 +47,7 @@ if [ "$what" = test ]; then
   need javac default-jdk-headless
   need chromium chromium
   need tmux tmux
+  need Xvfb xvfb
   perl -MLWP::UserAgent -MIO::Socket::SSL -e1 2>/dev/null || missing="$missing libwww-perl libio-socket-ssl-perl"
 fi
 if [ "$what" = bench ]; then

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hark.devtools import DevTools
     from hark.recording.blocks import Block
     from hark.recording.reader import Readable
+    from hark.selecting import Flows
     from hark.teller import Teller
     from hark.views.choose import Choice
     from hark.views.schema import Schema
@@ -61,8 +62,8 @@ class Outputs:
         return any(files for kind, files in self.files.items() if kind != ".pcapng")
 
 
-def open_outputs(options: Options, complain: Callable[[str], None]) -> Outputs:
-    """Open every -o file, private to the user. Raises HarkError."""
+def open_outputs(options: Options, complain: Callable[[str], None], selects: bool = False) -> Outputs:
+    """Open every -o file, private to the user. selects: packets are filtered too. Raises HarkError."""
     outputs = Outputs()
     for name in options.outputs:
         kind = os.path.splitext(name)[1]
@@ -79,7 +80,7 @@ def open_outputs(options: Options, complain: Callable[[str], None]) -> Outputs:
         if kind == ".har" and not regular:
             raise HarkError(f"cannot write {name}", "a HAR is written over its own end: it must be a file", "x.jsonl")
         outputs.files[kind].append(Output(fd, name, complain, buffered=kind == ".pcapng"))
-    left = "not redacted" if options.redact else "not filtered" if options.filters else ""
+    left = "not redacted" if options.redact else "not filtered" if options.filters and not selects else ""
     if outputs.recordings and left:
         names = ", ".join(name for name in options.outputs if name.endswith(".pcapng"))
         complain(f"hark: {names} is {left}: it holds the packets and the secrets as they were")
@@ -226,7 +227,7 @@ def read(paths: list[str], options: Options) -> int:
             return 0 if sound else 1
     with contextlib.ExitStack() as stack:
         files = _open_all(paths, stack)
-        outputs = open_outputs(options, say)
+        outputs = open_outputs(options, say, _can_select(paths, options))
         title = f"hark read {' '.join(map(os.path.basename, paths))}"
         if options.ui:
             return _browse(files, paths, secrets, options, outputs, title)
@@ -253,10 +254,37 @@ def _tell(
     from hark.recording import reader
     from hark.teller import replay
 
+    flows = _flows(paths, secrets, options) if outputs.recordings and _can_select(paths, options) else None
     teller = build_teller(options, outputs, 1, told, feeds)
     wait = _follower(teller) if options.follow else None
     recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
-    return replay(chain(secrets, reader.merge(recordings)), teller)
+    return replay(chain(secrets, reader.merge(recordings)), teller, flows)
+
+
+def _can_select(paths: list[str], options: Options) -> bool:
+    """Whether the recordings can be read twice: once to know which packets belong to what is chosen."""
+    return not options.follow and all(os.path.isfile(path) for path in paths)
+
+
+def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | None:
+    """The connections that the filters choose, where there are filters."""
+    chosen = choice(options)
+    if chosen is None:
+        return None
+    from itertools import chain
+
+    from hark.recording import reader
+    from hark.selecting import Flows
+    from hark.teller import Teller, replay
+    from hark.views.choose import Chosen
+
+    found = Flows()
+    with contextlib.ExitStack() as stack:
+        files = _open_all(paths, stack)
+        recordings = [reader.read(file, path) for file, path in zip(files, paths, strict=True)]
+        keep = options.keep if "grep" in options.filters else 0
+        replay(chain(secrets, reader.merge(recordings)), Teller([Chosen(chosen, [found])], keep))
+    return found
 
 
 def _browse(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hark.decode.decoder import Decoder
     from hark.lookers import Lookers
     from hark.model.book import Book
+    from hark.selecting import Flows
 
 LOOKED_AT = 1 << 20  # bytes of each body that are kept while somebody looks on
 DOZE = 0.02  # s between looks while there is traffic: a person sees no delay, the program is not disturbed
@@ -98,16 +99,17 @@ class Teller:
             view.end()
 
 
-def replay(recording: Iterable[Block], teller: Teller) -> bool:
+def replay(recording: Iterable[Block], teller: Teller, flows: "Flows | None" = None) -> bool:
     """Tell a recording; whether it was whole. What is written of it are raw IP frames behind their secrets: such a file
-    opens decrypted everywhere, whatever the recording was like."""
+    opens decrypted everywhere, whatever the recording was like. flows: what alone is written."""
     order = Order() if teller.writes else None
     whole = True
     for number, block in enumerate(recording):
         if order is None:
             teller.tell(block)
         else:
-            for item in order.feed(*_normal(block)):
+            normal = _normal(block)
+            for item in order.feed(*(normal if flows is None else flows.choose(*normal))):
                 teller.tell(*item)
         whole = whole and not isinstance(block, Torn)
         if not number & 0xFFF:

@@ -44,12 +44,12 @@ def until(word: str) -> list:
 class Shown:
     """hark with its DevTools server, as long as the test looks."""
 
-    def __init__(self, world: World, *command: str) -> None:
+    def __init__(self, world: World, *command: str, **env: str) -> None:
         self.world = world
         self.said = world.dir / "home" / "devtools.err"
         with open(self.said, "wb") as err:
             self.running = world.popen(
-                ["hark", *command], stderr=err, stdout=subprocess.DEVNULL, start_new_session=True
+                ["hark", *command], stderr=err, stdout=subprocess.DEVNULL, start_new_session=True, env=env
             )
         deadline = time.monotonic() + 10
         while not (
@@ -59,11 +59,13 @@ class Shown:
             time.sleep(0.02)
         self.url, self.port, self.key = found[0], int(found[1]), found[2]
 
-    def drive(self, steps: Steps, *options: str) -> dict:
+    def drive(self, steps: Steps, *options: str, **env: str) -> dict:
         """Chromium's results, by the names of the steps."""
         script = json.dumps(list(steps.values())).encode()
         driver = str(self.world.dir / "frontend.py")
-        run = self.world.run(sys.executable, driver, input=script, timeout=150, CHROMIUM_OPTIONS=json.dumps(options))
+        run = self.world.run(
+            sys.executable, driver, input=script, timeout=150, CHROMIUM_OPTIONS=json.dumps(options), **env
+        )
         assert run.status == 0, run.err[-3000:] + self.said.read_text()
         return dict(zip(steps, json.loads(run.out), strict=True))
 
@@ -86,8 +88,8 @@ def show(driven):
     """Start hark with DevTools; it is ended behind the test."""
     started = []
 
-    def start(*command: str) -> Shown:
-        started.append(Shown(driven, *command))
+    def start(*command: str, **env: str) -> Shown:
+        started.append(Shown(driven, *command, **env))
         return started[-1]
 
     yield start
@@ -339,3 +341,24 @@ def entry(n):
       "cache": {}, "timings": {"send": 0.1, "wait": 4.5, "receive": 0.4}, "serverIPAddress": "192.0.2.10", "connection": "7"}
 with open("many.har", "w") as out: json.dump({"log": {"version": "1.2", "creator": {"name": "test", "version": "1"}, "entries": [entry(n) for n in range(10000)]}}, out)
 """
+
+
+def test_a_window_opens_and_closing_it_ends_hark(show, driven) -> None:
+    """With a display: a real window of a real Chromium, a profile of its own, the frontend that it carries."""
+    driven.start(["Xvfb", ":77", "-screen", "0", "1400x900x24", "-nolisten", "unix", "-listen", "tcp", "-ac"])
+    driven.wait_for("127.0.0.1", 6077)
+    assert driven.run("hark", "-q", "-o", "window.pcapng", "curl", "-s", "http://192.0.2.10:8080/hello").status == 0
+    shown = show("read", "-q", "--devtools", "window.pcapng", DISPLAY="127.0.0.1:77")
+    assert "DevTools opens in chromium" in shown.said.read_text()
+    script = f"pid=$(pgrep -o -f -- '--app=http.*devtools/page/{shown.key}') && tr '\\0' '\\n' </proc/$pid/cmdline | sed -n 's/--remote-debugging-port=//p'; echo $pid"
+    deadline = time.monotonic() + 20
+    while (
+        len(words := driven.run("sh", "-c", script).out.split()) != 2
+        or driven.run("curl", "-s", f"http://127.0.0.1:{int(words[0])}/json/list").status
+    ):
+        assert time.monotonic() < deadline, shown.said.read_text()
+        time.sleep(0.1)
+    told = shown.drive({"rows": rows(1)}, CHROMIUM_ATTACH=words[0].decode())
+    assert told["rows"][0].startswith("hello192.0.2.10|200")
+    os.kill(int(words[1]), signal.SIGTERM)  # as closing the window does
+    assert shown.running.wait(15) == 0

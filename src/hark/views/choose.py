@@ -171,6 +171,7 @@ def _host(word: str) -> Callable[[str], bool]:
     """A host with its subdomains, host:port, or a pattern."""
     if "*" in word or "?" in word:
         return _glob(word)
+    word = word[1:-1] if word[:1] == "[" and word[-1:] == "]" else word
     return lambda name: name == word or name.endswith("." + word.removeprefix("."))
 
 

@@ -1,0 +1,99 @@
+"""Which packets of a recording belong to the exchanges that filters choose: for a pcapng of those alone.
+
+What   The recording is told once to learn the connections of what is chosen, and read again to write their packets, the
+       secrets that open them, the processes that made them, and the look-ups that led to them.
+Why    Filters choose exchanges, which are known behind their packets. So it is done where a recording can be read
+       twice, and not for a run, whose packets are written as they come.
+Limits What shares a connection with something chosen is written with it. A connection inside a stream of another (a
+       tunnel in HTTP/2 or 3) is not found by its packets.
+"""
+
+from hark.decode import limits, link
+from hark.model.book import Change, Ended, Failed, SpokeOther, StayedClosed
+from hark.model.exchange import Connection
+from hark.recording import pcapng
+from hark.recording.blocks import RAW, Block, Frame, Names, Process, Secrets
+from hark.recording.order import Item
+from hark.wire import ip
+
+_End = tuple[bytes, int]
+
+
+class Flows:
+    """A view that learns connections; then a test of blocks."""
+
+    def __init__(self) -> None:
+        self._pairs: set[frozenset[_End]] = set()
+        self._hosts: set[frozenset[bytes]] = set()
+        self._addresses: set[str] = set()
+        self._randoms: set[bytes] = set()
+        self._times: set[int] = set()  # of look-ups
+        self._pids: set[int] = set()
+
+    def change(self, change: Change) -> None:
+        """Learn from it."""
+        if isinstance(change, Ended):
+            self._learn(change.exchange.connection)
+        elif isinstance(change, StayedClosed | Failed | SpokeOther):
+            self._learn(change.connection)
+
+    def tick(self, now: int) -> None:
+        """Nothing waits."""
+
+    def end(self) -> None:
+        """Nothing waits."""
+
+    def _learn(self, connection: Connection) -> None:
+        (client, port), (server, to) = connection.client, connection.server
+        ends = (ip.packed(client), port), (ip.packed(server), to)
+        self._pairs.add(frozenset(ends))
+        self._hosts.add(frozenset((ends[0][0], ends[1][0])))
+        self._addresses.add(server)
+        self._pids.add(connection.pid)
+        self._times.update(connection.dns or ())
+        if connection.tls is not None:
+            self._randoms.add(connection.tls.client_random)
+
+    def choose(self, block: Block, raw: bytes | memoryview) -> Item:
+        """The block with what is to be written of it."""
+        if isinstance(block, Frame):
+            return block, raw if block.time in self._times or (block.link == RAW and self._fits(block.data)) else b""
+        if isinstance(block, Secrets):
+            return block, self._secrets(block)
+        if isinstance(block, Process):
+            return block, raw if block.pid in self._pids else b""
+        if isinstance(block, Names):
+            kept = tuple(entry for entry in block.entries if entry[0] in self._addresses)
+            return block, pcapng.encode(Names(kept)) if kept else b""
+        return block, raw
+
+    def _secrets(self, block: Secrets) -> bytes:
+        """The lines that open something chosen (a line: label, client random, secret)."""
+        kept = []
+        for line in block.text.splitlines(keepends=True):
+            words = line.split()
+            try:
+                known = len(words) == 3 and bytes.fromhex(words[1].decode("ascii")) in self._randoms
+            except ValueError:
+                known = False
+            if known or (words and words[0] == b"RSA"):
+                kept.append(line)
+        return pcapng.encode(block._replace(text=b"".join(kept))) if kept else b""
+
+    def _fits(self, data: memoryview) -> bool:
+        packet = ip.parse(data)
+        for _ in range(limits.TUNNELS):
+            if packet is None:
+                return False
+            if packet.fragment is not None:
+                return frozenset((packet.src, packet.dst)) in self._hosts
+            if packet.proto in (ip.TCP, ip.UDP) and packet.end - packet.start >= 4:
+                source = int.from_bytes(data[packet.start : packet.start + 2], "big")
+                target = int.from_bytes(data[packet.start + 2 : packet.start + 4], "big")
+                if frozenset(((packet.src, source), (packet.dst, target))) in self._pairs:
+                    return True
+            at = link.inner(data, packet.proto, packet.start, packet.end)
+            if at < 0:
+                return False
+            packet = ip.parse(data, at, packet.end - at)
+        return False
