@@ -7,7 +7,9 @@ Each is fed what the committed recordings hold as its first corpus.
 """
 
 import io
+import json
 import pathlib
+import re
 import sys
 
 import atheris
@@ -16,7 +18,7 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.decode import aria, ciphers  # noqa: F401  (loaded here so that it is instrumented)
     from hark.decode.channel import Channel, Opaque
     from hark.decode.decoder import Decoder
-    from hark.decode.events import Protocol, RequestHead, ResponseHead, Side
+    from hark.decode.events import Opened, Protocol, RequestHead, ResponseHead, Side
     from hark.decode.hpack import Decoder as Hpack
     from hark.decode.http1 import Http1
     from hark.decode.http2 import Http2
@@ -31,10 +33,21 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.errors import HarkError
     from hark.model.book import Book, Ended
     from hark.model.talk import DnsMessage, EventStream, Grpc
-    from hark.recording.blocks import Frame
+    from hark.recording.blocks import Entry, Frame
     from hark.recording.reader import read
-    from hark.views.entry import entry
+    from hark.views.curl import command
+    from hark.views.devtools import commands, events
+    from hark.views.devtools.history import History
     from hark.views.entries import encode
+    from hark.views.entry import entry
+    from hark.views.feed import Changes, Feed
+    from hark.views.grep import Grep
+    from hark.views.redact import redact
+    from hark.views.summary import Summary
+    from hark.views.terminal import Terminal
+    from hark.views.ui import details
+    from hark.views.ui.rows import Rows
+    from hark.views.waterfall import Waterfall
     from hark.wire import dns, http2, ip, protobuf, quic, tls, websocket  # noqa: F401
 
 C, S = Side.CLIENT, Side.SERVER
@@ -121,6 +134,72 @@ def recording(data: bytes) -> None:
     tell(book, decoder.finish())
 
 
+def show(changes) -> None:
+    """Changes, by every view there is; a feed of them by every view behind one."""
+    lines: list[bytes] = []
+    views = [
+        Feed(lines.append),
+        Terminal(lines_out, 2, True, 80, None, Grep(["a.*e"])),
+        Summary(lines_out),
+        Waterfall(lines_out),
+    ]
+    for change in changes:
+        for view in views:
+            view.change(change)
+        if isinstance(change, Ended):
+            told = entry(change.exchange)
+            command(change.exchange)
+            assert redact(redact(told)) == redact(told)
+    for view in views:
+        view.tick(1 << 61)
+        view.end()
+    again, history, rows = Changes(), History(lambda record, data: None), Rows()
+    for line in b"".join(lines).splitlines():
+        told = json.loads(line)
+        again.change(told)
+        history.feed(told, line)
+        rows.feed(line)
+    for text in ("status:4xx a", "host:x", "type:json"):
+        rows.filter(text)
+    for row in rows.all:
+        told = rows.entry(row)
+        for look in (details.headers, details.request_body, details.response_body, details.timing, details.connection):
+            if told is not None:
+                look(told)
+        for method in ("Network.getResponseBody", "Network.getRequestPostData", "Network.searchInResponseBody"):
+            try:
+                commands.answer(method, {"requestId": events.identity(row.n), "query": "a"}, history)
+            except commands.Refused:
+                continue
+
+
+def lines_out(data: bytes) -> None:
+    """A terminal: nothing that it would act on, but the colours that are ours."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", data.decode("utf-8", "surrogateescape"))
+    assert not [sign for sign in text if (sign < " " and sign not in "\n\t") or "\x7f" <= sign < "\xa0"], text
+
+
+def archive(data: bytes) -> None:
+    """A HAR file's entries, by every view."""
+    book, changes = Book(1 << 16, True), []
+    try:
+        for block in read(io.BytesIO(b'{"log":{"entries":[' + data if data[:1] > b"\x80" else data), "fuzz"):
+            changes += book.feed([block]) if isinstance(block, Entry) else []
+    except HarkError:
+        return
+    show(changes)
+
+
+def shown(data: bytes) -> None:
+    """What a peer says by HTTP/1, by every view."""
+    book, layer, changes = Book(1 << 16, True), Http1(1, plain), []
+    changes += book.feed([Opened(1, 0, ("::1", 1), ("::2", 2), 3)])
+    for time, (side, piece) in enumerate(turns(data), 1):
+        changes += book.feed(layer.feed(side, piece, time))
+    changes += [*book.feed(layer.end(C, 1 << 40)), *book.feed(layer.close(1 << 40, "closed"))]
+    show(changes)
+
+
 def socket(data: bytes) -> None:
     """WebSocket frames, compressed."""
     request = RequestHead(1, 1, 0, 0, "GET", "/", "", "", "HTTP/1.1", (), 0)
@@ -195,6 +274,8 @@ def values(data: bytes) -> None:
 TARGETS = {
     "frames": frames,
     "recording": recording,
+    "archive": archive,
+    "shown": shown,
     "channel": lambda data: play(Channel(Host(), 1, 0, data[:1] > b"\x80"), data[1:]),
     "http1": lambda data: play(Http1(1, plain), data),
     "http2": lambda data: play(Http2(1, plain, joined=data[:1] > b"\x80"), data[1:]),

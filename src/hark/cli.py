@@ -16,43 +16,25 @@ Run a command and hear every HTTP exchange it makes, live and decrypted.
 
   hark [OPTIONS] COMMAND [ARGS...]   its output and exit status stay its own
   hark read [OPTIONS] FILE...        tell recordings: pcapng, pcap, HAR, .gz
-  hark watch [OPTIONS] [PID]         see a running hark from another terminal
-  hark ui [PID]                      the same on a full screen
+  hark watch, hark ui [PID]          see a running hark from another terminal
   hark doctor                        what works here, and what fixes the rest
 
-How it is told
-  -v, -vv, -q      headers too; bodies too; say nothing
-  --devtools       in Chrome DevTools, live
-  --json, --curl   a HAR entry a line; a curl command a line
-  --waterfall      at the end: when each exchange did what
-  --summary        at the end: hosts, slowest, errors, retries, duplicates
-  -o FILE          also write FILE.pcapng (opens decrypted in Wireshark), .har,
-                   .jsonl or .html (to send to a colleague); repeatable
-  --redact         without credentials, cookies, tokens; .html is so unless
-                   --no-redact
+  -v, -vv, -q     headers too; bodies too; nothing
+  --devtools      show it in Chrome DevTools, live; read --ui: on a full screen
+  --json, --curl  a HAR entry a line; each request as a curl command
+  --summary, --waterfall   at the end: what was slow, wrong or twice; when what
+  -o FILE         also write FILE.pcapng (opens decrypted in Wireshark), .har,
+                  .jsonl or .html (without secrets, to be sent); repeatable
+  --redact        hide credentials, cookies, tokens; --no-redact: not in .html
+  --host example.com  --path /api  --method POST  --status 4xx,5xx  --type json
+  --process curl  --slower 500ms  --larger 1MB  --failed  --grep REGEX
+                  tell only these; "a,b" is either, "!a" is not
   --max-body SIZE  how much of a body is kept (default 1M)
-  --proto FILE     name the fields of gRPC messages: a .proto or descriptor set
-
-Which exchanges: "a,b" is either, "!a" is not
-  --host example.com   --path /api   --method POST   --status 4xx,5xx
-  --type json   --process curl   --slower 500ms   --larger 1MB   --failed
-  --grep REGEX     in URL, headers and bodies; tells the line
-
-COMMAND
-  --detach         return when COMMAND ends; what it left running is heard on
-read
-  --ui             on a full screen
-  --follow         go on as the file grows, until ^C
-  --keys FILE      a key log beside the recording; repeatable
-  --private-key FILE   the server's key, PEM, for RSA key exchange
-
-  --version, --help
-
-Options stand before the command; what follows it is the command's. --json,
---curl and tables of a COMMAND go to stderr, of read and watch to stdout.
-A command with the name of one of hark's: hark run read, or hark -- read.
-
-  hark curl https://example.com          hark --devtools npm install
+  --proto FILE    name the fields of gRPC: a .proto or descriptor set
+  --detach        return when COMMAND ends; what it left running is heard on
+  --keys FILE, --private-key FILE   read: secrets beside the recording
+  --follow        read: go on as the file grows, until ^C
+  --version, --help       Options stand before the command: hark -v npm install
 """
 
 _VALUES = {

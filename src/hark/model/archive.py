@@ -3,7 +3,7 @@
 What   HAR 1.2, as browsers, proxies and hark itself write it; hark's own facts under _names where they are there.
 Why    Views know exchanges. What they derive from packets (times, sizes, processes, TLS) is taken from the entry; the
        entry itself is kept, and is what structured views give back, so that nothing of another maker is lost.
-Limits Whatever is missing or of another type than it should be is taken as not known: an archive may hold anything.
+Limits Whatever is missing or of another type than it should be is not known: complete.py sees to that.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any
 
 from hark.decode.events import Headers, Message, RequestHead, ResponseHead, Side, TlsFacts
 from hark.model.body import Content
+from hark.model.complete import complete, dict_of, int_of, list_of, text_of
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.recording.blocks import Process
 
@@ -19,7 +20,6 @@ Json = dict[str, Any]
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\d*(Z|[+-]\d\d:?\d\d)?$")
 _VERSIONS = {"h2": "HTTP/2", "HTTP/2.0": "HTTP/2", "h3": "HTTP/3", "HTTP/3.0": "HTTP/3"}
 _KINDS = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
-_MS_MOST = 1e12
 
 
 class Archived(Exchange):
@@ -32,7 +32,7 @@ class Archived(Exchange):
     @property
     def url(self) -> str:
         """The absolute URL, as the archive has it."""
-        return _text(_dict(self.entry, "request"), "url")
+        return text_of(dict_of(self.entry, "request"), "url")
 
     @property
     def socket(self) -> bool:
@@ -54,7 +54,7 @@ class Shelf:
 
     def exchange(self, told: Json) -> Archived:
         """The exchange that an entry tells. The entry is completed in place."""
-        entry = _complete(told)
+        entry = complete(told)
         connection = self._connection(entry)
         connection.exchanges += 1
         self._count += 1
@@ -62,7 +62,7 @@ class Shelf:
 
     def _connection(self, entry: Json) -> Connection:
         name, address = entry["connection"], entry["serverIPAddress"]
-        fresh = _number(entry["timings"].get("connect"), -1) > 0  # makers give a port for a number: not to be relied on
+        fresh = entry["timings"].get("connect", -1) > 0  # makers give a port for a number: not to be relied on
         found = self._connections.get((name, address)) if name and not fresh else None
         if found is None:
             number = int(name) if name.isdecimal() and len(name) < 10 else len(self._connections) + 1
@@ -75,15 +75,15 @@ class Shelf:
 
 def _connection(entry: Json, number: int, url: tuple[str, str, int, str]) -> Connection:
     scheme, host, port, _ = url
-    at = _int(entry, "_serverPort", 0) or port
+    at = int_of(entry, "_serverPort", 0) or port
     pid, process = _process(entry.get("_process"))
     made = Connection(number, 0, ("", 0), (entry["serverIPAddress"].strip("[]"), at), pid, process)
     made.name = host
-    tls = _dict(entry, "_tls")
+    tls = dict_of(entry, "_tls")
     if tls or scheme in ("https", "wss"):
         made.tls = TlsFacts(
-            number, 0, 0, 0, _text(tls, "version"), _text(tls, "cipher"), _text(tls, "sni") or host,
-            _text(tls, "alpn"), tls.get("resumed") is True, _text(tls, "opened_by"), b"", tls.get("ech") is True,
+            number, 0, 0, 0, text_of(tls, "version"), text_of(tls, "cipher"), text_of(tls, "sni") or host,
+            text_of(tls, "alpn"), tls.get("resumed") is True, text_of(tls, "opened_by"), b"", tls.get("ech") is True,
         )  # fmt: skip
     return made
 
@@ -94,7 +94,7 @@ def _exchange(entry: Json, connection: Connection, number: int) -> Archived:
     blocked, dns, connect, ssl = (max(_ns(phases.get(name)), 0) for name in ("blocked", "dns", "connect", "ssl"))
     ready = begin + dns + (blocked if dns else 0)  # what is not accounted for is spent behind a look-up, or
     started = ready + connect + (0 if dns else blocked) if connect else begin  # until the request is made
-    exchange = Archived(number, connection, _int(entry, "_stream", 0), _request(entry), started, 0)
+    exchange = Archived(number, connection, int_of(entry, "_stream", 0), _request(entry), started, 0)
     exchange.entry = entry
     exchange.first = connect > 0
     if exchange.first:
@@ -106,15 +106,15 @@ def _exchange(entry: Json, connection: Connection, number: int) -> Archived:
     exchange.ended = begin + max(_ns(entry["time"]), 0)
     exchange.request_body = _request_body(asked)
     exchange.request_trailers = _headers(asked, "_trailers")
-    exchange.trouble = _text(entry, "_trouble") or _text(told, "_error")
-    status = _int(told, "status", 0)
+    exchange.trouble = text_of(entry, "_trouble") or text_of(told, "_error")
+    status = int_of(told, "status", 0)
     if status > 0:
         exchange.answered = min(exchange.sent + max(_ns(phases.get("wait")), 0), exchange.ended)
         exchange.response = _response(told, exchange.answered, status)
         exchange.response_body = _response_body(told)
         exchange.response_trailers = _headers(told, "_trailers")
         exchange.interim = [
-            _response(head, exchange.answered, _int(head, "status", 100)) for head in _list(entry, "_interim")
+            _response(head, exchange.answered, int_of(head, "status", 100)) for head in list_of(entry, "_interim")
         ]
     _messages(exchange, entry)
     return exchange
@@ -122,18 +122,18 @@ def _exchange(entry: Json, connection: Connection, number: int) -> Archived:
 
 def _messages(exchange: Archived, entry: Json) -> None:
     number, stream = exchange.connection.number, exchange.stream
-    for said in _list(entry, "_webSocketMessages"):
+    for said in list_of(entry, "_webSocketMessages"):
         side = Side.CLIENT if said.get("type") == "send" else Side.SERVER
-        kind = _KINDS.get(_int(said, "opcode", 1), "binary")
-        data = _data(_text(said, "data"), kind not in ("text", "close"))
+        kind = _KINDS.get(int_of(said, "opcode", 1), "binary")
+        data = _data(text_of(said, "data"), kind not in ("text", "close"))
         if kind == "close" and "_code" in said:
-            data = (_int(said, "_code", 0) & 0xFFFF).to_bytes(2, "big") + data
-        exchange.add(Message(number, stream, side, _seconds(said), kind, data, _int(said, "_size", len(data))))
-    for said in _list(entry, "_events"):
-        data = _data(_text(said, "data"), False)
-        name, mark = _text(said, "event"), _text(said, "id")
+            data = (int_of(said, "_code", 0) & 0xFFFF).to_bytes(2, "big") + data
+        exchange.add(Message(number, stream, side, _seconds(said), kind, data, int_of(said, "_size", len(data))))
+    for said in list_of(entry, "_events"):
+        data = _data(text_of(said, "data"), False)
+        name, mark = text_of(said, "event"), text_of(said, "id")
         exchange.add(Message(number, stream, Side.SERVER, _seconds(said), "event", data, len(data), name, mark))
-    for said in _list(_dict(entry, "_grpc"), "messages"):
+    for said in list_of(dict_of(entry, "_grpc"), "messages"):
         exchange.messages_seen[Side.CLIENT if said.get("type") == "send" else Side.SERVER] += 1
 
 
@@ -143,77 +143,44 @@ def _request(entry: Json) -> RequestHead:
     version = _VERSIONS.get(asked["httpVersion"], asked["httpVersion"])
     method = asked["method"]
     return RequestHead(
-        0, 0, 0, 0, method, target, scheme, _text(asked, "_authority"), version.upper(), _headers(asked, "headers"),
-        _int(asked, "headersSize", -1),
+        0, 0, 0, 0, method, target, scheme, text_of(asked, "_authority"), version.upper(), _headers(asked, "headers"),
+        int_of(asked, "headersSize", -1),
     )  # fmt: skip
 
 
 def _response(told: Json, time: int, status: int) -> ResponseHead:
-    version = _text(told, "httpVersion")
+    version = text_of(told, "httpVersion")
     return ResponseHead(
-        0, 0, time, time, status, _text(told, "statusText"), _VERSIONS.get(version, version).upper(),
-        _headers(told, "headers"), _int(told, "headersSize", -1), status < 200 and status != 101,
+        0, 0, time, time, status, text_of(told, "statusText"), _VERSIONS.get(version, version).upper(),
+        _headers(told, "headers"), int_of(told, "headersSize", -1), status < 200 and status != 101,
     )  # fmt: skip
 
 
 def _request_body(asked: Json) -> Content:
-    post = _dict(asked, "postData")
-    data = _data(_text(post, "text"), post.get("_encoding", post.get("encoding")) == "base64")
-    size = _int(asked, "bodySize", -1)
+    post = dict_of(asked, "postData")
+    data = _data(text_of(post, "text"), post.get("_encoding", post.get("encoding")) == "base64")
+    size = int_of(asked, "bodySize", -1)
     size = size if size >= 0 else len(data)
     if not size and not data:
         return EMPTY  # type: ignore[return-value]
-    cut = _text(post, "comment")
+    cut = text_of(post, "comment")
     return Content(data, size or len(data), not cut.startswith("only the first"), cut)
 
 
 def _response_body(told: Json) -> Content:
-    content = _dict(told, "content")
-    data = _data(_text(content, "text"), content.get("encoding") == "base64")
-    size = _int(told, "bodySize", -1)
+    content = dict_of(told, "content")
+    data = _data(text_of(content, "text"), content.get("encoding") == "base64")
+    size = int_of(told, "bodySize", -1)
     if size < 0:
-        size = _int(told, "_transferSize", -1) - max(_int(told, "headersSize", 0), 0)
+        size = int_of(told, "_transferSize", -1) - max(int_of(told, "headersSize", 0), 0)
     if size < 0:
-        size = max(_int(content, "size", 0) - max(_int(content, "compression", 0), 0), 0)
+        size = max(int_of(content, "size", 0) - max(int_of(content, "compression", 0), 0), 0)
     size = size or len(data)
     if not size:
         return EMPTY  # type: ignore[return-value]
-    cut = _text(content, "comment")
-    missing = not data and _int(content, "size", 0) > 0
+    cut = text_of(content, "comment")
+    missing = not data and int_of(content, "size", 0) > 0
     return Content(data, size, not cut.startswith("only the first") and not missing, cut)
-
-
-# -- what an archive may hold ----------------------------------------------------------------------------------------
-
-
-def _complete(told: Json) -> Json:
-    """The entry with everything in it that HAR 1.2 requires, of the types that it requires."""
-    for name in ("request", "response", "cache", "timings"):
-        told[name] = _dict(told, name)
-    asked, answer = told["request"], told["response"]
-    for part in (asked, answer):
-        part["httpVersion"] = _text(part, "httpVersion")
-        part["headers"] = [
-            {**pair, "name": _text(pair, "name"), "value": _text(pair, "value")} for pair in _list(part, "headers")
-        ]
-        part["cookies"] = _list(part, "cookies")
-        for name in ("headersSize", "bodySize"):
-            part[name] = _int(part, name, -1)
-    asked["method"], asked["url"] = _text(asked, "method"), _text(asked, "url")
-    asked["queryString"] = _list(asked, "queryString")
-    answer["status"] = _int(answer, "status", 0)
-    answer["statusText"], answer["redirectURL"] = _text(answer, "statusText"), _text(answer, "redirectURL")
-    content = answer["content"] = _dict(answer, "content")
-    content["size"], content["mimeType"] = _int(content, "size", 0), _text(content, "mimeType")
-    for name in ("send", "wait", "receive"):
-        told["timings"][name] = _number(told["timings"].get(name), 0)
-    told["time"] = _number(told.get("time"), 0)
-    for name in ("startedDateTime", "serverIPAddress", "connection"):
-        told[name] = _text(told, name)
-    if not isinstance(told.get("_protocol"), str):
-        version = asked["httpVersion"] or answer["httpVersion"]
-        told["_protocol"] = {"HTTP/2": "h2", "HTTP/2.0": "h2", "HTTP/3": "h3"}.get(version.upper(), version.lower())
-    return told
 
 
 def time_ns(text: str) -> int:
@@ -251,18 +218,18 @@ def _url(url: str) -> tuple[str, str, int, str]:
 def _process(told: object) -> tuple[int, Process | None]:
     if not isinstance(told, dict):
         return 0, None
-    pid = _int(told, "pid", 0)
+    pid = int_of(told, "pid", 0)
     if "name" not in told:
         return pid, None
     words = told.get("cmdline")
     cmdline = tuple(str(word) for word in words) if isinstance(words, list) else ()
-    return pid, Process(0, pid, _text(told, "name"), _text(told, "exe"), cmdline, _int(told, "ppid", 0))
+    return pid, Process(0, pid, text_of(told, "name"), text_of(told, "exe"), cmdline, int_of(told, "ppid", 0))
 
 
 def _headers(part: Json, name: str) -> Headers:
     return tuple(
-        (_text(pair, "name").encode("utf-8", "replace"), _text(pair, "value").encode("utf-8", "replace"))
-        for pair in _list(part, name)
+        (text_of(pair, "name").encode("utf-8", "replace"), text_of(pair, "value").encode("utf-8", "replace"))
+        for pair in list_of(part, name)
     )
 
 
@@ -275,35 +242,9 @@ def _data(text: str, is_base64: bool) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _text(part: Json, name: str) -> str:
-    value = part.get(name)
-    return value if isinstance(value, str) else ""
+def _ns(value: float | None) -> int:
+    return round((value or 0) * 1_000_000)
 
 
-def _dict(part: Json, name: str) -> Json:
-    value = part.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _list(part: Json, name: str) -> list[Json]:
-    value = part.get(name)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _number(value: object, missing: float) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value < _MS_MOST
-    return value if good else missing  # type: ignore[return-value]
-
-
-def _int(part: Json, name: str, missing: int) -> int:
-    value = part.get(name)
-    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 53
-    return int(value) if good else missing  # type: ignore[arg-type]
-
-
-def _ns(value: object) -> int:
-    return round(_number(value, 0) * 1_000_000)
-
-
-def _seconds(part: Json) -> int:
-    return round(_number(part.get("time"), 0) * 1_000_000_000)
+def _seconds(said: Json) -> int:
+    return round(float(said["time"]) * 1_000_000_000)

@@ -7,13 +7,12 @@ Limits MESSAGES frames of an exchange that goes on are kept, ORIGINS origins wit
        disk alone.
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from hark.views.devtools import events
 from hark.views.entries import decode, encode
+from hark.views.spool import Spool
 from hark.wire.websocket import FIN, TEXT
 
 Json = dict[str, Any]
@@ -56,8 +55,7 @@ class History:
 
     def __init__(self, tell: Callable[[Record, bytes], None]) -> None:
         self._tell = tell
-        self._file = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        self._end = 0
+        self._spool = Spool()
         self._open: dict[int, Record] = {}
         self.records: list[Record] = []
         self._by_id: dict[str, Record] = {}
@@ -81,14 +79,14 @@ class History:
 
     def replay(self, record: Record) -> bytes:
         """All frames of a record so far."""
-        return self._read(record.place) if record.over else b"".join(record.said)
+        return self._spool.read(record.place) if record.over else b"".join(record.said)
 
     def entry(self, identity: str) -> Json | None:
         """The entry of a request that is over; None where there is none."""
         record = self._by_id.get(identity)
         if record is None or not record.entry[1]:
             return None
-        value = decode(self._read(record.entry))["entry"]
+        value = decode(self._spool.read(record.entry))["entry"]
         assert isinstance(value, dict)
         return value
 
@@ -130,11 +128,11 @@ class History:
         if "_tls" in entry and entry["response"]["status"] > 0 and len(self.secure) < _ORIGINS:
             self.secure.setdefault("/".join(entry["request"]["url"].split("/", 3)[:3]), frames(last[-1:]))
         all_of_it = [*events.began(n, entry), *events.answered(n, entry), *events.messages(n, entry)]
-        record.entry = self._write(line)
+        record.entry = self._spool.write(line)
         self._close(record, frames(all_of_it) + end, news)
 
     def _close(self, record: Record, data: bytes, news: bytes) -> None:
-        record.place = self._write(data)
+        record.place = self._spool.write(data)
         record.over = True
         record.said = []
         self._tell(record, news)
@@ -162,25 +160,6 @@ class History:
         record = self._record(0, name)
         data = frames(events.nothing_came(name, url, method, start, max(start, end), why, process))
         self._close(record, data, data)
-
-    def _write(self, data: bytes) -> tuple[int, int]:
-        at = self._end
-        view = memoryview(data)
-        while view:
-            count = os.pwrite(self._file, view, self._end)
-            view, self._end = view[count:], self._end + count
-        return at, len(data)
-
-    def _read(self, place: tuple[int, int]) -> bytes:
-        at, size = place
-        pieces = []
-        while size > 0:
-            piece = os.pread(self._file, size, at)
-            if not piece:
-                break
-            pieces.append(piece)
-            at, size = at + len(piece), size - len(piece)
-        return b"".join(pieces)
 
 
 def lines_of(buffer: bytearray) -> Iterator[bytes]:

@@ -4,14 +4,13 @@ What   A row has what is shown in a line and what is filtered by; the entry is i
 Why    Ten thousand exchanges are filtered at every key; their bodies are looked at one at a time.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from hark.views.choose import fits, parts_of
 from hark.views.entries import decode, encode
+from hark.views.spool import Spool
 from hark.views.view import duration, safe, size
 
 Json = dict[str, Any]
@@ -57,8 +56,7 @@ class Rows:
         self.shown: list[Row] = []  # those that fit the filter
         self._by_n: dict[int, Row] = {}
         self._fits: Callable[[Row], bool] = lambda row: True
-        self._file = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        self._end = 0
+        self._spool = Spool()
 
     def feed(self, line: bytes) -> bool:
         """One line; whether anything shown changed."""
@@ -67,7 +65,7 @@ class Rows:
         if what in ("began", "answered", "upgraded", "ended"):
             row = self._by_n.get(told["n"]) or self._new(told["n"])
             _fill(row, told["entry"])
-            row.place = self._write(encode(told["entry"]))
+            row.place = self._spool.write(encode(told["entry"]))
             if what == "ended":
                 row.over = True
                 del self._by_n[row.n]
@@ -90,10 +88,9 @@ class Rows:
 
     def entry(self, row: Row) -> Json | None:
         """The entry of a row; None where it is no exchange."""
-        at, count = row.place
-        if not count:
+        if not row.place[1]:
             return None
-        value: Json = decode(os.pread(self._file, count, at))
+        value: Json = decode(self._spool.read(row.place))
         return value
 
     def filter(self, text: str) -> None:
@@ -103,14 +100,6 @@ class Rows:
         for row in self.all:
             row.shown = self._fits(row)
         self.shown = [row for row in self.all if row.shown]
-
-    def _write(self, data: bytes) -> tuple[int, int]:
-        at = self._end
-        view = memoryview(data)
-        while view:
-            count = os.pwrite(self._file, view, self._end)
-            view, self._end = view[count:], self._end + count
-        return at, len(data)
 
 
 def _fill(row: Row, entry: Json) -> None:
