@@ -90,6 +90,12 @@ class Chromium:
         time.sleep(0.3)
         pathlib.Path(path).write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
+    def file(self, expression: str, path: str) -> None:
+        """Give a file to the input element that the expression finds."""
+        found = self.call("Runtime.evaluate", expression=f"{DEEP} {expression}")["result"]
+        assert "objectId" in found, f"no such element: {expression}"
+        self.call("DOM.setFileInputFiles", files=[path], objectId=found["objectId"])
+
     def keys(self, text: str) -> None:
         """Type."""
         self.call("Input.insertText", text=text)

@@ -1,5 +1,6 @@
 """DevTools: a real Chromium's own frontend shows what a real program exchanges, and no web page can read it."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from servers import asgi
+from servers import asgi, shop
 from world import World
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -70,10 +71,14 @@ class Shown:
         return dict(zip(steps, json.loads(run.out), strict=True))
 
     def end(self) -> None:
-        """^C, as a person does: to all of the group."""
-        if self.running.poll() is None:
+        """^C, as a person does: to all of the group; once for the program, once for what is served behind its end."""
+        for _ in range(20):
+            if self.running.poll() is not None:
+                return
             os.killpg(self.running.pid, signal.SIGINT)
-        self.running.wait(20)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.running.wait(1)
+        raise AssertionError("hark does not end")
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +200,8 @@ def test_history_search_and_several_frontends(show, driven) -> None:
         "reload": ["go", shown.url],
         "gone": ["wait", "document.readyState == 'complete'"],
         "again": rows(6),
+        "inspect": ["go", "chrome://inspect/#devices"],  # looks at port 9229 by itself
+        "listed": until("hark read seen.pcapng"),
     }
     first, second = shown.drive(steps), shown.drive({key: steps[key] for key in ("go", "rows")})
     assert len(first["again"]) == 6 == len(second["rows"])
@@ -305,6 +312,50 @@ def test_hark_ends_with_its_own(show, driven) -> None:
     while driven.run("curl", "-s", f"http://127.0.0.1:{shown.port}/json/version").status == 0:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_har_opens_in_a_browsers_devtools(show, driven) -> None:
+    """hark's HAR, imported by the frontend's own button, in a Network panel that shows nothing else."""
+    home = driven.dir / "home"
+    program = "curl -s --cacert $CA https://site.test:8443/item.json; curl -s http://192.0.2.10:8080/fail"
+    assert driven.run("hark", "-q", "-o", "import.har", "sh", "-c", program).status == 0
+    shown = show("read", "-q", "--devtools", "--host", "nowhere.test", "import.har")
+    told = shown.drive(
+        {
+            "go": ["go", shown.url],
+            "there": ["wait", "deep('input[type=file]').length > 0"],
+            "give": ["file", "deep('input[type=file]')[0]", str(home / "import.har")],
+            "rows": rows(2),
+            "choose": row("item.json"),
+            "tab": tab("Response"),
+            "body": ["wait", "deep('.cm-content').map(text).join()"],
+        }
+    )
+    assert [line[:4] for line in told["rows"]] == ["item", "fail"] and told["body"] == '{"item": [1, 2, 3]}'
+
+
+def test_a_recording_is_followed_and_grpc_is_readable(show, driven) -> None:
+    """--follow: what is appended comes; calls of gRPC are shown as JSON, by the names of --proto."""
+    assert driven.run("hark", "-q", "-o", "grow.pcapng", *shop(driven)).status == 0
+    whole = (driven.dir / "home" / "grow.pcapng").read_bytes()
+    growing = driven.dir / "home" / "growing.pcapng"
+    growing.write_bytes(whole[: len(whole) // 2])
+    shown = show("read", "-q", "--follow", "--devtools", "--proto", "shop.proto", "growing.pcapng")
+    time.sleep(0.5)
+    with open(growing, "ab") as file:
+        file.write(whole[len(whole) // 2 :])
+    told = shown.drive(
+        {
+            "go": ["go", shown.url],
+            "rows": rows(3),
+            "choose": row("Buy"),
+            "tab 1": tab("Payload"),
+            "asked": until("count"),
+            "tab 2": tab("Response"),
+            "answered": ["wait", "(t => t.includes('thanks') && t)(deep('.cm-content').map(text).join())"],
+        }
+    )
+    assert "total" in told["answered"] and "a1" in told["asked"]
 
 
 def test_ten_thousand_exchanges_and_large_bodies(show, driven) -> None:

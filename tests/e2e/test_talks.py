@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+import servers
+
 SOCKET_SERVER = """
 import asyncio
 from websockets.asyncio.server import serve
@@ -121,44 +123,9 @@ def test_server_sent_events(world) -> None:
     assert 0.15 < last["time"] - first["time"] < 5
 
 
-PROTO = """syntax = "proto3"; package shop;
-message Order { string id = 1; int32 count = 2; } message Receipt { string text = 1; double total = 2; }
-service Shop { rpc Buy (Order) returns (Receipt); rpc Watch (Order) returns (stream Receipt); }
-"""
-GRPC_SERVER = """
-import sys, grpc, concurrent.futures as f
-sys.path.insert(0, sys.argv[1]); import shop_pb2 as p, shop_pb2_grpc as g
-class Shop(g.ShopServicer):
-    def Buy(self, request, context):
-        if request.count < 0: context.abort(grpc.StatusCode.INVALID_ARGUMENT, "count: below 0 %")
-        return p.Receipt(text="thanks", total=request.count * 1.5)
-    def Watch(self, request, context):
-        for n in range(request.count): yield p.Receipt(text=f"part {n}")
-s = grpc.server(f.ThreadPoolExecutor(2), compression=grpc.Compression.Gzip); g.add_ShopServicer_to_server(Shop(), s)
-s.add_insecure_port("192.0.2.10:7063"); s.start(); s.wait_for_termination()
-"""
-GRPC_CLIENT = """
-import sys, grpc
-sys.path.insert(0, sys.argv[1]); import shop_pb2 as p, shop_pb2_grpc as g
-shop = g.ShopStub(grpc.insecure_channel("192.0.2.10:7063"))
-print(shop.Buy(p.Order(id="a1", count=2)).total)
-print(len(list(shop.Watch(p.Order(id="b2", count=3)))))
-try: shop.Buy(p.Order(count=-1))
-except grpc.RpcError as e: print(e.code().name)
-"""
-
-
 @pytest.fixture
-def shop(world):
-    home = world.dir / "home"
-    (home / "shop.proto").write_text(PROTO)
-    run = world.run(
-        sys.executable, "-m", "grpc_tools.protoc", "-I.", "--python_out=.", "--grpc_python_out=.", "shop.proto"
-    )
-    assert run.status == 0, run.err
-    world.start([sys.executable, "-c", GRPC_SERVER, str(home)])
-    world.wait_for("192.0.2.10", 7063)
-    return [sys.executable, "-c", GRPC_CLIENT, str(home)]
+def shop(world) -> list[str]:
+    return servers.shop(world)
 
 
 def test_grpc(world, shop) -> None:

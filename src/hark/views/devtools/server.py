@@ -40,7 +40,7 @@ _AHEAD = 1 << 20  # bytes of history that are read before the socket takes them
 _PIECE = 1 << 18
 _COMMAND = 1 << 20  # bytes of a command
 _FRONTENDS = 64
-_LINGER = 2.0  # s without a frontend after the last one left: a reload is no leave
+_LINGER = 5.0  # s without a frontend after the last one left: a reload is no leave, nor is a browser that starts again
 ORIGINS = {"devtools://devtools"}
 
 
