@@ -26,6 +26,7 @@ import threading
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Self
 
 from hark.errors import HarkError
@@ -423,15 +424,10 @@ def read(
             with open(key, "rb") as log:
                 blocks.append(Secrets(log.read(), 0, "key log"))
         with open(name, "rb", buffering=0) as file:
-            replay(_chain(blocks, reader.read(file, name)), Teller([found], max_body))
+            replay(chain(blocks, reader.read(file, name)), Teller([found], max_body))
     except OSError as error:
         raise HarkError(f"cannot read {error.filename or name}", error.strerror or "") from error
     return found.recording
-
-
-def _chain(first: Sequence[Any], rest: Iterator[Any]) -> Iterator[Any]:
-    yield from first
-    yield from rest
 
 
 class _Collector:

@@ -27,7 +27,7 @@ def save(name: str, entries: list[dict[str, Any]]) -> None:
     """Write entries as a file by the kind that its name says. Raises HarkError."""
     from hark.model.archive import Shelf
     from hark.model.book import Ended
-    from hark.reading import file_views, open_outputs
+    from hark.showing import file_views, open_outputs
 
     options = Options()
     options.outputs = [name]

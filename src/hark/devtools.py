@@ -13,7 +13,7 @@ import sys
 
 from hark.errors import HarkError
 from hark.options import Options
-from hark.reading import say
+from hark.showing import say
 
 _PORT = 9229  # chrome://inspect looks there by itself
 _PATIENCE = 3600.0  # s that a recording waits for a first frontend

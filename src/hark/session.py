@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NoReturn
 from hark.errors import HarkError
 from hark.keys import keylogfile, node, openssl
 from hark.options import Options
-from hark.reading import Outputs, build_teller, choice, open_outputs, say
 from hark.recording.ring import Reader, Ring, Writer
+from hark.showing import Outputs, build_teller, choice, open_outputs, say
 from hark.tap import kernel, launch, tree
 from hark.tap.namespace import setup
 

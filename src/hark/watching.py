@@ -13,7 +13,8 @@ from typing import Any
 from hark import lookers
 from hark.errors import HarkError
 from hark.options import Options
-from hark.reading import build_views, open_outputs, say, serve_devtools, wait_for
+from hark.reading import serve_devtools, wait_for
+from hark.showing import build_views, open_outputs, say
 from hark.views.entries import decode
 from hark.views.feed import Changes
 

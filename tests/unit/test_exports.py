@@ -352,3 +352,47 @@ def test_a_page_cannot_be_left_by_its_data() -> None:
     assert text.count("</script>") == 2 and text.count("alert(1)") == 1 and "<!--" not in text.partition("</script>")[2]
     data = re.search(r'class="entry">(.*)</script>', text)
     assert data and json.loads(data[1])["text"] == "</script><script>alert(1)</script><!--"
+
+
+def test_feed_makes_the_same_changes_again() -> None:
+    """Everything of a recording through the lines of a feed: a terminal behind it tells the same as one before it."""
+    import io
+    import pathlib
+
+    from hark.recording.reader import merge, read
+    from hark.teller import Teller, replay
+    from hark.views.feed import Changes, Feed
+    from hark.views.terminal import Terminal
+
+    before: list[bytes] = []
+    behind: list[bytes] = []
+    lines: list[bytes] = []
+    recordings = sorted((pathlib.Path(__file__).parent.parent.parent / "recordings").glob("*.pcapng"))
+    blocks = merge([read(io.BytesIO(path.read_bytes()), path.name) for path in recordings])
+    replay(blocks, Teller([Terminal(before.append), Feed(lines.append)], 1 << 20, (), True))
+    changes, terminal = Changes(), Terminal(behind.append)
+    for line in b"".join(lines).splitlines():
+        change = changes.change(json.loads(line))
+        if change is not None:
+            terminal.change(change)
+    terminal.end()
+
+    def without_times(text: bytes) -> str:
+        return re.sub(r"\d+(\.\d)? (ms|s)\b", "TIME", text.decode())
+
+    assert without_times(b"".join(behind)) == without_times(b"".join(before))
+
+
+def test_redacted_talks_are_redacted_as_they_are_said() -> None:
+    from hark.decode.events import Message, Side
+    from hark.model.book import Spoke, Upgraded
+    from hark.views.redact import Redacted
+
+    view = Kept()
+    redacted = Redacted([view])
+    socket = exchange("wss://example.com/s?token=t0ken-in-the-url", _webSocketMessages=[])
+    redacted.change(Upgraded(socket))
+    redacted.change(Spoke(socket, Message(1, 1, Side.CLIENT, 1, "text", b'{"password": "p4ssw0rd-in-json"}', 32)))
+    spoke = view.told[1]
+    assert isinstance(spoke, Spoke) and spoke.message.data == f'{{"password": "{mark("p4ssw0rd-in-json")}"}}'.encode()
+    assert spoke.exchange.url == f"wss://example.com/s?token={mark('t0ken-in-the-url')}"

@@ -28,7 +28,7 @@ from hark.model.book import (
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
 from hark.views.grep import Grep
-from hark.views.view import View
+from hark.views.view import Passing, View
 
 Test = Callable[[Exchange], bool]
 _UNITS_TIME = {"": 1e6, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "min": 60e9}
@@ -74,12 +74,12 @@ class Choice(NamedTuple):
         return fitting and not exact
 
 
-class Chosen:
+class Chosen(Passing):
     """Shows its views only what was chosen."""
 
     def __init__(self, choice: Choice, views: Sequence[View]) -> None:
+        super().__init__(views)
         self._choice = choice
-        self._views = views
 
     def change(self, change: Change) -> None:
         """Pass it on, or not."""
@@ -90,18 +90,7 @@ class Chosen:
         else:
             wanted = self._choice.other(change)
         if wanted:
-            for view in self._views:
-                view.change(change)
-
-    def tick(self, now: int) -> None:
-        """Pass it on."""
-        for view in self._views:
-            view.tick(now)
-
-    def end(self) -> None:
-        """Pass it on."""
-        for view in self._views:
-            view.end()
+            self._pass(change)
 
 
 def choice(filters: dict[str, list[str]]) -> Choice | None:

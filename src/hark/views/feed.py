@@ -86,7 +86,11 @@ class Feed:
                 return {"what": "failed", "connection": _connection(change.connection), **told}
             case Unresolved():
                 answer = change.answer._asdict()
-                return {"what": "unresolved", "answer": answer, "process": process(change.process, change.answer.pid)}
+                return {
+                    "what": "unresolved",
+                    "answer": answer,
+                    "process": _process_of(change.process, change.answer.pid),
+                }
             case SpokeOther():
                 return {"what": "other", "connection": _connection(change.connection)}
             case PassedOver():
@@ -127,8 +131,14 @@ def _connection(connection: Connection) -> Json:
         "protocol": connection.protocol,
         "sni": tls.sni if tls is not None else "",
         "tls": list(connection.process.tls) if connection.process is not None else [],
-        "process": process(connection.process, connection.pid),
+        "process": _process_of(connection.process, connection.pid),
     }
+
+
+def _process_of(found: Process | None, pid: int) -> Json | None:
+    """A process without its command line, in which secrets may stand: what failed is told by name and id."""
+    told = process(found, pid)
+    return told | {"cmdline": []} if told and "cmdline" in told else told
 
 
 class Changes:

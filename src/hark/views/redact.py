@@ -20,7 +20,7 @@ from hark.model.archive import Archived, Shelf
 from hark.model.book import Answered, Began, Change, Ended, Spoke, Upgraded
 from hark.model.exchange import Exchange
 from hark.views.entry import entry
-from hark.views.view import View
+from hark.views.view import Passing, View
 
 Json = dict[str, Any]
 MARK = "redacted-"
@@ -62,40 +62,36 @@ def redact(told: Json) -> Json:
     return result
 
 
-class Redacted:
+class Redacted(Passing):
     """Shows its views everything without secrets."""
 
     def __init__(self, views: Sequence[View]) -> None:
-        self._views = views
+        super().__init__(views)
         self._shelf = Shelf()
+        self._open: dict[int, Archived] = {}
 
     def change(self, change: Change) -> None:
         """Pass it on, redacted."""
         if isinstance(change, Began | Answered | Upgraded | Ended):
-            change = type(change)(self._exchange(change.exchange))
+            made = self._exchange(change.exchange)
+            if isinstance(change, Ended):
+                self._open.pop(made.number, None)
+            else:
+                self._open[made.number] = made
+            change = type(change)(made)
         elif isinstance(change, Spoke):
             message = change.message
             if message.kind in ("text", "event"):
                 text = _Redaction().text(message.data.decode("utf-8", "surrogateescape"))
                 message = message._replace(data=text.encode("utf-8", "surrogateescape"))
-            change = Spoke(self._exchange(change.exchange), message)
-        for view in self._views:
-            view.change(change)
+            exchange = self._open.get(change.exchange.number) or self._exchange(change.exchange)
+            change = Spoke(exchange, message)
+        self._pass(change)
 
     def _exchange(self, exchange: Exchange) -> Archived:
         made = self._shelf.exchange(redact(entry(exchange)))
         made.number = exchange.number
         return made
-
-    def tick(self, now: int) -> None:
-        """Pass it on."""
-        for view in self._views:
-            view.tick(now)
-
-    def end(self) -> None:
-        """Pass it on."""
-        for view in self._views:
-            view.end()
 
 
 class _Redaction:

@@ -3,6 +3,7 @@
 May hold: the interface and pure helpers. May not hold: a view.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from hark.model.book import Change
@@ -21,6 +22,27 @@ class View(Protocol):
 
     def end(self) -> None:
         """Nothing more will come."""
+
+
+class Passing:
+    """A view in front of others: what it does with a change is its own, all else is passed on."""
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self._views = views
+
+    def _pass(self, change: Change) -> None:
+        for view in self._views:
+            view.change(change)
+
+    def tick(self, now: int) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.tick(now)
+
+    def end(self) -> None:
+        """Pass it on."""
+        for view in self._views:
+            view.end()
 
 
 # C0 and C1 controls, DEL, and the characters that reorder what is around them (Unicode's bidirectional controls).
