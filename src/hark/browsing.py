@@ -5,11 +5,13 @@ What   The browser needs the terminal and the main thread; what feeds it is anot
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from hark.errors import HarkError
 from hark.options import Options
+from hark.tap import kernel
 
 Save = Callable[[str, list[dict[str, Any]]], None]
 
@@ -52,6 +54,7 @@ def of_reading(body: Callable[[int], object]) -> tuple[Iterator[bytes], int]:
         status = 1
         try:
             os.close(read)
+            kernel.die_with_parent(signal.SIGTERM)
             body(write)
             status = 0
         except HarkError as error:

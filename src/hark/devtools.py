@@ -14,6 +14,7 @@ import sys
 from hark.errors import HarkError
 from hark.options import Options
 from hark.showing import say
+from hark.tap import kernel
 
 _PORT = 9229  # chrome://inspect looks there by itself
 _PATIENCE = 3600.0  # s that a recording waits for a first frontend
@@ -57,7 +58,7 @@ def start(options: Options, title: str, patient: bool) -> DevTools:
             wait = _PATIENCE if patient or sys.stderr.isatty() else _NO_PATIENCE
             server = Server(listener, feed, guard, key, title, wait, {browser.origin} if browser else set())
             if browser is not None:
-                browser.open()
+                browser.open(lambda: kernel.die_with_parent(signal.SIGTERM))
             try:
                 server.run()
             finally:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 
 from hark.views.devtools.address import page
 
@@ -35,8 +36,8 @@ class Browser:
         self.origin = origin  # what its frontend says it comes from
         self._running: subprocess.Popen[bytes] | None = None
 
-    def open(self) -> None:
-        """Start it."""
+    def open(self, before: Callable[[], None]) -> None:
+        """Start it; `before` runs in the new process."""
         with contextlib.suppress(OSError):  # it is not there any more: the URL was told
             self._running = subprocess.Popen(
                 self.command,
@@ -44,6 +45,7 @@ class Browser:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
+                preexec_fn=before,
             )
 
     def close(self) -> None:
