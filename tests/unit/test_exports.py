@@ -302,10 +302,11 @@ def test_waterfall() -> None:
     made = [exchange(f"https://a.test/{n}", at=n * 0.01) for n in range(3)]
     assert shown(Waterfall(out.append), out, made) == (
         """\
-                          0                                                          40 ms  D dns C connect T tls s send w wait r receive
+                          0                                                          40 ms
 GET https://a.test/0 200 |DCCCTTTTwwwwwwwwwwwwwwwwrrrrrrrr                                | 20 ms
 GET https://a.test/1 200 |                DCCCTTTTwwwwwwwwwwwwwwwwrrrrrrrr                | 20 ms
 GET https://a.test/2 200 |                                DCCCTTTTwwwwwwwwwwwwwwwwrrrrrrrr| 20 ms
+D dns C connect T tls s send w wait r receive
 """
     )
 

@@ -228,3 +228,9 @@ def test_a_recording_is_written_anew(tmp_path: pathlib.Path) -> None:
         cwd=tmp_path, capture_output=True, check=True,
     ).stdout  # fmt: skip
     assert seen.split() == [b"/hello", b"/item.json"]
+
+
+def test_numbers_that_are_none_in_notes_are_not_believed() -> None:
+    """Found by fuzzing: JSON knows infinite numbers."""
+    for text in (b'{"time": 1e999, "tls": []}', b'{"time": NaN, "tls": []}', b'{"time": -Infinity, "tls": 3}'):
+        assert pcapng._process_comment(text) == (0, ())

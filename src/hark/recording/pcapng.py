@@ -329,7 +329,7 @@ class Parser:
         try:
             told = json.loads(bytes(data[at + 20 : at + 20 + length]))
             return Loss(time, str(told["what"]), int(told["amount"]), str(told["why"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return Torn(at, "a loss note that cannot be read")
 
 
@@ -339,7 +339,7 @@ def _process_comment(raw: bytes) -> tuple[int, tuple[str, ...]]:
     try:
         told = json.loads(raw)
         return int(told["time"]), tuple(str(name) for name in told["tls"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):  # the last: an infinite number
         return 0, ()
 
 

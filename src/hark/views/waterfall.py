@@ -89,7 +89,7 @@ class Waterfall:
         left = min(max(len(row.what) for row in rows), self._width // 2 - 10)
         room = self._width - left - 16
         legend = " ".join(f"{self._paint(name, letter)} {name}" for name, (letter, _) in _PHASES.items())
-        lines = [f"{'':{left}}      0{duration(span):>{room - 1}}  {legend}"]
+        lines = [f"{'':{left}}      0{duration(span):>{room - 1}}"]
         for row in rows:
             what = (
                 row.what
@@ -98,7 +98,7 @@ class Waterfall:
             )
             taken = duration(row.phases[-1][2] - row.phases[0][1])
             lines.append(f"{what:{left}} {row.status or '---'!s:>3} |{self._bar(row, begin, span, room)}| {taken}")
-        return lines
+        return [*lines, legend]
 
     def _bar(self, row: Row, begin: int, span: int, room: int) -> str:
         """One row's bar: every phase has at least what its time is worth, the whole at least one column."""
