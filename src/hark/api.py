@@ -32,6 +32,7 @@ from typing import Any, Self
 from hark.errors import HarkError
 from hark.model.archive import Shelf, time_ns
 from hark.model.book import Change, Ended, Failed, StayedClosed, Told, Unresolved
+from hark.views.view import safe
 
 __all__ = [
     "Exchange",
@@ -163,7 +164,7 @@ class Exchange:
         size = self.response.size if self.response is not None else 0
         who = f" {self.process.name}[{self.process.pid}]" if self.process is not None else ""
         came = self.status or self.error or "no answer"
-        return f"{self.method} {self.url} {came} {size} B {self.seconds * 1000:.0f} ms {self.protocol}{who}"
+        return safe(f"{self.method} {self.url} {came} {size} B {self.seconds * 1000:.0f} ms {self.protocol}{who}")
 
 
 class Recording:
@@ -202,7 +203,7 @@ class Recording:
             return made
         told = _failure(change)
         if told:
-            self.failures.append(told)
+            self.failures.append(safe(told))
         return None
 
 

@@ -17,6 +17,7 @@ from hark.reading import serve_devtools, wait_for
 from hark.showing import build_views, open_outputs, say
 from hark.views.entries import decode
 from hark.views.feed import Changes
+from hark.views.view import safe
 
 _LOOK = 0.2  # s between looks for a hark that is not there yet
 
@@ -87,7 +88,7 @@ def _described(pid: int) -> str:
     except OSError:
         return str(pid)
     at = next((at for at, word in enumerate(words) if os.path.basename(word) == "hark"), 0)
-    return f"{pid} ({' '.join(words[at:]).strip()[:60]})"
+    return safe(f"{pid} ({' '.join(words[at:]).strip()[:60]})")
 
 
 def lines(link: socket.socket) -> Iterator[dict[str, Any] | None]:

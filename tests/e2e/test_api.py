@@ -133,3 +133,18 @@ def test_the_pytest_plugin_helps(world) -> None:
     assert "1 passed" in text and "2 failed" in text, text + run.err
     assert text.count("what hark heard") == 2 and "GET https://site.test:8443/fail 503 3 B" in text
     assert "comparison by == of" in text and "GET http://192.0.2.10:8080/moved 302" in text
+
+
+def test_hostile_bytes_are_inert_when_printed(world) -> None:
+    told = script(
+        world,
+        """
+        import hark, json
+        bad = "\\x1b[2J\\x9b"
+        entry = {"request": {"method": "GET", "url": "http://a/" + bad}, "response": {"status": 200}, "_process": {"pid": 1, "name": bad}}
+        open("bad.har", "w").write(json.dumps({"log": {"entries": [entry]}}))
+        recording = hark.read("bad.har")
+        print(json.dumps([str(recording.exchanges[0]).isprintable(), repr(recording).replace("\\n", "").isprintable(), recording.exchanges[0].url == "http://a/" + bad]))
+        """,
+    )
+    assert told == [True, True, True]
