@@ -3,9 +3,14 @@
 What   The browser needs the terminal and the main thread; what feeds it is another process (a reading) or another hark.
 """
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,16 +18,63 @@ from hark.errors import HarkError
 from hark.options import Options
 from hark.tap import kernel
 
+_PATIENCE = 5.0  # s that a command has to end when the browser is left
 Save = Callable[[str, list[dict[str, Any]]], None]
 
 
-def browse(lines: Iterator[bytes], title: str) -> None:
-    """Show a feed until the person leaves. Raises HarkError."""
-    if not (os.isatty(0) and os.isatty(1)):
-        raise HarkError("cannot show the browser", "standard input and output are no terminal", "hark read FILE")
+def browse(lines: Iterator[bytes], title: str, output: int = -1) -> None:
+    """Show a feed until the person leaves; output: a file that grows, to be looked into. Raises HarkError."""
+    _need_terminal()
     from hark.views.ui.app import Browser
 
-    Browser(lines, save, title).run()
+    Browser(lines, save, title, output).run()
+
+
+def _need_terminal() -> None:
+    if not (os.isatty(0) and os.isatty(1)):
+        raise HarkError("cannot show the browser", "standard input and output are no terminal", "hark read FILE")
+
+
+def run(options: Options) -> int:
+    """`hark ui COMMAND`: run it beside the browser, which has the terminal; the command's own output is shown by a key,
+    and printed when the person leaves. Its exit status. Raises HarkError."""
+    _need_terminal()
+    options.ui, options.quiet = False, True
+    with tempfile.TemporaryFile(prefix="hark-") as output:
+
+        def body(feed: int) -> int:
+            from hark.session import run
+
+            os.setsid()  # the terminal is the browser's
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for fd, stream in ((nothing, 0), (output.fileno(), 1), (output.fileno(), 2)):
+                os.dup2(fd, stream)
+            options.feed = feed
+            return run(options)
+
+        lines, pid = of_reading(body)
+        try:
+            browse(lines, f"hark {' '.join(options.command)}", output.fileno())
+        finally:
+            status = _end(pid)
+            output.seek(0)
+            sys.stdout.flush()
+            shutil.copyfileobj(output, sys.stdout.buffer)
+        return status
+
+
+def _end(pid: int) -> int:
+    """End a hark that runs a command, if it still does; the status that it gives."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)  # which it passes on
+    deadline = time.monotonic() + _PATIENCE
+    while not (ended := os.waitpid(pid, os.WNOHANG))[0] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if not ended[0]:
+        os.kill(pid, signal.SIGKILL)
+        ended = os.waitpid(pid, 0)
+    status = os.waitstatus_to_exitcode(ended[1])
+    return 128 - status if status < 0 else status
 
 
 def save(name: str, entries: list[dict[str, Any]]) -> None:
@@ -46,7 +98,7 @@ def save(name: str, entries: list[dict[str, Any]]) -> None:
         raise HarkError(complaints[0])
 
 
-def of_reading(body: Callable[[int], object]) -> tuple[Iterator[bytes], int]:
+def of_reading(body: Callable[[int], int | None]) -> tuple[Iterator[bytes], int]:
     """The lines that `body`, in a process of its own, feeds to the descriptor that it is given; and that process."""
     read, write = os.pipe()
     pid = os.fork()
@@ -55,8 +107,7 @@ def of_reading(body: Callable[[int], object]) -> tuple[Iterator[bytes], int]:
         try:
             os.close(read)
             kernel.die_with_parent(signal.SIGTERM)
-            body(write)
-            status = 0
+            status = body(write) or 0
         except HarkError as error:
             os.write(write, json.dumps({"what": "told", "text": str(error)}).encode() + b"\n")
         finally:

@@ -17,6 +17,7 @@ Run a command and hear every HTTP exchange it makes, live and decrypted.
   hark [OPTIONS] COMMAND [ARGS...]   its output and exit status stay its own
   hark read [OPTIONS] FILE...        tell recordings: pcapng, pcap, HAR, .gz
   hark watch, hark ui [PID]          see a running hark from another terminal
+  hark ui COMMAND [ARGS...]          run it beside a full-screen browser
   hark doctor                        what works here, and what fixes the rest
 
   -v, -vv, -q     headers too; bodies too; nothing
@@ -159,6 +160,11 @@ def _watch(words: list[str], options: Options, name: str) -> int:
             return 0
         if words:
             word = words.pop(0)
+            if name == "ui" and pid is None and (chosen == "--" or not word.isdecimal()):
+                from hark.browsing import run as browse
+
+                options.command = [word, *words]
+                return browse(options)
             if not word.isdecimal() or pid is not None:
                 raise _Usage(f"hark {name} takes a process id, not {word}", "", f"hark {name} [PID]")
             pid = int(word)

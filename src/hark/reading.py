@@ -110,7 +110,7 @@ def _browse(
     from hark.browsing import browse, of_reading
 
     options.quiet = True
-    lines, pid = of_reading(lambda feed: _tell(files, paths, secrets, options, outputs, 0, [feed]))
+    lines, pid = of_reading(lambda feed: not _tell(files, paths, secrets, options, outputs, 0, [feed]))
     try:
         browse(lines, title)
     finally:

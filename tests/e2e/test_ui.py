@@ -79,6 +79,29 @@ def test_a_running_hark_is_browsed_live(world, terminal) -> None:
     assert shown.over()
 
 
+def test_a_command_runs_beside_the_browser(world, terminal) -> None:
+    """Its output is looked at by a key, and is there behind the browser, with its status."""
+    (world.dir / "home" / "job.sh").write_text(
+        "curl -s http://192.0.2.10:8080/hello; echo said by the job; curl -s http://192.0.2.10:8080/fail; exit 7"
+    )
+    shown = terminal("hark ui sh job.sh; echo status $?; exec sh")
+    shown.wait("hello", "503 GET", "2 exchanges", "ended")
+    shown.keys("o")
+    shown.wait("said by the job")
+    shown.keys("Escape")
+    shown.wait("2 exchanges")
+    shown.keys("q")
+    shown.wait("said by the job", "status 7")
+
+
+def test_leaving_the_browser_ends_the_command(world, terminal) -> None:
+    shown = terminal("hark ui sleep 61; echo status $?; exec sh")
+    shown.wait("0 exchanges")
+    shown.keys("q")
+    shown.wait("status 143")
+    assert world.run("pgrep", "-f", "^sleep 61").status == 1
+
+
 def test_without_a_terminal_there_is_one_line(world) -> None:
     run = world.run("hark", "read", "--ui", "ui.pcapng")
     assert run.status == 1 and run.err.count("\n") == 1 and "no terminal" in run.err

@@ -13,7 +13,11 @@ class Spool:
     """Takes bytes, gives them back by their place. Raises OSError where the disk does not take them."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="hark-", buffering=0)
+        # /tmp is memory on many systems, and this is here to spare it.
+        disk = next(
+            (place for place in (os.environ.get("TMPDIR"), "/var/tmp") if place and os.access(place, os.W_OK)), None
+        )
+        self._file = tempfile.TemporaryFile(prefix="hark-", buffering=0, dir=disk)
         self._end = 0
 
     def write(self, data: bytes) -> Place:

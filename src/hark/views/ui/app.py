@@ -29,6 +29,7 @@ from hark.model.archive import Shelf
 from hark.views.curl import command
 from hark.views.ui import details
 from hark.views.ui.rows import Row, Rows
+from hark.views.view import safe
 
 _TABS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Headers": details.headers,
@@ -38,6 +39,7 @@ _TABS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Connection": details.connection,
 }
 _TICK = 0.05  # s between looks at what has come
+_OUTPUT = 1 << 16  # bytes of the command's output that are shown
 _WIDE = 100  # columns from which on there is room for all that a line can tell
 _BATCH = 2000  # lines taken at a time, so that keys are not kept waiting
 
@@ -149,6 +151,25 @@ class Ask(ModalScreen[str]):
         self.dismiss(event.value)
 
 
+class Output(ModalScreen[None]):
+    """Text over the whole screen, its end first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,o,q,enter", "dismiss", "Back")]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """The text."""
+        with VerticalScroll():
+            yield Static(self._text, markup=False)
+
+    def on_mount(self) -> None:
+        """To its end."""
+        self.query_one(VerticalScroll).scroll_end(animate=False)
+
+
 class Browser(App[None]):
     """The application. lines: what the feed gives, iterated over in a thread. save(name, entries) writes a file."""
 
@@ -165,6 +186,7 @@ class Browser(App[None]):
         Binding("f", "follow", "Follow"),
         Binding("c", "curl", "Copy as curl"),
         Binding("s", "save", "Save as"),
+        Binding("o", "output", "Output"),
         *(Binding(str(n + 1), f"tab('{name}')", name, show=False) for n, name in enumerate(_TABS)),
         Binding("q", "quit", "Quit"),
         Binding("escape", "leave", show=False),
@@ -172,11 +194,14 @@ class Browser(App[None]):
     TITLE = "hark"
     ENABLE_COMMAND_PALETTE = False
 
-    def __init__(self, lines: Iterable[bytes], save: Callable[[str, list[dict[str, Any]]], None], title: str) -> None:
+    def __init__(
+        self, lines: Iterable[bytes], save: Callable[[str, list[dict[str, Any]]], None], title: str, output: int = -1
+    ) -> None:
         super().__init__()
         self._lines = lines
         self._save = save
         self._name = title
+        self._output = output  # a file in which the command's own output gathers
         self.rows = Rows()
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._over = False
@@ -280,7 +305,9 @@ class Browser(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """In a line that is typed, a slash is a slash."""
-        return not (action == "find" and isinstance(self.focused, Input))
+        if action == "output":
+            return self._output >= 0
+        return action != "find" or not isinstance(self.focused, Input)
 
     def action_find(self) -> None:
         """Into the filter."""
@@ -322,6 +349,12 @@ class Browser(App[None]):
             line = command(Shelf().exchange(entry))
             self.copy_to_clipboard(line)
             self._tell(f"copied: {line}")
+
+    def action_output(self) -> None:
+        """The end of what the command itself has written."""
+        size = os.fstat(self._output).st_size
+        text = os.pread(self._output, _OUTPUT, max(size - _OUTPUT, 0)).decode("utf-8", "replace")
+        self.push_screen(Output("\n".join(safe(line) for line in text.splitlines()) or "nothing yet"))
 
     def action_save(self) -> None:
         """Save what is shown."""
