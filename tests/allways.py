@@ -52,6 +52,8 @@ def render(events: Iterable[ev.Event]) -> list[str]:
                 lines.append(
                     f"{event.stream} {'>' if event.side == C else '<'} {event.kind} {event.size} {text}".rstrip()
                 )
+            case ev.Unwanted():
+                lines.append(f"{event.stream} < wants no more")
             case ev.Aborted():
                 flush(event.stream, C)
                 flush(event.stream, S)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hark.decode.decoder import Decoder
 from hark.model.book import Book, Change, Ended
-from hark.recording.blocks import Block, Torn
+from hark.recording.blocks import Block, Frame, Torn
 from hark.views.entries import encode
 from hark.views.entry import entry
 
@@ -35,7 +35,7 @@ _BATCH = 1 << 10  # blocks between two messages of a worker
 _PIPE = 1 << 20  # bytes
 _END = 1 << 60  # the place of what is told at the end
 
-Line = tuple[int, int, bytes]  # block, connection, text
+Line = tuple[float, int, bytes]  # block, connection, text
 Open = Callable[[], Iterator[Block]]
 
 
@@ -104,6 +104,8 @@ class _Worker:
         decoder, book = self._decoder, self._book
         sound = True
         for index, block in enumerate(start()):
+            if book.due and type(block) is Frame:
+                self._keep(index - 0.5, book.settle(block.time))  # before whatever this block brings
             events = decoder.feed(block)
             if events:
                 self._keep(index, book.feed(events))
@@ -116,7 +118,7 @@ class _Worker:
         self._keep(_END, [*book.feed(decoder.finish()), *book.end()])
         self._send("sound" if sound else "torn", _END + 1)
 
-    def _keep(self, index: int, changes: list[Change]) -> None:
+    def _keep(self, index: float, changes: list[Change]) -> None:
         for change in changes:
             if type(change) is Ended:
                 exchange = change.exchange
@@ -165,7 +167,7 @@ def _merge(pipes: dict[int, int], write: Callable[[bytes], None]) -> Result:
     return result
 
 
-def _place(line: Line) -> tuple[int, int]:
+def _place(line: Line) -> tuple[float, int]:
     return line[0], line[1]
 
 

@@ -21,7 +21,7 @@ from hark.views.view import View
 if TYPE_CHECKING:
     from hark.decode.decoder import Decoder
     from hark.lookers import Lookers
-    from hark.model.book import Book
+    from hark.model.book import Book, Change
     from hark.selecting import Flows
 
 LOOKED_AT = 1 << 20  # bytes of each body that are kept while somebody looks on
@@ -60,11 +60,16 @@ class Teller:
             from hark.model.book import Book
 
             self._decoder, self._book = Decoder(), Book(self._keep, self._steps)
+        if self._book.due and isinstance(block, Frame):
+            self._show(self._book.settle(block.time))
         events = self._decoder.feed(block)
         if events:
-            for change in self._book.feed(events):
-                for view in self._views:
-                    view.change(change)
+            self._show(self._book.feed(events))
+
+    def _show(self, changes: "Iterable[Change]") -> None:
+        for change in changes:
+            for view in self._views:
+                view.change(change)
 
     def look(self, lookers: "Lookers") -> None:
         """Let others look on: a view more, which wants everything while somebody is there."""
@@ -74,9 +79,7 @@ class Teller:
     def rest(self, now: int) -> None:
         """Everything that was recorded up to `now` is told."""
         if self._book is not None:
-            for change in self._book.rest(now):
-                for view in self._views:
-                    view.change(change)
+            self._show(self._book.rest(now))
 
     def tick(self, now: int) -> None:
         """Let views remind and everything flush."""
@@ -90,9 +93,7 @@ class Teller:
     def end(self) -> None:
         """Nothing more will come."""
         if self._decoder is not None and self._book is not None:
-            for change in (*self._book.feed(self._decoder.finish()), *self._book.end()):
-                for view in self._views:
-                    view.change(change)
+            self._show((*self._book.feed(self._decoder.finish()), *self._book.end()))
         for file in self._files:
             file.flush()
         for view in self._views:

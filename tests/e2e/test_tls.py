@@ -368,3 +368,17 @@ def test_holes_in_tls_are_joined_again(world, choose: str) -> None:
         body = next(line for line in front if line.startswith("1 < body"))
         lost = sum(int(line.split()[2]) for line in front if line.startswith("trouble lost-body"))
         assert len(ast.literal_eval(body[9:])) + lost == 1024000
+
+
+def test_a_request_whose_body_nobody_waited_for(world) -> None:
+    """nginx answers before the body has come, and resets: what curl had sent by then is told, live and replayed."""
+    seen = set()
+    for _ in range(7):
+        run = world.hark(
+            "-o", "early.pcapng", "curl", "-s", "--cacert", str(world.dir / "cert.pem"), "-d", "x=1", "https://site.test:8443/hello"
+        )  # fmt: skip
+        assert run.told == ["POST https://site.test:8443/hello 200 h2 curl"]
+        seen.add(run.entries[0]["request"].get("postData", {}).get("text"))
+        replay = world.run("hark", "read", "--json", "early.pcapng")
+        assert replay.out == (world.dir / "home" / "told.jsonl").read_bytes()
+    assert seen == {"x=1"}

@@ -4,38 +4,17 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.settings
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allways import NO_UPGRADE, C, S, all_ways, play
+from h2pair import REQUEST, Pair, early_answer
 from hark.decode.channel import Channel
+from hark.decode.events import Opened
 from hark.decode.http2 import Http2
+from hark.model.book import Book, Ended
 from hark.wire import http2
-
-
-class Pair:
-    """A client and a server of the h2 library; what they say to each other is kept as a script."""
-
-    def __init__(self) -> None:
-        self.client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-        self.server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-        self.script: list[tuple[object, bytes]] = []
-        self.client.initiate_connection()
-        self.server.initiate_connection()
-        self.exchange()
-
-    def exchange(self) -> list[object]:
-        events: list[object] = []
-        for _ in range(3):
-            for side, sender, receiver in ((C, self.client, self.server), (S, self.server, self.client)):
-                data = sender.data_to_send()
-                if data:
-                    self.script.append((side, data))
-                    events += receiver.receive_data(data)
-        return events
-
-
-REQUEST = [(":method", "GET"), (":path", "/x?y"), (":scheme", "https"), (":authority", "h.test"), ("a", "b")]
 
 
 def told(pair: Pair) -> list[str]:
@@ -62,6 +41,35 @@ def test_a_request_with_body_and_trailers() -> None:
         "1 < body b'answer'",
         "1 < end",
     ]
+
+
+def test_a_server_that_answers_early() -> None:
+    """RFC 9113 §8.1: what was on its way belongs to the request."""
+    assert all_ways(lambda: Http2(1, NO_UPGRADE), early_answer(True)) == [
+        "1 > POST /x?y HTTP/2 https://h.test {a: b}",
+        "1 < 401 HTTP/2",
+        "1 < end",
+        "1 < wants no more",
+        "1 > body b'question'",
+        "1 > end",
+    ]
+
+
+@pytest.mark.parametrize("rest, body, over", [(True, b"question", 3), (False, b"", 500_000_003)])
+def test_an_exchange_that_was_answered_early_ends(rest: bool, body: bytes, over: int) -> None:
+    """With the request's end, or when nothing more has come for a while; before the connection ends."""
+    layer, book = Http2(1, NO_UPGRADE), Book(100)
+    book.feed([Opened(1, 0, ("::1", 1), ("::2", 2), 0)])
+    changes: list[object] = []
+    for side, data in early_answer(rest):
+        changes += book.feed(layer.feed(side, data, 3))
+    for now in (3, 500_000_002, 500_000_003):
+        if not any(isinstance(change, Ended) for change in changes):
+            changes += book.settle(now)
+            assert any(isinstance(change, Ended) for change in changes) == (now >= over), now
+    (ended,) = [change for change in changes if isinstance(change, Ended)]
+    assert (ended.exchange.request_body.raw, ended.exchange.trouble) == (body, "")
+    assert not [change for change in book.feed(layer.close(9, "closed")) if isinstance(change, Ended)]
 
 
 def test_interleaved_streams_reset_and_goaway() -> None:

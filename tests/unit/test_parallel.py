@@ -8,25 +8,22 @@ import sys
 import pytest
 
 from frames import segment
+from h2pair import early_answer
 from hark import parallel, reading
-from hark.decode.decoder import Decoder
-from hark.model.book import Book, Ended
+from hark.decode.events import Side
 from hark.recording import pcapng
 from hark.recording.blocks import Block, Frame, Secrets
 from hark.recording.reader import read
-from hark.views.entries import encode
-from hark.views.entry import entry
+from hark.teller import Teller, replay
+from hark.views.entries import Entries, JsonLines
 
 RECORDINGS = pathlib.Path(__file__).parent.parent.parent / "recordings"
 
 
 def alone(blocks: list[Block]) -> bytes:
-    decoder, book, out = Decoder(), Book(1 << 20), b""
-    for events in [*map(decoder.feed, blocks), None]:
-        for change in book.feed(decoder.finish() if events is None else events):
-            if isinstance(change, Ended):
-                out += encode(entry(change.exchange)) + b"\n"
-    return out
+    pieces: list[bytes] = []
+    replay(blocks, Teller([Entries([JsonLines(pieces.append)])], 1 << 20))
+    return b"".join(pieces)
 
 
 def at_once(blocks: list[Block], workers: int) -> tuple[bytes, parallel.Result]:
@@ -64,6 +61,21 @@ def test_the_same_to_the_byte(workers: int) -> None:
         blocks = conversations(20, 200, seed)
         told, result = at_once(blocks, workers)
         assert result.done and result.sound and told == alone(blocks) and result.lines == told.count(b"\n")
+
+
+def test_what_ends_by_itself_ends_at_the_same_place() -> None:
+    """Exchanges that were answered early are over when nothing more has come for a while: at a frame of whatever
+    connection, also one of another share."""
+    blocks: list[Block] = []
+    for n in range(40):
+        port, time, at = 3000 + n, n * 40_000_000, [1, 1]
+        blocks += [segment(time, True, 0, b"", 0x02, port), segment(time, False, 0, b"", 0x12, port, 1)]
+        for side, data in early_answer(n % 3 == 0):
+            blocks.append(segment(time + 1, side == Side.CLIENT, at[side], data, port=port, ack=at[1 - side]))
+            at[side] += len(data)
+    for workers in (2, 3):
+        told, result = at_once(blocks, workers)
+        assert result.done and told == alone(blocks) and told.count(b"\n") == 40
 
 
 def recorded(name: str) -> list[Block]:

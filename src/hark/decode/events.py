@@ -175,6 +175,15 @@ class Message(NamedTuple):
     id: str = ""  # of an event, as far as one was given
 
 
+class Unwanted(NamedTuple):
+    """The server has answered in full and wants no more of the request, whose rest may be on its way (RFC 9113
+    §8.1)."""
+
+    conn: int
+    stream: int
+    time: int
+
+
 class Aborted(NamedTuple):
     """An exchange that will not be whole. why is a clause."""
 
@@ -231,6 +240,7 @@ Event = (
     | MessageEnd
     | Message
     | Aborted
+    | Unwanted
     | Dns
     | Trouble
     | PassedOver

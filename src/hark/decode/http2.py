@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 
 from hark.decode import limits
-from hark.decode.events import Event, Side, Trouble
+from hark.decode.events import Event, Side, Trouble, Unwanted
 from hark.decode.hpack import Decoder
 from hark.decode.huffman import CompressionError
 from hark.decode.layer import Upgrader
@@ -243,8 +243,10 @@ class Http2:
             return
         code = int.from_bytes(payload[:4], "big")
         if code == 0 and self._messages.done(Side.SERVER, stream):
-            # RFC 9113 §8.1: a server may answer in full and then stop a request body that it does not need.
-            self._messages.end(Side.CLIENT, stream, time, out)
+            # RFC 9113 §8.1: a server may answer in full and then stop a request body that it does not need. What the
+            # client had sent before it knew is still to come.
+            if stream in self._messages:
+                out.append(Unwanted(self._conn, stream, time))
             return
         who = "client" if side == Side.CLIENT else "server"
         self._messages.abort(stream, time, f"reset by the {who}: {http2.error_name(code)}", out)

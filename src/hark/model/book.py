@@ -8,6 +8,7 @@ Grace  Programs ask for A and AAAA and try every address of a name: a failure is
 Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes are remembered.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _PIDS = 4096
 _FOLLOWED = frozenset({"http/1.1", "h2", "h3", "websocket", "dns", "proxy", "socks4", "socks5"})
+_ON_ITS_WAY = 500_000_000  # ns that the rest of a request may still come in that the server no longer wants
 _TALK_KEEP = 4096  # bytes of a message that views may show, however little of bodies they keep
 _TALKING = frozenset({"text/event-st", "application/g", "application/d"})  # how the media types of talks begin
 
@@ -126,6 +128,7 @@ class Book:
         self._named: dict[str, str] = {}  # the last name that led to an address
         self._chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}  # certificates, each kept once
         self._numbers = 0
+        self.due: deque[tuple[int, Exchange]] = deque()  # (time, exchange): over then, if nothing more comes of it
         self._failures: dict[tuple[object, ...], tuple[int, Failed | Unresolved]] = {}  # held for GRACE
         self._successes: dict[tuple[object, ...], int] = {}
 
@@ -162,8 +165,20 @@ class Book:
         self._failures.clear()
 
     def rest(self, now: int) -> list[Change]:
-        """Nothing has happened up to `now`: failures for whose making up it is too late are told."""
-        return list(self._overdue(now)) if self._failures else []
+        """Nothing has happened up to `now`: what waits no longer is told."""
+        changes = self.settle(now) if self.due else []
+        return changes + list(self._overdue(now)) if self._failures else changes
+
+    def settle(self, now: int) -> list[Change]:
+        """Tell the exchanges that were to be over by `now`. To be asked at every frame, so that live telling, replay
+        and telling by shares have the same order."""
+        found = []
+        while self.due and self.due[0][0] <= now:
+            exchange = self.due.popleft()[1]
+            if self._exchanges.get((exchange.connection.number, exchange.stream)) is exchange:
+                found.append(exchange)
+        found.sort(key=lambda exchange: exchange.connection.number)
+        return [self._over(exchange) for exchange in found]
 
     def _overdue(self, now: int) -> Iterator[Change]:
         """Failures whose grace is over: nothing made up for them."""
@@ -418,6 +433,12 @@ class Book:
                 self.joined = True
                 self._dns(answer)
 
+    def _unwanted(self, event: ev.Unwanted) -> None:
+        exchange = self._exchanges.get((event.conn, event.stream))
+        if exchange is not None and exchange.ended:
+            exchange.sent = event.time
+            self.due.append((event.time + _ON_ITS_WAY, exchange))
+
     def _aborted(self, event: ev.Aborted) -> Change | None:
         exchange = self._exchanges.get((event.conn, event.stream))
         if exchange is None:
@@ -451,6 +472,7 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Message: Book._message,
     ev.MessageEnd: Book._end,
     ev.Aborted: Book._aborted,
+    ev.Unwanted: Book._unwanted,
     Process: Book._process,
     Names: Book._names,
 }
