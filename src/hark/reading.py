@@ -20,9 +20,10 @@ from hark.options import Options
 from hark.showing import Outputs, build_teller, choice, open_outputs, say, schema_of, standard_output
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from hark.devtools import DevTools
     from hark.recording.blocks import Block
-    from hark.recording.reader import Readable
     from hark.selecting import Flows
     from hark.teller import Teller
 
@@ -43,6 +44,7 @@ def read(paths: list[str], options: Options) -> int:
             return 0 if sound else 1
     with contextlib.ExitStack() as stack:
         files = _open_all(paths, stack)
+        _spare(files, options)
         outputs = open_outputs(options, say, _can_select(paths, options))
         title = f"hark read {' '.join(map(os.path.basename, paths))}"
         if options.ui:
@@ -56,7 +58,7 @@ def read(paths: list[str], options: Options) -> int:
 
 
 def _tell(
-    files: list[Readable],
+    files: list[FileIO],
     paths: list[str],
     secrets: list[Block],
     options: Options,
@@ -104,7 +106,7 @@ def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | 
 
 
 def _browse(
-    files: list[Readable], paths: list[str], secrets: list[Block], options: Options, outputs: Outputs, title: str
+    files: list[FileIO], paths: list[str], secrets: list[Block], options: Options, outputs: Outputs, title: str
 ) -> int:
     """Tell open recordings in the terminal browser."""
     from hark.browsing import browse, of_reading
@@ -153,6 +155,16 @@ def wait_for(server: DevTools) -> None:
     os.waitpid(server.pid, 0)
 
 
+def _spare(files: list[FileIO], options: Options) -> None:
+    """What is read is not written over. Raises HarkError."""
+    read = [os.fstat(file.fileno()) for file in files]
+    for name in options.outputs:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            found = os.stat(name)
+            if stat.S_ISREG(found.st_mode) and any(os.path.samestat(found, one) for one in read):
+                raise HarkError(f"cannot write {name}", "it is what is read", "another name")
+
+
 def _plain_json(options: Options) -> bool:
     """Whether JSON lines of everything are all that is wanted."""
     tables = options.summary or options.waterfall or options.curl
@@ -168,8 +180,8 @@ def _plain_json(options: Options) -> bool:
     return options.json and not (tables or more)
 
 
-def _open_all(paths: list[str], stack: contextlib.ExitStack) -> list[Readable]:
-    files: list[Readable] = []
+def _open_all(paths: list[str], stack: contextlib.ExitStack) -> list[FileIO]:
+    files: list[FileIO] = []
     for path in paths:
         try:
             files.append(stack.enter_context(open(0 if path == "-" else path, "rb", buffering=0)))

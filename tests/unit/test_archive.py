@@ -251,3 +251,15 @@ def test_a_large_archive_is_told_once(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "large.har").stat().st_size > 2 << 20
     done = subprocess.run([sys.executable, "-m", "hark", "read", "--json", tmp_path / "large.har"], capture_output=True)
     assert done.stdout.count(b"\n") == 3000
+
+
+def test_what_is_read_is_not_written_over(tmp_path: pathlib.Path) -> None:
+    data = json.dumps(CHROME).encode()
+    (tmp_path / "x.har").write_bytes(data)
+    (tmp_path / "link.har").symlink_to("x.har")
+    for name in ("x.har", "./x.har", "link.har"):
+        done = subprocess.run(
+            [sys.executable, "-m", "hark", "read", "-o", name, "x.har"], cwd=tmp_path, capture_output=True
+        )
+        assert done.returncode == 1 and b"it is what is read" in done.stderr and done.stderr.count(b"\n") == 1
+    assert (tmp_path / "x.har").read_bytes() == data

@@ -55,7 +55,7 @@ class Rows:
         self.all: list[Row] = []
         self.shown: list[Row] = []  # those that fit the filter
         self._by_n: dict[int, Row] = {}
-        self._fits: Callable[[Row], bool] = lambda row: True
+        self._filter = _Filter("")
         self._spool = Spool()
 
     def feed(self, line: bytes) -> bool:
@@ -74,7 +74,7 @@ class Rows:
             _fill_failure(row, told)
         else:
             return False
-        if not row.shown and self._fits(row):
+        if not row.shown and self._filter.of([row]):
             row.shown = True
             self.shown.append(row)
         return True
@@ -96,10 +96,13 @@ class Rows:
     def filter(self, text: str) -> None:
         """Show only the rows that fit: words anywhere in the line, or name:value as the command line's filters. Raises
         HarkError where a value cannot be understood."""
-        self._fits = _filter(text)
-        for row in self.all:
-            row.shown = self._fits(row)
-        self.shown = [row for row in self.all if row.shown]
+        chosen = _Filter(text)
+        for row in self.shown:
+            row.shown = False
+        self._filter = chosen
+        self.shown = chosen.of(self.all)
+        for row in self.shown:
+            row.shown = True
 
 
 def _fill(row: Row, entry: Json) -> None:
@@ -136,14 +139,24 @@ def _fill_failure(row: Row, told: Json) -> None:
     row.search = f"{row.method} {row.url} failed {row.process}".lower()
 
 
-def _filter(text: str) -> Callable[[Row], bool]:
-    named: dict[str, list[str]] = {}
-    for name, value in _WORD.findall(text):
-        if value:  # else it is still being typed
-            named.setdefault(name, []).append(value)
-    words = _WORD.sub("", text).lower().split()
-    tests = [(_NAMED[name], fits(name, values)) for name, values in named.items()]
-    return lambda row: all(word in row.search for word in words) and all(test(look(row)) for look, test in tests)
+class _Filter:
+    """What is typed, ready for use. Raises HarkError."""
+
+    def __init__(self, text: str) -> None:
+        named: dict[str, list[str]] = {}
+        for name, value in _WORD.findall(text):
+            if value:  # else it is still being typed
+                named.setdefault(name, []).append(value)
+        self._words = _WORD.sub("", text).lower().split()
+        self._tests = [(_NAMED[name], fits(name, values)) for name, values in named.items()]
+
+    def of(self, rows: list[Row]) -> list[Row]:
+        """Those that fit; words first, for they are quick."""
+        for word in self._words:
+            rows = [row for row in rows if word in row.search]
+        for look, test in self._tests:
+            rows = [row for row in rows if test(look(row))]
+        return list(rows)
 
 
 def _hosts(row: Row) -> Sequence[str]:
