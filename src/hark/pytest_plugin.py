@@ -5,36 +5,44 @@ def test_sync(hark):
     assert [(e.method, e.status) for e in exchanges] == [("GET", 200), ("PUT", 204)]
 """
 
+import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hark import api
+if TYPE_CHECKING:  # at run time only where the fixture is used: pytest loads this file in every project
+    from hark import api
 
-_HEARD = pytest.StashKey[list[api.Recording]]()
+_HEARD = pytest.StashKey["list[api.Recording]"]()
 
 
 class Hark:
     """run, listen and read as in the module hark; what they hear is shown when the test fails."""
 
-    def __init__(self, heard: list[api.Recording]) -> None:
+    def __init__(self, heard: "list[api.Recording]") -> None:
         self._heard = heard
 
-    def run(self, command: Sequence[Any], **options: Any) -> api.Recording:
+    def run(self, command: Sequence[Any], **options: Any) -> "api.Recording":
         """hark.run()"""
+        from hark import api
+
         recording = api.run(command, **options)
         self._heard.append(recording)
         return recording
 
-    def listen(self, command: Sequence[Any], **options: Any) -> api.Live:
+    def listen(self, command: Sequence[Any], **options: Any) -> "api.Live":
         """hark.listen()"""
+        from hark import api
+
         live = api.listen(command, **options)
         self._heard.append(live.recording)
         return live
 
-    def read(self, path: Any, **options: Any) -> api.Recording:
+    def read(self, path: Any, **options: Any) -> "api.Recording":
         """hark.read()"""
+        from hark import api
+
         recording = api.read(path, **options)
         self._heard.append(recording)
         return recording
@@ -60,7 +68,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """Comparing a recording, or an exchange, shows lines rather than everything inside."""
-    if not any(isinstance(side, api.Recording | api.Exchange) for side in (left, right)):
+    api = sys.modules.get("hark.api")
+    if api is None or not any(isinstance(side, api.Recording | api.Exchange) for side in (left, right)):
         return None
     shown = [str(side) if isinstance(side, api.Exchange) else repr(side) for side in (left, right)]
     return [f"comparison by {op} of", *shown[0].splitlines(), "and", *shown[1].splitlines()]
