@@ -16,7 +16,7 @@ from hark.options import Options
 from hark.reading import serve_devtools, wait_for
 from hark.showing import build_views, open_outputs, say
 from hark.views.entries import decode
-from hark.views.feed import Changes
+from hark.views.feed import Changes, whole_lines
 from hark.views.view import safe
 
 _LOOK = 0.2  # s between looks for a hark that is not there yet
@@ -94,7 +94,7 @@ def _described(pid: int) -> str:
 def lines(link: socket.socket) -> Iterator[dict[str, Any] | None]:
     """The feed's lines, and None whenever nothing more is there at the moment."""
     link.settimeout(0.1)
-    buffer = b""
+    buffer = bytearray()
     while True:
         try:
             data = link.recv(1 << 18)
@@ -105,8 +105,7 @@ def lines(link: socket.socket) -> Iterator[dict[str, Any] | None]:
             return
         if not data:
             return
-        whole, mark, rest = (buffer + data).rpartition(b"\n")
-        buffer = rest
-        for line in whole.split(b"\n") if mark else ():
+        buffer += data
+        for line in whole_lines(buffer):
             yield decode(line)
         yield None

@@ -12,7 +12,7 @@ from typing import Any
 
 from hark.decode.events import Headers, Message, RequestHead, ResponseHead, Side, TlsFacts
 from hark.model.body import Content
-from hark.model.complete import complete, dict_of, int_of, list_of, text_of
+from hark.model.complete import complete, dict_of, int_of, text_of
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.recording.blocks import Process
 
@@ -107,34 +107,37 @@ def _exchange(entry: Json, connection: Connection, number: int) -> Archived:
     exchange.request_body = _request_body(asked)
     exchange.request_trailers = _headers(asked, "_trailers")
     exchange.trouble = text_of(entry, "_trouble") or text_of(told, "_error")
-    status = int_of(told, "status", 0)
+    status = told["status"]
     if status > 0:
         exchange.answered = min(exchange.sent + max(_ns(phases.get("wait")), 0), exchange.ended)
         exchange.response = _response(told, exchange.answered, status)
         exchange.response_body = _response_body(told)
         exchange.response_trailers = _headers(told, "_trailers")
-        exchange.interim = [
-            _response(head, exchange.answered, int_of(head, "status", 100)) for head in list_of(entry, "_interim")
-        ]
+        exchange.interim = [_response(head, exchange.answered, head["status"]) for head in entry.get("_interim", ())]
     _messages(exchange, entry)
     return exchange
 
 
 def _messages(exchange: Archived, entry: Json) -> None:
     number, stream = exchange.connection.number, exchange.stream
-    for said in list_of(entry, "_webSocketMessages"):
-        side = Side.CLIENT if said.get("type") == "send" else Side.SERVER
-        kind = _KINDS.get(int_of(said, "opcode", 1), "binary")
-        data = _data(text_of(said, "data"), kind not in ("text", "close"))
+    for said in entry.get("_webSocketMessages", ()):
+        side, kind = _side(said), _KINDS[said["opcode"]]
+        data = _data(said["data"], kind not in ("text", "close"))
         if kind == "close" and "_code" in said:
             data = (int_of(said, "_code", 0) & 0xFFFF).to_bytes(2, "big") + data
-        exchange.add(Message(number, stream, side, _seconds(said), kind, data, int_of(said, "_size", len(data))))
-    for said in list_of(entry, "_events"):
-        data = _data(text_of(said, "data"), False)
-        name, mark = text_of(said, "event"), text_of(said, "id")
-        exchange.add(Message(number, stream, Side.SERVER, _seconds(said), "event", data, len(data), name, mark))
-    for said in list_of(dict_of(entry, "_grpc"), "messages"):
-        exchange.messages_seen[Side.CLIENT if said.get("type") == "send" else Side.SERVER] += 1
+        exchange.add(Message(number, stream, side, _seconds(said), kind, data, said.get("_size", len(data))))
+    for said in entry.get("_events", ()):
+        data = _data(said["data"], False)
+        message = Message(
+            number, stream, Side.SERVER, _seconds(said), "event", data, len(data), said["event"], said["id"]
+        )
+        exchange.add(message)
+    for said in entry.get("_grpc", {}).get("messages", ()):
+        exchange.messages_seen[_side(said)] += 1
+
+
+def _side(said: Json) -> Side:
+    return Side.CLIENT if said["type"] == "send" else Side.SERVER
 
 
 def _request(entry: Json) -> RequestHead:
@@ -158,7 +161,7 @@ def _response(told: Json, time: int, status: int) -> ResponseHead:
 
 def _request_body(asked: Json) -> Content:
     post = dict_of(asked, "postData")
-    data = _data(text_of(post, "text"), post.get("_encoding", post.get("encoding")) == "base64")
+    data = _data(text_of(post, "text"), post.get("_encoding") == "base64")
     size = int_of(asked, "bodySize", -1)
     size = size if size >= 0 else len(data)
     if not size and not data:
@@ -215,30 +218,24 @@ def _url(url: str) -> tuple[str, str, int, str]:
     return scheme, name.strip("[]"), int(port[:5]), target if target.startswith("/") else f"/{target}"
 
 
-def _process(told: object) -> tuple[int, Process | None]:
-    if not isinstance(told, dict):
+def _process(told: Json | None) -> tuple[int, Process | None]:
+    if told is None:
         return 0, None
-    pid = int_of(told, "pid", 0)
     if "name" not in told:
-        return pid, None
-    words = told.get("cmdline")
-    cmdline = tuple(str(word) for word in words) if isinstance(words, list) else ()
-    return pid, Process(0, pid, text_of(told, "name"), text_of(told, "exe"), cmdline, int_of(told, "ppid", 0))
+        return told["pid"], None
+    return told["pid"], Process(0, told["pid"], told["name"], told["exe"], tuple(told["cmdline"]), told["ppid"])
 
 
 def _headers(part: Json, name: str) -> Headers:
     return tuple(
-        (text_of(pair, "name").encode("utf-8", "replace"), text_of(pair, "value").encode("utf-8", "replace"))
-        for pair in list_of(part, name)
+        (pair["name"].encode("utf-8", "replace"), pair["value"].encode("utf-8", "replace"))
+        for pair in part.get(name, ())
     )
 
 
 def _data(text: str, is_base64: bool) -> bytes:
     if is_base64:
-        try:
-            return b64decode(text)
-        except ValueError:
-            pass  # then it is told as it stands there
+        return b64decode(text)
     return text.encode("utf-8", "surrogatepass")
 
 

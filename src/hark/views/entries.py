@@ -64,7 +64,6 @@ class Entries:
 
     def __init__(self, sinks: Sequence[Sink], schema: "Schema | None" = None, told: int = 0) -> None:
         self._sinks = sinks
-        self._only = sinks[0] if len(sinks) == 1 else None
         self._schema = schema
         self._told = told
 
@@ -75,11 +74,8 @@ class Entries:
                 self._told -= 1
                 return
             made = encode(entry(change.exchange, self._schema))
-            if self._only is not None:
-                self._only.add(made)
-            else:
-                for sink in self._sinks:
-                    sink.add(made)
+            for sink in self._sinks:
+                sink.add(made)
 
     def tick(self, now: int) -> None:
         """Write what was gathered."""

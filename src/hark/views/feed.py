@@ -141,6 +141,16 @@ def _process_of(found: Process | None, pid: int) -> Json | None:
     return told | {"cmdline": []} if told and "cmdline" in told else told
 
 
+def whole_lines(buffer: bytearray) -> list[bytes]:
+    """Take the lines that are whole off the front of what has come."""
+    end = buffer.rfind(b"\n")
+    if end < 0:
+        return []
+    lines = bytes(buffer[:end]).split(b"\n")
+    del buffer[: end + 1]
+    return lines
+
+
 class Changes:
     """Makes changes of a feed's lines."""
 

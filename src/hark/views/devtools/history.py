@@ -7,7 +7,7 @@ Limits MESSAGES frames of an exchange that goes on are kept, ORIGINS origins wit
        disk alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from hark.views.devtools import events
@@ -160,12 +160,3 @@ class History:
         record = self._record(0, name)
         data = frames(events.nothing_came(name, url, method, start, max(start, end), why, process))
         self._close(record, data, data)
-
-
-def lines_of(buffer: bytearray) -> Iterator[bytes]:
-    """Take the whole lines off the front."""
-    end = buffer.rfind(b"\n")
-    if end >= 0:
-        lines = bytes(buffer[:end]).split(b"\n")
-        del buffer[: end + 1]
-        yield from lines

@@ -31,8 +31,9 @@ from websockets.server import ServerProtocol
 
 from hark.views.devtools import commands, events
 from hark.views.devtools.address import frontend_url
-from hark.views.devtools.history import History, Record, frame, frames, lines_of
+from hark.views.devtools.history import History, Record, frame, frames
 from hark.views.entries import decode, encode
+from hark.views.feed import whole_lines
 
 Json = dict[str, Any]
 _BACKLOG = 64 << 20  # bytes
@@ -112,7 +113,7 @@ class Server:
             self._selector.unregister(self._feed)
             return
         self._buffer += data
-        for line in lines_of(self._buffer):
+        for line in whole_lines(self._buffer):
             told = decode(line)
             self._history.feed(told, line)
             if told["what"] == "ended":
