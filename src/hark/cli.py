@@ -166,7 +166,8 @@ def _watch(words: list[str], options: Options, name: str) -> int:
                 options.command = [word, *words]
                 return browse(options)
             if not word.isdecimal() or pid is not None:
-                raise _Usage(f"hark {name} takes a process id, not {word}", "", f"hark {name} [PID]")
+                remedy = f"hark {name} [PID]; a command of that name: hark run {name} {word} ..."
+                raise _Usage(f"hark {name} takes a process id, not {word}", "", remedy)
             pid = int(word)
     options.ui = options.ui or name == "ui"
     from hark.watching import watch

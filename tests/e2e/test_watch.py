@@ -47,6 +47,8 @@ def test_which_one(world) -> None:
     out, err = waiting.communicate(timeout=20)
     assert b"waiting for a hark" in err and b"GET http://192.0.2.10:8080/hello 200" in out
     assert first.wait(20) == 0
+    program = world.run("hark", "watch", "-n", "1"), world.run("hark", "watch", "curl")
+    assert "hark run watch curl" in program[1].err and [run.status for run in program] == [2, 2]
     two = [start(world, "sleep", "3") for _ in range(2)]
     time.sleep(0.6)
     which = world.run("hark", "watch")
