@@ -17,4 +17,4 @@ show -v curl -sk --http1.1 -d '{"order": 23}' -H 'Content-Type: application/json
 show -vv curl -sk --compressed "https://localhost:$port/items.json"
 show sh -c "curl -sk https://localhost:$port/a https://localhost:$port/b & curl -sk https://localhost:$port/missing; wait"
 show -q --summary --waterfall sh -c "curl -sk https://localhost:$port/a https://localhost:$port/missing https://localhost:$port/a"
-show -q --curl --redact curl -sk -H 'Authorization: Bearer 23-42-tea' -d 'tea=yes' "https://localhost:$port/orders"
+show --curl --redact curl -sk -H 'Authorization: Bearer 23-42-tea' -d 'tea=yes' "https://localhost:$port/orders"

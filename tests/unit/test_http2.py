@@ -72,6 +72,23 @@ def test_an_exchange_that_was_answered_early_ends(rest: bool, body: bytes, over:
     assert not [change for change in book.feed(layer.close(9, "closed")) if isinstance(change, Ended)]
 
 
+@pytest.mark.parametrize("length, trouble", [("6", ""), ("7", "reset by the client: STREAM_CLOSED")])
+def test_an_answer_that_is_whole_by_its_length(length: str, trouble: str) -> None:
+    """curl resets a stream whose content it has before its end was said: nothing is missing."""
+    pair = Pair()
+    pair.client.send_headers(1, REQUEST, end_stream=True)
+    pair.exchange()
+    pair.server.send_headers(1, [(":status", "404"), ("content-length", length)])
+    pair.server.send_data(1, b"no way")
+    pair.exchange()
+    pair.client.reset_stream(1, error_code=5)
+    pair.exchange()
+    layer, book = Http2(1, NO_UPGRADE), Book(100)
+    book.feed([Opened(1, 0, ("::1", 1), ("::2", 2), 0)])
+    (ended,) = [c for side, data in pair.script for c in book.feed(layer.feed(side, data, 3)) if isinstance(c, Ended)]
+    assert (ended.exchange.trouble, ended.exchange.response_body.raw) == (trouble, b"no way")
+
+
 def test_interleaved_streams_reset_and_goaway() -> None:
     pair = Pair()
     for stream in (1, 3, 5):

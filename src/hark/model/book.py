@@ -446,7 +446,9 @@ class Book:
         if exchange.ended and exchange.response is not None:
             # The answer is whole; the server did not want the rest of the request.
             return self._over(exchange)
-        exchange.trouble = exchange.trouble or event.why
+        length = exchange.response_header("content-length") if exchange.sent else ""
+        if not length or length != str(exchange.response_body.size):
+            exchange.trouble = exchange.trouble or event.why  # else all of it came, and only the end was not said
         exchange.ended = event.time
         return self._over(exchange)
 
