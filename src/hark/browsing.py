@@ -4,6 +4,7 @@ What   The browser needs the terminal and the main thread; what feeds it is anot
 """
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ def browse(lines: Iterator[bytes], title: str, output: int = -1) -> None:
     _need_terminal()
     from hark.views.ui.app import Browser
 
+    gc.set_threshold(50_000, 50, 1000)  # rows live as long as we do: looking through them again costs a key its 50 ms
     Browser(lines, save, title, output).run()
 
 

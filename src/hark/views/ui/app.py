@@ -2,7 +2,7 @@
 
 What   Lines come from a thread that reads the feed; a timer takes what has come. The list draws only the lines that are
        seen, so it does not matter how many there are.
-Keys   Shown in the footer. What is typed into the filter acts at every key.
+Keys   Shown in the last line. What is typed into the filter acts at every key.
 """
 
 import os
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -22,7 +23,7 @@ from textual.reactive import reactive
 from textual.screen import ModalScreen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widgets import Footer, Input, Static, TabbedContent, TabPane
+from textual.widgets import Input, Static, TabbedContent, TabPane
 
 from hark.errors import HarkError
 from hark.model.archive import Shelf
@@ -38,6 +39,10 @@ _TABS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Timing": details.timing,
     "Connection": details.connection,
 }
+_KEYS = (
+    ("/", "filter"), ("⏎", "details"), ("1-5", "what of it"), ("f", "follow"), ("c", "copy as curl"), ("s", "save as"),
+    ("o", "output"), ("q", "quit"),
+)  # fmt: skip
 _TICK = 0.05  # s between looks at what has come
 _OUTPUT = 1 << 16  # bytes of the command's output that are shown
 _WIDE = 100  # columns from which on there is room for all that a line can tell
@@ -176,6 +181,7 @@ class Browser(App[None]):
     CSS = """
     #filter { border: none; height: 1; padding: 0 1; background: $surface }
     #status { height: 1; padding: 0 1; color: $text-muted }
+    #keys { height: 1; background: $surface }
     Listing { width: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; background: $background }
     TabbedContent { width: 1fr; border-left: solid $surface-lighten-2 }
     #main.narrow TabbedContent { display: none }
@@ -219,7 +225,16 @@ class Browser(App[None]):
                     with TabPane(name, id=name.lower()), VerticalScroll():
                         yield Static(id=f"text-{name.lower()}", markup=False)
         yield Static(id="status", markup=False)
-        yield Footer()
+        yield Static(self._keys(), id="keys")
+
+    def _keys(self) -> Text:
+        """What the keys do, in a line. Textual's own is made anew as the focus moves, which a key would wait for."""
+        text = Text(no_wrap=True)
+        for key, name in _KEYS:
+            if name != "output" or self._output >= 0:
+                text.append(f" {key} ", "bold")
+                text.append(f"{name} ")
+        return text
 
     def on_mount(self) -> None:
         """Begin."""
