@@ -54,7 +54,7 @@ def run(options: Options) -> int:
             options.feed = feed
             return run(options)
 
-        lines, pid = of_reading(body)
+        lines, pid = in_another_process(body)
         try:
             browse(lines, f"hark {' '.join(options.command)}", output.fileno())
         finally:
@@ -100,7 +100,7 @@ def save(name: str, entries: list[dict[str, Any]]) -> None:
         raise HarkError(complaints[0])
 
 
-def of_reading(body: Callable[[int], int | None]) -> tuple[Iterator[bytes], int]:
+def in_another_process(body: Callable[[int], int | None]) -> tuple[Iterator[bytes], int]:
     """The lines that `body`, in a process of its own, feeds to the descriptor that it is given; and that process."""
     read, write = os.pipe()
     pid = os.fork()
@@ -110,8 +110,9 @@ def of_reading(body: Callable[[int], int | None]) -> tuple[Iterator[bytes], int]
             os.close(read)
             kernel.die_with_parent(signal.SIGTERM)
             status = body(write) or 0
-        except HarkError as error:
-            os.write(write, json.dumps({"what": "told", "text": str(error)}).encode() + b"\n")
+        except BaseException as error:  # the terminal is the browser's: it shows what went wrong
+            text = str(error) if isinstance(error, HarkError) else f"hark failed; please report this: {error!r}"
+            os.write(write, json.dumps({"what": "told", "text": text}).encode() + b"\n")
         finally:
             os._exit(status)
     os.close(write)

@@ -109,10 +109,10 @@ def _browse(
     files: list[FileIO], paths: list[str], secrets: list[Block], options: Options, outputs: Outputs, title: str
 ) -> int:
     """Tell open recordings in the terminal browser."""
-    from hark.browsing import browse, of_reading
+    from hark.browsing import browse, in_another_process
 
     options.quiet = True
-    lines, pid = of_reading(lambda feed: not _tell(files, paths, secrets, options, outputs, 0, [feed]))
+    lines, pid = in_another_process(lambda feed: not _tell(files, paths, secrets, options, outputs, 0, [feed]))
     try:
         browse(lines, title)
     finally:

@@ -94,6 +94,16 @@ def test_a_command_runs_beside_the_browser(world, terminal) -> None:
     shown.wait("said by the job", "status 7")
 
 
+def test_what_goes_wrong_is_seen(world, terminal) -> None:
+    """A file that is no recording, one that is torn, a command that is not there: a line says so."""
+    shown = terminal("hark read --ui /bin/true")
+    shown.wait("it is neither pcapng nor pcap", "ended")
+    torn = world.dir / "home" / "torn.har"
+    torn.write_text('{"log": {"entries": [{"request": {"method": "GET", "url": "http://a/"}}, {"requ')
+    terminal("hark read --ui torn.har").wait("GET     http://a/", "the archive ends within itself")
+    terminal("hark ui no-such-command").wait("cannot run no-such-command: no such command in PATH")
+
+
 def test_leaving_the_browser_ends_the_command(world, terminal) -> None:
     shown = terminal("hark ui sleep 61; echo status $?; exec sh")
     shown.wait("0 exchanges")

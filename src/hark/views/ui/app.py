@@ -270,7 +270,8 @@ class Browser(App[None]):
         shown, count = len(self.rows.shown), len(self.rows.all)
         told = f"{count} exchanges" if shown == count else f"{shown} of {count} exchanges"
         state = "ended" if self._over else "following" if self.query_one(Listing).follow else "live"
-        self.query_one("#status", Static).update(note or f"{self._name} · {told} · {state}")
+        trouble = f" · {self.rows.trouble}" if self.rows.trouble else ""
+        self.query_one("#status", Static).update(note or f"{self._name} · {told} · {state}{trouble}")
 
     # -- details -----------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ class Rows:
     def __init__(self) -> None:
         self.all: list[Row] = []
         self.shown: list[Row] = []  # those that fit the filter
+        self.trouble = ""  # the last one of the recording itself
         self._by_n: dict[int, Row] = {}
         self._filter = _Filter("")
         self._spool = Spool()
@@ -72,6 +73,9 @@ class Rows:
         elif what in ("closed", "failed", "unresolved"):
             row = self._new(0)
             _fill_failure(row, told)
+        elif what == "told":
+            self.trouble = safe(told["text"])
+            return True
         else:
             return False
         if not row.shown and self._filter.of([row]):
