@@ -19,6 +19,7 @@ from hark.output import Output
 if TYPE_CHECKING:
     from hark.teller import Teller
     from hark.views.choose import Choice
+    from hark.views.grep import Grep
     from hark.views.schema import Schema
     from hark.views.view import View
 
@@ -91,7 +92,9 @@ def build_views(
     lines of JSON are told already. feeds: descriptors of processes that show what they are fed."""
     schema = schema_of(options)
     screen = standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
-    views = [*_screens(options, fd, screen, schema, told), *file_views(options, outputs, schema)]
+    chosen = choice(options)
+    grep = chosen.grep if chosen is not None else None
+    views = [*_screens(options, fd, screen, schema, told, grep), *file_views(options, outputs, schema)]
     if feeds:
         from hark.views.feed import Feed
 
@@ -101,7 +104,6 @@ def build_views(
         from hark.views.redact import Redacted
 
         views = [Redacted(views)]
-    chosen = choice(options)
     if chosen is not None:
         from hark.views.choose import Chosen
 
@@ -146,7 +148,9 @@ def file_views(options: Options, outputs: Outputs, schema: Schema | None) -> lis
     return views
 
 
-def _screens(options: Options, fd: int, screen: Output, schema: Schema | None, told: int) -> list[View]:
+def _screens(
+    options: Options, fd: int, screen: Output, schema: Schema | None, told: int, grep: Grep | None
+) -> list[View]:
     """What tells a person, or a program behind a pipe."""
     views: list[View] = []
     tty = os.isatty(fd)
@@ -167,8 +171,6 @@ def _screens(options: Options, fd: int, screen: Output, schema: Schema | None, t
     elif not options.quiet:
         from hark.views.terminal import Terminal
 
-        chosen = choice(options)
-        grep = chosen.grep if chosen is not None else None
         views.append(Terminal(screen.write, options.verbosity, color, width, schema, grep))
     machine = fd == 1 and (options.json or options.curl)  # whoever reads that wants nothing else among it
     tables = Output(2, "the terminal", lambda text: None) if machine else screen

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from hark.model.book import Change, Ended
 from hark.model.exchange import Exchange
 from hark.views.entry import text_of
+from hark.views.view import host
 
 _CURLS = {"accept": "*/*"}  # what curl sends by itself, whatever its version
 _OF_THE_CONNECTION = {
@@ -61,7 +62,7 @@ def command(exchange: Exchange) -> str:
         words.append("--head")
     elif request.method != ("POST" if body else "GET"):
         words += ["-X", request.method]
-    words += _headers(exchange, url.partition("://")[2].partition("/")[0].partition("?")[0], bool(body))
+    words += _headers(exchange, host(exchange), bool(body))
     words += body
     words += ["--globoff"] if any(sign in url for sign in "[]{}") else []
     words += ["--path-as-is"] if "/../" in url or "/./" in url or url.endswith(("/..", "/.")) else []
@@ -82,7 +83,7 @@ def _version(version: str, url: str) -> list[str]:
     return ["--http3"] if version == "HTTP/3" else []
 
 
-def _headers(exchange: Exchange, host: str, has_body: bool) -> list[str]:
+def _headers(exchange: Exchange, asked: str, has_body: bool) -> list[str]:
     words: list[str] = []
     seen: set[str] = set()
     assert exchange.request is not None
@@ -91,7 +92,7 @@ def _headers(exchange: Exchange, host: str, has_body: bool) -> list[str]:
         small = name.lower()
         first = small not in seen
         seen.add(small)
-        if small in _OF_THE_CONNECTION or small.startswith(":") or (small == "host" and value == host):
+        if small in _OF_THE_CONNECTION or small.startswith(":") or (small == "host" and value == asked):
             continue
         if not (first and _CURLS.get(small) == value):
             words += ["-H", f"{name}: {value}" if value else f"{name};"]

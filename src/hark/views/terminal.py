@@ -29,7 +29,7 @@ from hark.model.book import (
 )
 from hark.model.exchange import Exchange
 from hark.views.advice import remedy
-from hark.views.view import asked, duration, host, plural, safe, size, who
+from hark.views.view import asked, duration, hexdump, host, plural, pretty, safe, size, who
 
 if TYPE_CHECKING:
     from hark.views.grep import Grep
@@ -291,7 +291,12 @@ class Terminal:
         self._lines.append(mark)
         mime = header("content-type")
         text = text_of(data, mime)
-        lines = _hexdump(data) if text is None else _pretty(text, mime).splitlines()
+        if text is not None:
+            lines = pretty(text, mime).splitlines()
+        else:
+            lines = hexdump(data[:_HEXDUMP_BYTES])
+            if len(data) > _HEXDUMP_BYTES:
+                lines.append(f"… {size(len(data))} of binary data")
         for line in lines[:BODY_LINES]:
             self._lines.append(f"{mark} {safe(line)}")
         if len(lines) > BODY_LINES:
@@ -327,25 +332,3 @@ def _visible(text: str) -> int:
         else:
             count, at = count + 1, at + 1
     return count
-
-
-def _pretty(text: str, mime: str) -> str:
-    if "json" in mime.lower() or text[:1] in "{[":
-        import json
-
-        try:
-            return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        except (ValueError, RecursionError):
-            return text
-    return text
-
-
-def _hexdump(data: bytes) -> list[str]:
-    lines = []
-    for at in range(0, min(len(data), _HEXDUMP_BYTES), 16):
-        row = data[at : at + 16]
-        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        lines.append(f"{at:08x}  {row.hex(' ', 1).ljust(47)}  {shown}")
-    if len(data) > _HEXDUMP_BYTES:
-        lines.append(f"… {size(len(data))} of binary data")
-    return lines

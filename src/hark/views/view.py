@@ -105,3 +105,25 @@ def asked(exchange: Exchange) -> str:
     """A request in a line."""
     method = exchange.request.method if exchange.request is not None else "?"
     return f"{method} {exchange.url or exchange.connection.server[0]}"
+
+
+def pretty(text: str, mime: str) -> str:
+    """JSON in lines; any other text as it is."""
+    if "json" in mime.lower() or text[:1] in ("{", "["):
+        import json
+
+        try:
+            return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return text
+    return text
+
+
+def hexdump(data: bytes) -> list[str]:
+    """Sixteen bytes a line: offset, hex, and what of it is printable."""
+    lines = []
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        lines.append(f"{at:08x}  {row.hex(' ', 1).ljust(47)}  {shown}")
+    return lines

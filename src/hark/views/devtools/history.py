@@ -38,10 +38,9 @@ def frames(told: list[events.Event]) -> bytes:
 class Record:
     """An exchange. index: its place in the order in which exchanges began."""
 
-    __slots__ = ("answered", "entry", "index", "n", "over", "place", "said")
+    __slots__ = ("answered", "entry", "index", "over", "place", "said")
 
-    def __init__(self, n: int, index: int) -> None:
-        self.n = n
+    def __init__(self, index: int) -> None:
         self.index = index
         self.answered = False
         self.over = False
@@ -51,7 +50,7 @@ class Record:
 
 
 class History:
-    """Takes a feed's lines. tell(record, frames, said) is called with what is new about a record."""
+    """Takes a feed's lines. tell(record, frames) is called with what is new about a record."""
 
     def __init__(self, tell: Callable[[Record, bytes], None]) -> None:
         self._tell = tell
@@ -95,7 +94,7 @@ class History:
         return identity in self._by_id
 
     def _record(self, n: int, identity: str = "") -> Record:
-        record = Record(n, len(self.records))
+        record = Record(len(self.records))
         self.records.append(record)
         self._by_id[identity or events.identity(n)] = record
         if not identity:
@@ -114,22 +113,20 @@ class History:
             self._say(record, events.answered(n, entry))
 
     def _ended(self, n: int, entry: Json, line: bytes) -> None:
+        answered, last = frames(events.answered(n, entry)), events.ended(n, entry)
+        end = frames(last)
+        whole = frames(events.began(n, entry)) + answered + frames(events.messages(n, entry)) + end
         record = self._open.pop(n, None)
-        news = b""
         if record is None:  # its begin was not told
             record = self._record(n)
             del self._open[n]
-            news = frames([*events.began(n, entry), *events.answered(n, entry), *events.messages(n, entry)])
-        elif not record.answered:
-            news = frames(events.answered(n, entry))
-        last = events.ended(n, entry)
-        end = frames(last)
-        news += end
+            news = whole
+        else:
+            news = end if record.answered else answered + end
         if "_tls" in entry and entry["response"]["status"] > 0 and len(self.secure) < _ORIGINS:
             self.secure.setdefault("/".join(entry["request"]["url"].split("/", 3)[:3]), frames(last[-1:]))
-        all_of_it = [*events.began(n, entry), *events.answered(n, entry), *events.messages(n, entry)]
         record.entry = self._spool.write(line)
-        self._close(record, frames(all_of_it) + end, news)
+        self._close(record, whole, news)
 
     def _close(self, record: Record, data: bytes, news: bytes) -> None:
         record.place = self._spool.write(data)

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.text import Text
 
-from hark.views.view import duration, safe, size
+from hark.views.view import duration, hexdump, pretty, safe, size
 
 Json = dict[str, Any]
-_LINES = 5000
+_LINES, _HEXDUMP_BYTES = 5000, 4096
 _HEAD, _NAME, _DIM, _BAD = "bold", "cyan", "dim", "red"
 _PHASES = {
     "blocked": "bright_black",
@@ -129,13 +129,9 @@ def _body(entry: Json, part: Json, encoding: str | None, mime: str, side: str) -
         from base64 import b64decode
 
         data = b64decode(content)
-        lines = [
-            f"{at:08x}  {data[at : at + 16].hex(' '):47}  {_printable(data[at : at + 16])}"
-            for at in range(0, min(len(data), 4096), 16)
-        ]
-        content = "\n".join(lines) + ("\n…" if len(data) > 4096 else "")
+        content = "\n".join(hexdump(data[:_HEXDUMP_BYTES])) + ("\n…" if len(data) > _HEXDUMP_BYTES else "")
     else:
-        content = _pretty(content, mime)
+        content = pretty(content, mime)
     lines = content.split("\n")
     for line in lines[:_LINES]:
         text.append(safe(line) + "\n")
@@ -144,16 +140,3 @@ def _body(entry: Json, part: Json, encoding: str | None, mime: str, side: str) -
     if part.get("comment"):
         text.append(f"\n{safe(part['comment'])}\n", _BAD)
     return text if text.plain.strip() else Text("nothing", _DIM)
-
-
-def _printable(data: bytes) -> str:
-    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)
-
-
-def _pretty(text: str, mime: str) -> str:
-    if "json" in mime.lower() or text[:1] in ("{", "["):
-        try:
-            return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        except (ValueError, RecursionError):
-            pass
-    return text

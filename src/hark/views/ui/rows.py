@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hark.views.choose import fits, parts_of
-from hark.views.entries import decode, encode
+from hark.views.entries import decode
 from hark.views.spool import Spool
 from hark.views.view import duration, safe, size
 
@@ -66,7 +66,7 @@ class Rows:
         if what in ("began", "answered", "upgraded", "ended"):
             row = self._by_n.get(told["n"]) or self._new(told["n"])
             _fill(row, told["entry"])
-            row.place = self._spool.write(encode(told["entry"]))
+            row.place = self._spool.write(line)
             if what == "ended":
                 row.over = True
                 del self._by_n[row.n]
@@ -94,7 +94,7 @@ class Rows:
         """The entry of a row; None where it is no exchange."""
         if not row.place[1]:
             return None
-        value: Json = decode(self._spool.read(row.place))
+        value: Json = decode(self._spool.read(row.place))["entry"]
         return value
 
     def filter(self, text: str) -> None:
