@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import getpass
 import ipaddress
+import itertools
 import json
 import os
 import pathlib
@@ -67,6 +68,7 @@ http {{
 
 RESOLVER = "nameserver 127.0.0.53\noptions timeout:1 attempts:1\n"
 HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
+_NUMBERS = itertools.count()
 
 
 @dataclass
@@ -94,10 +96,13 @@ def tell(entry: dict) -> str:
 class World:
     """The namespace, its servers, and ways to run things in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: str = "", resolver: str = "") -> None:
+        """network: a shell script that adds to the network, with every capability over it; resolver: resolv.conf."""
+        self._network = network
+        self._resolver = resolver or RESOLVER
         self.root = os.getuid() == 0
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hark-world-", dir="/var/tmp"))
-        self.name = f"hark-{os.getpid()}"
+        self.name = f"hark-{os.getpid()}-{next(_NUMBERS)}"
         self._servers: list[subprocess.Popen] = []
         self.prefix = self._namespace_by_root() if self.root else self._namespace_by_user()
         self._make_files()
@@ -114,7 +119,8 @@ class World:
             "set -e; ip link set lo up; "
             f"ip addr add {ADDRESS4}/32 dev lo; ip addr add {ADDRESS6}/128 dev lo; "
             "ip route add unreachable 198.51.100.0/24; ip route add 203.0.113.0/24 dev lo; "  # the second is silence
-            f"sysctl -qw net.ipv4.ip_unprivileged_port_start=0 net.ipv4.ping_group_range='{groups}'"
+            f"sysctl -qw net.ipv4.ip_unprivileged_port_start=0 net.ipv4.ping_group_range='{groups}'; "
+            f"{self._network or 'true'}"
         )
 
     def _namespace_by_root(self) -> list[str]:
@@ -122,7 +128,7 @@ class World:
         shutil.chown(self.dir, USER, USER)
         etc = pathlib.Path(f"/etc/netns/{self.name}")
         etc.mkdir(parents=True)
-        (etc / "resolv.conf").write_text(RESOLVER)
+        (etc / "resolv.conf").write_text(self._resolver)
         (etc / "hosts").write_text(HOSTS)
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         enter = ["ip", "netns", "exec", self.name]
@@ -131,7 +137,7 @@ class World:
 
     def _namespace_by_user(self) -> list[str]:
         """A user, network and mount namespace of one's own, held by a process; things in it run as oneself."""
-        (self.dir / "resolv.conf").write_text(RESOLVER)
+        (self.dir / "resolv.conf").write_text(self._resolver)
         resolver, ready = os.path.realpath("/etc/resolv.conf"), self.dir / "ready"
         script = f"{self._script()}; mount --bind {self.dir}/resolv.conf {resolver}; : >{ready}; exec sleep 3600"
         holder = subprocess.Popen(

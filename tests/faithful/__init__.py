@@ -1,0 +1,38 @@
+"""Programs that must print the same, and end with the same status, untapped and under hark.
+
+Each file here holds a table, CASES, of one kind of behaviour; tests/e2e/test_faithful.py runs them all.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+Around = Callable[[Any], contextlib.AbstractContextManager[dict[str, str] | None]]
+
+
+@contextlib.contextmanager
+def nothing(world: Any) -> Iterator[None]:
+    """No server, no files."""
+    yield
+
+
+@dataclass(frozen=True)
+class Case:
+    """One program, and what is around it while it runs."""
+
+    name: str
+    program: str | list[str]  # Python source, or a command
+    around: Around = nothing  # with around(world) as environment: what the program needs, and variables for it
+    network: str = ""  # a shell script that adds to the world's network; cases with the same one share a world
+    resolver: str = ""  # /etc/resolv.conf of the world, where it is not the usual one
+    expect: bytes | None = None  # what it prints untapped, where that is worth stating
+    limit: str = ""  # the first words of its line in README's Limits: a strict expected failure
+    environment: dict[str, str] = field(default_factory=dict)
+    timeout: float = 30  # s
+
+    @property
+    def command(self) -> list[str]:
+        """The argument vector."""
+        return self.program if isinstance(self.program, list) else [sys.executable, "-c", self.program]
