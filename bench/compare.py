@@ -26,6 +26,7 @@ PARTS = sys.argv[4:]
 PLAIN, TLS = f"http://{ADDRESS4}:8080", f"https://{ADDRESS4}:8443"
 BULK = 300_000_000
 LIMIT = 0.95
+PER_SECOND = r"Requests/sec:\s+([\d.]+)"
 
 
 def pairs(title: str, measure: Callable[[str], float], more_is_better: bool) -> bool:
@@ -88,11 +89,10 @@ def live() -> list[bool]:
             title = f"latency of small requests, {count} connections, us"
             held.append(pairs(title, lambda hark, paced=paced: bench.number(hark, paced), False))
             wrk = ["wrk", "-t1", f"-c{count}", "-d3", f"{PLAIN}/hello"]
-            per = r"Requests/sec:\s+([\d.]+)"
             title = f"throughput of small requests, {count} connections, /s"
-            held.append(pairs(title, lambda hark, wrk=wrk: bench.number(hark, wrk, per), True))
+            held.append(pairs(title, lambda hark, wrk=wrk: bench.number(hark, wrk, PER_SECOND), True))
         wrk = ["wrk", "-t1", "-c8", "-d3", "-H", "Connection: close", f"{PLAIN}/hello"]
-        held.append(pairs("a connection for each request, /s", lambda hark: bench.number(hark, wrk, per), True))
+        held.append(pairs("a connection for each request, /s", lambda hark: bench.number(hark, wrk, PER_SECOND), True))
         held.append(pairs("start-up, ms", lambda hark: bench.seconds(hark, ["true"], 7), False))
     finally:
         bench.world.close()
