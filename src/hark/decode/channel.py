@@ -75,11 +75,18 @@ class Channel:
     def _join(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
         """Bytes that `side` sent, passed over until some come that can be followed."""
         raw = bytes(data)
-        name = sniff.joined(side, raw)
+        name, begun = sniff.joined(side, raw), b""
+        if name in (sniff.OPAQUE, sniff.MORE) and self._heads[side]:  # a first line in several segments
+            whole = sniff.joined(side, self._heads[side] + raw)
+            if whole != sniff.OPAQUE and len(self._heads[side]) <= limits.HEAD_BYTES:
+                name, begun = whole, self._heads[side]
+        if not begun:
+            self._early = [early for early in self._early if early[0] != side]
+        self._heads[side] = begun + raw if name == sniff.MORE else b""
         if name == sniff.OPAQUE:
             return ()
         self._early.append((side, raw, time))
-        return self._become(name, time, joined=side)
+        return self._become(name, time, joined=side) if name != sniff.MORE else ()
 
     def expect(self, alpn: str, time: int) -> Sequence[Event]:
         """ALPN has chosen: HTTP/2 servers may speak first, so what is sent need not be waited for."""
