@@ -162,6 +162,13 @@ class Channel:
         self.feed = self._join
         return ()
 
+    def earlier(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent before it had any of what is known of the other: in HTTP/1, where answers are known by
+        their order alone, they answer nothing of that."""
+        if side == Side.SERVER and isinstance(self._layer, Http1) and self._layer.passes_over():
+            return ()
+        return self.feed(side, data, time)
+
     def end(self, side: Side, time: int) -> Sequence[Event]:
         """`side` will send no more."""
         return self._layer.end(side, time) if self._layer is not None else ()

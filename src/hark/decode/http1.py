@@ -32,6 +32,10 @@ _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +(\S.*?) +(HTTP/\d\.\d)[ 
 _STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
 _REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/1\.[01]\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] \d{3}[ \r\n]")
+_PARTS = (  # what either may begin with, where only a part of the line is here
+    re.compile(rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|(?:/|[a-z]{2,8}://)[^\r\n]*\r?)"),
+    re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:1(?:\.(?:[01](?: \d{0,3})?)?)?)?"),
+)
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _CHUNK_LINE_MAX = 16384  # bytes, extensions included
 
@@ -113,6 +117,14 @@ class Http1:
         half.mode, half.buffer = _SEEK, b""
         return out
 
+    def passes_over(self) -> bool:
+        """Whether bytes by the server that answer none of the requests that were seen are to be passed over: where they
+        are not the rest of a message, the next one is looked for behind them."""
+        server = self._halves[Side.SERVER]
+        if server.mode == _HEAD and self._asked and not server.buffer:
+            server.mode = _SEEK
+        return server.mode == _SEEK
+
     def _give_up(self, time: int, why: str, out: list[Event]) -> None:
         """No request that waits will be answered as far as anybody can tell."""
         out.extend(Aborted(self._conn, asked.stream, time, why) for asked in self._asked)
@@ -188,7 +200,11 @@ class Http1:
             if mode == _PASSED:
                 out.extend(self._passed(side, data, time))
                 return
-            if mode == _BROKEN or (mode == _SEEK and not self._found(side, half, bytes(data), time, out)):
+            if mode == _BROKEN:
+                return
+            if mode == _SEEK and not self._found(side, half, bytes(data), time, out):
+                if len(data) <= limits.HEAD_BYTES and _PARTS[side].fullmatch(data):
+                    half.buffer = bytes(data)  # a first line in several segments
                 return
             rest = self._line(side, half, bytes(data), time, out)
             if rest is None:

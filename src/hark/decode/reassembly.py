@@ -25,11 +25,12 @@ class Piece(NamedTuple):
 class Reassembly:
     """Feed segments; get pieces."""
 
-    __slots__ = ("_bytes", "_lost", "differing", "fin", "first", "next", "total", "waiting")
+    __slots__ = ("_bytes", "_lost", "differing", "fin", "first", "floor", "next", "total", "waiting")
 
     def __init__(self) -> None:
         self.next = -1  # the sequence number expected; -1 before the first segment
         self.first = -1  # the sequence number of the first byte, or of the first one that was seen
+        self.floor = -1  # before the first segment: what the receiver has had already
         self.fin = -1  # the sequence number behind the last byte, once a FIN was seen
         self.total = 0  # bytes given out
         self.waiting: list[tuple[int, bytes]] = []  # (offset in the stream, data), sorted, without overlaps
@@ -72,7 +73,7 @@ class Reassembly:
         """The bytes that can now be read in order."""
         size = len(data)
         if self.next < 0:
-            self.next = self.first = seq  # joined in the middle
+            self.next = self.first = self.floor if self.floor >= 0 else seq  # joined in the middle
         if seq != self.next:
             ahead = (seq - self.next) & _MASK
             if ahead < _HALF:

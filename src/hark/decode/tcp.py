@@ -143,10 +143,18 @@ class Table:
         if size:
             if flags & ip.ACK:
                 other = conn.halves[1 - side]
-                if ack != other.next and other.next >= 0 and (ack - other.next) & 0x80000000 == 0:
-                    self._unseen(conn, side.other, other, ack, time, out)
+                if ack != other.next:
+                    if other.next < 0:  # what comes later from before that came out of order, behind its answer
+                        other.floor = ack if other.floor < 0 or (ack - other.floor) & 0x80000000 == 0 else other.floor
+                    elif conn.joined and (other.first - ack) & 0x80000000 == 0:
+                        self._earlier(conn, side, half, seq, data, time, out)
+                        data = data[size:]
+                    elif (ack - other.next) & 0x80000000 == 0:
+                        self._unseen(conn, side.other, other, ack, time, out)
             channel = conn.channel
-            if seq == half.next and not half.waiting and channel is not None:
+            if not len(data):
+                pass
+            elif seq == half.next and not half.waiting and channel is not None:
                 half.next = (seq + size) & 0xFFFFFFFF
                 half.total += size
                 out.extend(channel.feed(side, data, time))
@@ -164,14 +172,17 @@ class Table:
         conn, side = known
         half = conn.halves[side]
         first = (seq + 1) & 0xFFFFFFFF
-        if half.first < 0 or first == half.first:
+        if first == half.first:
             return False
-        if conn.joined and (half.first - first) & 0xFFFFFFFF <= limits.BEFORE:
+        answers = not flags & ip.ACK or near(conn.halves[1 - side], ack)
+        if half.first < 0 and answers:
+            return None if self._past.holds(reverse(conn.key) if side else conn.key, seq, ack, flags) else False
+        if conn.joined and half.first >= 0 and (half.first - first) & 0xFFFFFFFF <= limits.BEFORE:
             return False  # it comes behind what it should have come before
         if self._past.holds(reverse(conn.key) if side else conn.key, seq, ack, flags):
             return None
-        if flags & ip.ACK and near(conn.halves[1 - side], ack):
-            return None
+        if flags & ip.ACK:
+            return None if answers or conn.state == "asked" else True
         return conn.state != "asked" or half.total > 0
 
     def _own(self, conn: Connection, side: Side, seq: int, ack: int, flags: int) -> bool:
@@ -312,6 +323,17 @@ class Table:
             half.differing = False
             who = "client" if side == Side.CLIENT else "server"
             out.append(Trouble(time, "tcp-overlap", conn.number, f"the {who} sent different bytes in the same place"))
+
+    def _earlier(
+        self, conn: Connection, side: Side, half: Reassembly, seq: int, data: memoryview, time: int, out: list[Event]
+    ) -> None:
+        """Bytes on a joined connection that were sent before any of the other end's that were captured came there: they
+        answer nothing that is known."""
+        channel = conn.channel
+        for piece, lost in half.feed(seq, data):
+            if isinstance(channel, Channel):
+                out.extend(channel.lost(side, lost, time) if lost else ())
+                out.extend(channel.earlier(side, piece, time))
 
     def _unseen(self, conn: Connection, side: Side, half: Reassembly, ack: int, time: int, out: list[Event]) -> None:
         """The peer speaks on after it has acknowledged bytes by `side` that are not here: they were not captured. What
