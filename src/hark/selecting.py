@@ -8,7 +8,7 @@ Limits What shares a connection with something chosen is written with it. A conn
        tunnel in HTTP/2 or 3) is not found by its packets.
 """
 
-from hark.decode import limits, link
+from hark.decode import limits, tunnels
 from hark.model.book import Change, Ended, Failed, SpokeOther
 from hark.model.exchange import Connection
 from hark.recording import pcapng
@@ -94,7 +94,7 @@ class Flows:
                 target = int.from_bytes(data[packet.start + 2 : packet.start + 4], "big")
                 if frozenset(((packet.src, source), (packet.dst, target))) in self._pairs:
                     return True
-            at = link.inner(data, packet.proto, packet.start, packet.end)
+            at = tunnels.inner(data, packet.proto, packet.start, packet.end)
             if at < 0:
                 return False
             packet = ip.parse(data, at, packet.end - at)

@@ -44,6 +44,7 @@ class Connection:
         "seen",
         "server",
         "state",
+        "turned",
     )
 
     def __init__(self, number: int, key: bytes) -> None:
@@ -56,6 +57,7 @@ class Connection:
         self.fins = 0
         self.seen = 0
         self.joined = False  # its beginning was not captured
+        self.turned = False  # and what was seen first of an end was not what it had sent first
         self.held: Held | None = None  # what came while it is open which end is the client
 
     def ends(self, key: bytes) -> None:
@@ -136,6 +138,8 @@ class Table:
                 seq = (seq + 1) & 0xFFFFFFFF
             elif not self._own(conn, side, seq, ack, flags):
                 return self._another(frame, data, known, seq, ack, flags, out)
+            elif conn.joined and half.first >= 0 and 0 < (half.first - seq) & 0xFFFFFFFF <= limits.BEFORE:
+                conn.turned = True
         if side and conn.state == "asked" and not flags & ip.RST:
             conn.state = "established"
             out.append(Established(conn.number, time))
@@ -146,7 +150,7 @@ class Table:
                 if ack != other.next:
                     if other.next < 0:  # what comes later from before that came out of order, behind its answer
                         other.floor = ack if other.floor < 0 or (ack - other.floor) & 0x80000000 == 0 else other.floor
-                    elif conn.joined and (other.first - ack) & 0x80000000 == 0:
+                    elif conn.turned and (other.first - ack) & 0x80000000 == 0:
                         self._earlier(conn, side, half, seq, data, time, out)
                         data = data[size:]
                     elif (ack - other.next) & 0x80000000 == 0:

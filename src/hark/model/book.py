@@ -79,10 +79,11 @@ class SpokeOther(NamedTuple):
 
 
 class PassedOver(NamedTuple):
-    """Frames that were not followed."""
+    """Frames that were not followed; harmless: they never carry HTTP."""
 
     what: str
     frames: int
+    harmless: bool = False
 
 
 class Told(NamedTuple):
@@ -460,7 +461,7 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Closed: Book._closed,
     ev.Sealed: Book._sealed,
     ev.Trouble: Book._trouble,
-    ev.PassedOver: lambda book, event: PassedOver(event.what, event.frames),
+    ev.PassedOver: lambda book, event: PassedOver(event.what, event.frames, event.harmless),
     ev.Dns: Book._dns,
     ev.RequestHead: Book._request,
     ev.ResponseHead: Book._response,
