@@ -14,7 +14,7 @@ from hark.model.exchange import Connection
 from hark.recording import pcapng
 from hark.recording.blocks import RAW, Block, Frame, Names, Process, Secrets
 from hark.recording.order import Item
-from hark.wire import ip
+from hark.wire import ip, keylog
 
 _End = tuple[bytes, int]
 
@@ -73,12 +73,7 @@ class Flows:
         """The lines that open something chosen (a line: label, client random, secret)."""
         kept = []
         for line in block.text.splitlines(keepends=True):
-            words = line.split()
-            try:
-                known = len(words) == 3 and bytes.fromhex(words[1].decode("ascii")) in self._randoms
-            except ValueError:
-                known = False
-            if known or (words and words[0] == b"RSA"):
+            if any(secret.client_random in self._randoms or secret.label == "RSA" for secret in keylog.parse(line)):
                 kept.append(line)
         return pcapng.encode(block._replace(text=b"".join(kept))) if kept else b""
 
