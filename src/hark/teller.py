@@ -129,8 +129,9 @@ def _normal(block: Block) -> Item:
         at = 0 if block.link == RAW else link.network(block.data, block.link)
         if at < 0 or block.link == UPPER_PDU:
             return block, b""
-        raw = pcapng.frame(block.time, block.data[at:], block.pid)
-        return block._replace(link=RAW, data=memoryview(raw)[pcapng.EPB_HEAD :][: len(block.data) - at]), raw
+        raw = pcapng.frame(block.time, block.data[at:], block.pid, block.size - at)
+        data = memoryview(raw)[pcapng.EPB_HEAD :][: len(block.data) - at]
+        return block._replace(link=RAW, data=data, size=max(block.size - at, len(data))), raw
     if isinstance(block, Entry):
         raise HarkError("cannot write a pcapng", "an archive of exchanges holds no packets", "x.har, x.jsonl or x.html")
     if isinstance(block, Secrets) and block.text.startswith(b"-----BEGIN"):

@@ -56,6 +56,7 @@ class Channel:
         self._host = host
         self._number = number
         self._depth = depth
+        self._joined = joined
         self._layer: Layer | None = None
         self._early: list[tuple[Side, bytes, int]] = []
         self._heads = [b"", b""]
@@ -157,6 +158,11 @@ class Channel:
         """Bytes by `side` are missing; before it is known what is spoken, that has to be found out in the middle."""
         if self._layer is not None:
             return self._layer.lost(side, size, time)
+        if self._heads[side] and sniff.asks(self._heads[side]):  # a first line that was cut
+            self._heads[side] = b""
+            out = self._become(sniff.HTTP1, time, side if self._joined else None)
+            assert self._layer is not None
+            return [*out, *self._layer.lost(side, size, time)]
         self._lost += size
         self._early.clear()
         self.feed = self._join

@@ -69,6 +69,11 @@ class Reassembly:
         self.next = (self.next + size) & _MASK
         self.total += size
 
+    def lose(self, size: int) -> None:
+        """The next `size` bytes will not come: they were not captured."""
+        self.next = (self.next + size) & _MASK
+        self._lost += size
+
     def feed(self, seq: int, data: memoryview) -> list[Piece]:
         """The bytes that can now be read in order."""
         size = len(data)

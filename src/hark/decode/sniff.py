@@ -115,6 +115,11 @@ def sender(data: bytes) -> Side | None:
     return None
 
 
+def asks(data: bytes) -> bool:
+    """Whether this may be the beginning of an HTTP/1 request."""
+    return _ASKS.match(data) is not None
+
+
 def may_tell(data: bytes) -> bool:
     """Whether sender() may say more when more has come."""
     part = _STATUS_PART.fullmatch(data) or _LINE_PART.fullmatch(data)

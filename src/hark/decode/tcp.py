@@ -113,7 +113,26 @@ class Table:
             known = self._open(frame, key, payload, flags, out)
             if flags & ip.SYN and flags & ip.ACK:
                 known[0].halves[Side.CLIENT].start((ack - 1) & 0xFFFFFFFF)
-        return self.segment(frame, payload, known, seq, ack, flags, out)
+        cut = min(packet.missing, frame.size - len(frame.data)) if packet.missing else 0
+        if cut <= 0:
+            return self.segment(frame, payload, known, seq, ack, flags, out)
+        self.segment(frame, payload, known, seq, ack, flags & ~ip.FIN, out)
+        conn, side = self.ends.get(key, known)
+        if conn.state != "closed" and conn.held is None:
+            self._cut(conn, side, seq + bool(flags & ip.SYN) + len(payload), cut, frame.time, out)
+            if flags & ip.FIN:
+                self._ending(
+                    conn, side, conn.halves[side], ip.FIN, (seq + len(payload) + cut) & 0xFFFFFFFF, frame.time, out
+                )
+        return out
+
+    def _cut(self, conn: Connection, side: Side, seq: int, size: int, time: int, out: list[Event]) -> None:
+        """The segment that ends at `seq` had `size` bytes more than were captured of it."""
+        half = conn.halves[side]
+        channel = conn.channel
+        if half.next == seq & 0xFFFFFFFF and not half.waiting and channel is not None:
+            half.lose(size)
+            out.extend(channel.lost(side, size, time))
 
     def segment(
         self,

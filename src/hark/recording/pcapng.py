@@ -72,12 +72,15 @@ def end_frame(buffer: memoryview, at: int, size: int, time: int, pid: int) -> in
     return total
 
 
-def frame(time: int, data: bytes | memoryview, pid: int = 0) -> bytes:
-    """An enhanced packet block on interface 0."""
+def frame(time: int, data: bytes | memoryview, pid: int = 0, whole: int = 0) -> bytes:
+    """An enhanced packet block on interface 0; whole: bytes the packet had, where that is more than there are here."""
     size = len(data)
     room = bytearray(EPB_HEAD + size + EPB_TAIL_MAX)
     room[EPB_HEAD : EPB_HEAD + size] = data
-    return bytes(room[: end_frame(memoryview(room), 0, size, time, pid)])
+    total = end_frame(memoryview(room), 0, size, time, pid)
+    if whole > size:
+        _u32(room, EPB_HEAD - 4, whole)
+    return bytes(room[:total])
 
 
 def secrets(value: Secrets) -> bytes:
