@@ -113,9 +113,8 @@ class Http1:
             half.mode = _HEAD
         if half.mode in (_BROKEN, _SEEK):
             return ()
-        if half.mode == _HEAD and half.buffer.strip():
-            if self._torn(side, half, why, time, out):
-                return out
+        if half.mode == _HEAD and half.buffer.strip() and self._torn(side, half, why, time, out):
+            return out
         out = [Trouble(time, "lost-http", self._conn, f"{why}, by the {_who(side)}")]
         if half.mode != _HEAD:
             out.append(Trouble(time, "lost-body", self._conn, why, half.stream))

@@ -220,6 +220,7 @@ class Book:
         connection = self._connections.get(event.conn)
         if connection is not None:
             connection.protocol = event.name
+            connection.through = connection.through or event.name.startswith("socks")
 
     def _proxied(self, event: ev.Proxied) -> None:
         connection = self._connections.get(event.conn)
@@ -352,6 +353,8 @@ class Book:
             return None
         exchange.response = event
         exchange.answered = event.started
+        if exchange.request is not None and exchange.request.method == "CONNECT" and 200 <= event.status < 300:
+            exchange.connection.through = True
         mime = exchange.response_header("content-type")
         if mime[:13].lower() in _TALKING:
             coding, encoding = exchange.response_header("content-encoding"), exchange.response_header("grpc-encoding")
