@@ -175,6 +175,6 @@ class Exchange:
 
 
 def _index(head: RequestHead | ResponseHead) -> dict[bytes, bytes]:
-    if head.version >= "HTTP/2":
+    if head.version in ("HTTP/2", "HTTP/3"):  # as their decoders say; an HTTP/1 peer may write HTTP/2.0
         return dict(reversed(head.headers))  # their names are small letters (RFC 9113 §8.2)
     return {name.lower(): value for name, value in reversed(head.headers)}

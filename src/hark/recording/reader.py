@@ -8,6 +8,7 @@ Limits A file that ends in the middle of a block is told as Torn; what stood bef
        whose length lies, the next place is looked for where a whole and plausible one stands, and read on from there.
 """
 
+import codecs
 import heapq
 import struct
 import zlib
@@ -47,6 +48,8 @@ def read(file: Readable, name: str, wait: Wait | None = None) -> Iterator[Block]
         yield from _pcapng(source)
     elif start in pcap.MAGIC:
         yield from _pcap(source, pcap.MAGIC[start])
+    elif b"\0" in start and (coding := _wide(bytes(source.peek(64)))) is not None:
+        yield from archive.read(_Source(_Transcoded(source, coding), None), name)
     elif bytes(source.peek(64)).lstrip(archive.BLANK)[:1] == b"{":
         yield from archive.read(source, name)
     elif start:
@@ -57,6 +60,16 @@ def read(file: Readable, name: str, wait: Wait | None = None) -> Iterator[Block]
         )
     else:
         raise HarkError(f"cannot read {name}", "it is empty")
+
+
+def _wide(start: bytes) -> str | None:
+    """The name of the coding of JSON in units of 2 or 4 bytes, with or without a byte order mark."""
+    for coding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        mark = "\ufeff".encode(coding)
+        text = start.removeprefix(mark)[: len(start) // 4 * 4 - 4].decode(coding, "replace")
+        if text.lstrip()[:1] == "{" and not text.startswith("\0"):
+            return coding
+    return None
 
 
 def merge(recordings: list[Iterator[Block]]) -> Iterator[Block]:
@@ -158,6 +171,24 @@ class _Unpacked:
         except self._damage:
             self._over = True
             return b""
+
+
+class _Transcoded:
+    """Text in another coding as UTF-8."""
+
+    def __init__(self, source: _Source, coding: str) -> None:
+        self._source = source
+        self._decoder = codecs.getincrementaldecoder(coding)("replace")
+        self._start = True
+
+    def read(self, size: int, /) -> bytes:
+        """About a quarter of the bytes asked for, none at the end."""
+        while data := self._source.read(max(size // 4, 1)):
+            text = self._decoder.decode(data).removeprefix("\ufeff" if self._start else "")
+            self._start = False
+            if text:
+                return text.encode("utf-8", "replace")
+        return b""
 
 
 def _gzip(source: _Source) -> Any:
