@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frames import segment
+from hark.decode.decoder import Decoder
 from hark.model.archive import Archived, Shelf, time_ns
+from hark.model.book import Book, Ended
 from hark.recording.blocks import Entry
 from hark.recording.reader import read
 from hark.views.choose import choice
@@ -267,3 +270,28 @@ def test_no_entry_is_lost_and_nothing_raises(changes: list[dict]) -> None:
         assert exchange.ended >= exchange.started >= 0 or not exchange.entry["startedDateTime"]
         command(exchange)
         json.dumps(redact(json.loads(json.dumps(entry_of(exchange)))))
+
+
+@pytest.mark.parametrize(
+    "word", ["example.com", "Example.COM.", "example.com:8443", "example.com.:8443", "*.com", "com."]
+)
+@pytest.mark.parametrize("host", ["example.com:8443", "Example.COM.:8443", "EXAMPLE.COM:8443"])
+def test_a_host_fits_whatever_its_case_and_with_its_last_dot(word: str, host: str) -> None:
+    chosen = choice({"host": [word]})
+    other = choice({"host": ["example.org."]})
+    exchange = told(made(request_url=f"https://{host}/x"))
+    assert chosen is not None and other is not None
+    assert chosen.wants(exchange) and not other.wants(exchange)
+
+
+@pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/3.0", b"HTTP/2.1"])
+def test_a_version_that_is_not_the_connections_in_a_capture(version: bytes) -> None:
+    """Servers and tools write HTTP/2.0 into a status line of HTTP/1."""
+    answer = version + b" 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    decoder, book, changes = Decoder(), Book(1 << 20), []
+    for frame in (segment(1, True, 1, b"GET / " + version + b"\r\nHost: a\r\n\r\n"), segment(2, False, 1, answer)):
+        changes += book.feed(decoder.feed(frame))
+    (exchange,) = [change.exchange for change in changes if isinstance(change, Ended)]
+    chosen = choice({"type": ["json"]})
+    assert chosen is not None and chosen.wants(exchange)
+    assert entry_of(exchange)["response"]["content"]["mimeType"] == "application/json"
