@@ -30,11 +30,11 @@ from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
 _END = re.compile(rb"\r?\n\r?\n")
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +(\S.*?) +(HTTP/\d\.\d)[ \t]*$")
 _STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
-_REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/1\.[01]\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] \d{3}[ \r\n]")
+_REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/[1-3]\.\d\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/[1-3]\.\d \d{3}[ \r\n]")
 _PARTS = (  # what either may begin with, where only a part of the line is here
     re.compile(rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|(?:/|[a-z]{2,8}://)[^\r\n]*\r?)"),
-    re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:1(?:\.(?:[01](?: \d{0,3})?)?)?)?"),
+    re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:[1-3](?:\.(?:\d(?: \d{0,3})?)?)?)?"),
 )
 _REQUEST_TORN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")

@@ -170,14 +170,11 @@ class Table:
                     if other.next < 0:  # what comes later from before that came out of order, behind its answer
                         other.floor = ack if other.floor < 0 or (ack - other.floor) & 0x80000000 == 0 else other.floor
                     elif conn.turned and (other.first - ack) & 0x80000000 == 0:
-                        self._earlier(conn, side, half, seq, data, time, out)
-                        data = data[size:]
+                        self._earlier(conn, side, half, seq, data, time, out)  # again, below, they are old
                     elif (ack - other.next) & 0x80000000 == 0:
                         self._unseen(conn, side.other, other, ack, time, out)
             channel = conn.channel
-            if not len(data):
-                pass
-            elif seq == half.next and not half.waiting and channel is not None:
+            if seq == half.next and not half.waiting and channel is not None:
                 half.next = (seq + size) & 0xFFFFFFFF
                 half.total += size
                 out.extend(channel.feed(side, data, time))

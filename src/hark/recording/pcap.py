@@ -10,6 +10,7 @@ Time   proves nothing: clocks jump, and makers write nanoseconds into files that
 
 import re
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 PACKET_MAX = 1 << 24  # bytes; libpcap's own limit is lower
@@ -18,6 +19,9 @@ _NEAR = 86_400 * 30  # s; packets of one file are seldom further apart
 _SIZE_USUAL = 1 << 18  # bytes: libpcap's largest snapshot
 _TRIED = 4  # headers that must follow each other for a layout to be believed
 _LOOKED_AT = 1000  # packets at the file's start whose fractions tell the unit
+
+
+Fields = Callable[[memoryview | bytes, int], tuple[int, int, int, int]]
 
 
 class Format(NamedTuple):
@@ -53,10 +57,11 @@ class Headers:
         self.link &= 0xFFFF
         self.head = form.heads[0]
         self._form = form
-        self._read = struct.Struct(form.order + "IIII").unpack_from
+        self._read: Fields = struct.Struct(form.order + "IIII").unpack_from
         self._tick = form.tick
         self._orders = (True, False) if major == 2 and minor <= 3 else (False,)  # of the two lengths
-        self._swapped = self._orders[0]
+        self.fields: Fields = self._read  # seconds, fraction, captured and original length of a header
+        self._lay(form.heads[0], self._orders[0])
         self._seconds = 0  # of the last one
         if (major, minor) == (2, 2):  # AIX: its link types are the interface's (RFC 1213 ifType)
             self.link = {6: 1, 24: 0}.get(self.link, self.link)
@@ -65,12 +70,16 @@ class Headers:
         """See from the first packets how headers are laid out, and whether fractions are what they should be."""
         for head in self._form.heads:
             for swapped in self._orders:
-                self.head, self._swapped = head, swapped
+                self._lay(head, swapped)
                 if self._chain(view, 0, _TRIED, torn=head == self._form.heads[0]):
                     self._unit(view)
                     return
-        self.head, self._swapped = self._form.heads[0], self._orders[0]
+        self._lay(self._form.heads[0], self._orders[0])
         self._unit(view)
+
+    def _lay(self, head: int, swapped: bool) -> None:
+        self.head = head
+        self.fields = self._turned if swapped else self._read
 
     def _unit(self, view: memoryview) -> None:
         at = 0
@@ -83,11 +92,8 @@ class Headers:
                 return
             at += self.head + caught
 
-    def fields(self, view: memoryview | bytes, at: int) -> tuple[int, int, int, int]:
-        """Seconds, fraction, captured and original length."""
-        seconds, fraction, caught, whole = self._read(view, at)
-        if self._swapped:
-            return seconds, fraction, whole, caught
+    def _turned(self, view: memoryview | bytes, at: int) -> tuple[int, int, int, int]:
+        seconds, fraction, whole, caught = self._read(view, at)
         return seconds, fraction, caught, whole
 
     def time(self, seconds: int, fraction: int) -> int:
