@@ -12,9 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frames import segment
+from hark.decode.decoder import Decoder
 from hark.errors import HarkError
+from hark.model.book import Book, Ended
+from hark.recording import pcapng
 from hark.recording.blocks import Frame, Torn
 from hark.recording.reader import read
+from hark.views.entry import entry
+from hark.views.waterfall import Waterfall
 
 NOW = 1_700_000_000
 PAYLOADS = [bytes([n]) * (20 + 7 * n) for n in range(1, 8)]
@@ -220,3 +226,43 @@ def test_tshark_sees_the_same_packets(case: str, tmp_path: pathlib.Path) -> None
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     ours = [f"{time // 10**9}.{time % 10**9:09d}\t{len(data)}" for time, data, _ in back(raw)[0]]
     assert told.splitlines() == ours
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=6, max_size=6))
+def test_no_time_span_is_negative_whatever_the_clock_did(seconds: list[int]) -> None:
+    """A conversation whose packets say any times: what is told of it has no phase below "not known"."""
+    decoder, book, shown, changes = Decoder(), Book(1 << 16), Waterfall(lambda out: None), []
+    talk = [segment(0, True, 0, b"", 0x02), segment(0, False, 0, b"", 0x12, ack=1)]
+    for n in range(2):
+        talk.append(segment(0, True, 1 + 18 * n, b"GET / HTTP/1.0\r\n\r\n", ack=1 + 40 * n))
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+        talk.append(segment(0, False, 1 + 40 * n, answer, ack=1 + 18 * (n + 1)))
+    for second, frame in zip(seconds, talk, strict=True):
+        changes += book.feed(decoder.feed(frame._replace(time=second * 10**9 or 1)))
+    changes += [*book.feed(decoder.finish()), *book.end()]
+    found = [change.exchange for change in changes if isinstance(change, Ended)]
+    assert len(found) == 2
+    for exchange in found:
+        told = entry(exchange)
+        assert told["time"] >= 0 and all(span >= -1 for span in told["timings"].values())
+        shown.change(Ended(exchange))
+    shown.end()
+
+
+def test_a_conversation_at_the_epoch_itself_is_told() -> None:
+    """No clock at all: classic packets at 0, and blocks of pcapng that have no time."""
+    talk = [
+        segment(0, True, 1, b"GET / HTTP/1.0\r\n\r\n"),
+        segment(0, False, 1, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ack=19),
+    ]
+    classic = head() + b"".join(record(bytes(f.data), 0, 0) for f in talk)
+    blocks = b""
+    for data in (bytes(f.data) for f in talk):
+        size = 16 + (len(data) + 3 & ~3)
+        blocks += struct.pack("<III", 3, size, len(data)) + data + bytes(-len(data) % 4) + struct.pack("<I", size)
+    for raw in (classic, pcapng.header() + blocks):
+        decoder, book, changes = Decoder(), Book(0), []
+        for block in read(io.BytesIO(raw), "x"):
+            changes += book.feed(decoder.feed(block))
+        assert [type(change) for change in changes].count(Ended) == 1

@@ -97,10 +97,10 @@ class Headers:
         return seconds, fraction, caught, whole
 
     def time(self, seconds: int, fraction: int) -> int:
-        """ns since the epoch."""
+        """ns since the epoch; 0 means "not seen" further on, so that the epoch itself is told as 1."""
         if fraction >= 1_000_000 and self._tick == _US:
             self._tick = _NS  # and so it is from here on
-        return seconds * 1_000_000_000 + (fraction * self._tick if fraction < 1_000_000_000 else 0)
+        return seconds * 1_000_000_000 + (fraction * self._tick if fraction < 1_000_000_000 else 0) or 1
 
     def usual(self, seconds: int, fraction: int, caught: int, whole: int) -> bool:
         """Whether a header with these fields is as they usually are."""
