@@ -174,11 +174,9 @@ def _tell(
     try:
         # Most of hark's code is the decoder: a program that is over at once does not wait for its import.
         reader.wait(_HEAD_START, for_any=False)
-        from hark.lookers import Lookers
         from hark.teller import follow
 
-        teller = build_teller(options, outputs, 2, 0, feeds)
-        teller.look(Lookers(os.getppid(), None))
+        teller = build_teller(options, outputs, 2, 0, feeds, os.getppid())
         follow(reader, teller, alive)
     finally:
         ring.leave()

@@ -1,0 +1,181 @@
+"""What stands for a secret, and what is known to be one.
+
+What   A mark is "redacted-" with 32 bits of a keyed hash: equal secrets have equal marks wherever the salt is the same.
+       A secret that was found by its name is remembered and found again by its value, also as it looks in a URL, in
+       JSON, in HTML, in a shell's quotes and inside of base64.
+How    Text is looked at in steps of STEP characters: each GRAM that stands at one of the first STEP places of a known
+       value leads to it, so the time does not depend on how many are known.
+Why    The salt is random: whoever has a file and knows that a secret is one of ten thousand PINs learns nothing.
+Limits What is short or a plain word is hidden only where its name stands: "1234" and "disabled" occur everywhere.
+"""
+
+import html
+import json
+import re
+import shlex
+from base64 import b64encode
+from hashlib import blake2b
+from urllib.parse import quote, quote_plus
+
+from hark.views.redaction import limits
+from hark.views.redaction.names import word_set
+
+MARK = "redacted-"
+_IS_MARK = re.compile(r"redacted-[0-9a-f]{8}")
+_GRAM = 4
+_STEP = limits.KNOWN_LEAST - _GRAM + 1
+_ESCAPE_BEHIND = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\[bfnrt]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2})$")
+# Values that many have who have no secret: hidden where their name stands, and left alone elsewhere.
+_PLAIN = word_set(
+    "password passwords username undefined anonymous required disabled optional changeme redacted security "
+    "authorization authentication function document localhost administrator application bearer default unknown"
+)
+
+
+def is_mark(text: str) -> bool:
+    """Whether it stands for a secret already."""
+    return text.startswith(MARK) and _IS_MARK.fullmatch(text) is not None
+
+
+class Marks:
+    """Makes marks and remembers what it made them for."""
+
+    def __init__(self, salt: bytes) -> None:
+        self._salt = salt
+        self._known: dict[str, list[str]] = {}  # forms by secret, the one met last at the end
+        self._grams: dict[str, list[tuple[str, int, str]]] = {}  # (form, where in it, the secret)
+
+    def mark(self, secret: str) -> str:
+        """What stands for it. It is not remembered."""
+        if not secret or is_mark(secret):
+            return secret
+        return MARK + blake2b(secret.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=4).hexdigest()
+
+    def secret(self, secret: str) -> str:
+        """What stands for it; it is looked for by its value from now on."""
+        made = self.mark(secret)
+        if made != secret and telling(secret):
+            self._remember(secret)
+        return made
+
+    def _remember(self, secret: str) -> None:
+        if secret in self._known:
+            return
+        if len(self._known) >= limits.KNOWN_MOST:
+            self._forget(next(iter(self._known)))
+        self._known[secret] = made = forms(secret)
+        for form in made:
+            for at in range(_STEP):
+                self._grams.setdefault(form[at : at + _GRAM], []).append((form, at, secret))
+
+    def _forget(self, secret: str) -> None:
+        for form in self._known.pop(secret):
+            for at in range(_STEP):
+                gram = form[at : at + _GRAM]
+                left = [one for one in self._grams.get(gram, ()) if one[2] != secret]
+                if left:
+                    self._grams[gram] = left
+                else:
+                    self._grams.pop(gram, None)
+
+    def hide(self, text: str, cut: bool = False) -> str:
+        """The text with everything that is known marked; cut: it may end in the middle of a secret."""
+        grams = self._grams
+        if not grams or len(text) < limits.KNOWN_LEAST:
+            return text
+        pieces: list[str] = []
+        done = 0
+        for at in range(0, len(text) - _GRAM + 1, _STEP):
+            found = grams.get(text[at : at + _GRAM])
+            if found is None or at < done:
+                continue
+            best: tuple[int, str, str] | None = None
+            for form, offset, secret in found:
+                start = at - offset
+                first = best is None or (-start, len(form)) > (-best[0], len(best[1]))
+                if start >= done and first and text.startswith(form, start) and _stands_alone(text, start, form):
+                    best = (start, form, secret)
+            if best is not None:
+                pieces += (text[done : best[0]], self.mark(best[2]))
+                done = best[0] + len(best[1])
+        pieces.append(self._end(text[done:]) if cut else text[done:])
+        return "".join(pieces)
+
+    def _end(self, text: str) -> str:
+        """The text without the beginning of a secret that it ends in."""
+        for at in range(max(len(text) - limits.KNOWN_BYTES, 0), len(text) - limits.KNOWN_LEAST + 1):
+            for form, offset, secret in self._grams.get(text[at : at + _GRAM], ()):
+                if offset == 0 and form.startswith(text[at:]):
+                    return text[:at] + self.mark(secret)
+        return text
+
+
+def telling(secret: str) -> bool:
+    """Whether a value is long and odd enough to be looked for wherever it may stand."""
+    if not limits.KNOWN_LEAST <= len(secret) <= limits.KNOWN_BYTES or secret.lower() in _PLAIN:
+        return False
+    if secret.isdecimal() or (secret.isalpha() and secret.isascii()):
+        return len(secret) >= limits.KNOWN_WORD
+    if "/" in secret and not any(sign.isdigit() for sign in secret):
+        return len(secret) >= 2 * limits.KNOWN_ALONE  # a path or a media type
+    return len(set(secret)) > 2
+
+
+def _stands_alone(text: str, start: int, form: str) -> bool:
+    """Whether a short value is a word of its own there."""
+    if len(form) >= limits.KNOWN_ALONE:
+        return True
+    end = start + len(form)
+    if form[-1].isalnum() and text[end : end + 1].isalnum():
+        return False
+    if start == 0 or not form[0].isalnum() or not text[start - 1].isalnum():
+        return True
+    return _ESCAPE_BEHIND.search(text, max(start - 6, 0), start) is not None
+
+
+def forms(secret: str) -> list[str]:
+    """The ways in which a secret may be written, each long enough to be looked for."""
+    made = {secret}
+    if not secret.isalnum() or not secret.isascii():
+        made |= _escaped(secret)
+    raw = secret.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        inside = _inside_base64(raw, before)
+        if len(inside) >= limits.BASE64_LEAST:
+            made |= {inside, inside.replace("+", "-").replace("/", "_")}
+    return [form for form in made if len(form) >= limits.KNOWN_LEAST]
+
+
+def _escaped(secret: str) -> set[str]:
+    made: set[str] = set()
+    plain = secret.encode("utf-8", "surrogateescape") if _is_bytes(secret) else secret.encode("utf-8", "replace")
+    for safe in ("", "/", "!'()*", "!$&'()*+,/:;=?@~[]", "-._~!$'()*,/:;?@"):
+        made.add(quote(plain, safe))
+    made |= {quote_plus(plain), quote_plus(plain, "*"), quote(quote(plain, ""), "")}
+    made |= {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in made}
+    for ascii_only in (True, False):
+        once = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        made |= {once, once.replace("/", "\\/"), json.dumps(once, ensure_ascii=ascii_only)[1:-1]}
+        made.add(re.sub("[<>&']", lambda found: f"\\u{ord(found[0]):04x}", once))
+    escaped = html.escape(secret)
+    made |= {
+        escaped,
+        html.escape(secret, False),
+        escaped.replace("&#x27;", "&#39;"),
+        escaped.replace("&#x27;", "&apos;"),
+    }
+    made |= {escaped.replace("&quot;", "&#34;").replace("&#x27;", "&#39;"), repr(secret)[1:-1]}
+    made.add(shlex.quote(secret).removeprefix("'").removesuffix("'"))
+    return made
+
+
+def _is_bytes(text: str) -> bool:
+    """Whether bytes that are no UTF-8 stand in it as surrogates."""
+    return any("\udc80" <= sign <= "\udcff" for sign in text)
+
+
+def _inside_base64(raw: bytes, before: int) -> str:
+    """What is the same in the base64 of everything that holds these bytes behind `before` others (modulo 3)."""
+    text = b64encode(b"\0" * before + raw).decode("ascii")
+    first = (before * 8 + 5) // 6
+    return text[first : (before + len(raw)) * 8 // 6]
