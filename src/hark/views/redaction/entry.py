@@ -45,12 +45,14 @@ class Redaction:
 
     def entry(self, told: Json) -> Json:
         """The entry without secrets; the one given stays as it is."""
+        self._marks.begin()
         made = self._known(self._walk(told, "", 0), "", 0)
         assert isinstance(made, dict)
         return made
 
     def message(self, text: str) -> str:
         """A text that is told by itself."""
+        self._marks.begin()
         return self._marks.hide(self.text(text))
 
     def data(self, data: bytes) -> bytes:

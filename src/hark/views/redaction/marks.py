@@ -3,8 +3,8 @@
 What   A mark is "redacted-" with 32 bits of a keyed hash: equal secrets have equal marks wherever the salt is the same.
        A secret that was found by its name is remembered and found again by its value, also as it looks in a URL, in
        JSON, in HTML, in a shell's quotes and inside of base64.
-How    Text is looked at in steps of STEP characters: each GRAM that stands at one of the first STEP places of a known
-       value leads to it, so the time does not depend on how many are known.
+How    A text is looked at in steps: a few characters there lead to the values that hold them. A value is entered under
+       as many places as a step has, so none is stepped over, and time does not depend on how many are known.
 Why    The salt is random: whoever has a file and knows that a secret is one of ten thousand PINs learns nothing.
 Limits What is short or a plain word is hidden only where its name stands: "1234" and "disabled" occur everywhere.
 """
@@ -14,6 +14,7 @@ import json
 import re
 import shlex
 from base64 import b64encode
+from collections.abc import Callable
 from hashlib import blake2b
 from urllib.parse import quote, quote_plus
 
@@ -22,8 +23,6 @@ from hark.views.redaction.names import word_set
 
 MARK = "redacted-"
 _IS_MARK = re.compile(r"redacted-[0-9a-f]{8}")
-_GRAM = 4
-_STEP = limits.KNOWN_LEAST - _GRAM + 1
 _ESCAPE_BEHIND = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\[bfnrt]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2})$")
 # Values that many have who have no secret: hidden where their name stands, and left alone elsewhere.
 _PLAIN = word_set(
@@ -42,8 +41,9 @@ class Marks:
 
     def __init__(self, salt: bytes) -> None:
         self._salt = salt
-        self._known: dict[str, list[str]] = {}  # forms by secret, the one met last at the end
-        self._grams: dict[str, list[tuple[str, int, str]]] = {}  # (form, where in it, the secret)
+        self._known: dict[str, list[str]] = {}  # forms by secret, the one met first at the front
+        self._long, self._short = _Index(8, limits.KNOWN_ALONE), _Index(4, limits.KNOWN_LEAST)
+        self._room = limits.KNOWN_AT_ONCE
 
     def mark(self, secret: str) -> str:
         """What stands for it. It is not remembered."""
@@ -54,60 +54,102 @@ class Marks:
     def secret(self, secret: str) -> str:
         """What stands for it; it is looked for by its value from now on."""
         made = self.mark(secret)
-        if made != secret and telling(secret):
+        if made != secret and self._room and secret not in self._known and telling(secret):
             self._remember(secret)
         return made
 
+    def begin(self) -> None:
+        """Another entry or message: it may have as many secrets as any."""
+        self._room = limits.KNOWN_AT_ONCE
+
     def _remember(self, secret: str) -> None:
-        if secret in self._known:
-            return
+        self._room -= 1
         if len(self._known) >= limits.KNOWN_MOST:
-            self._forget(next(iter(self._known)))
+            oldest = next(iter(self._known))
+            for form in self._known.pop(oldest):
+                self._index(form).drop(form)
         self._known[secret] = made = forms(secret)
         for form in made:
-            for at in range(_STEP):
-                self._grams.setdefault(form[at : at + _GRAM], []).append((form, at, secret))
+            self._index(form).add(form, secret)
 
-    def _forget(self, secret: str) -> None:
-        for form in self._known.pop(secret):
-            for at in range(_STEP):
-                gram = form[at : at + _GRAM]
-                left = [one for one in self._grams.get(gram, ()) if one[2] != secret]
-                if left:
-                    self._grams[gram] = left
-                else:
-                    self._grams.pop(gram, None)
+    def _index(self, form: str) -> "_Index":
+        return self._long if len(form) >= limits.KNOWN_ALONE else self._short
 
     def hide(self, text: str, cut: bool = False) -> str:
         """The text with everything that is known marked; cut: it may end in the middle of a secret."""
-        grams = self._grams
-        if not grams or len(text) < limits.KNOWN_LEAST:
+        for index in (self._long, self._short):
+            text = index.hide(text, self.mark)
+        return self._end(text) if cut else text
+
+    def _end(self, text: str) -> str:
+        """The text without the beginning of a secret that it ends in."""
+        cut = 0
+        found = ""
+        for secret, written in self._known.items():
+            for form in written:
+                size = next((n for n in range(len(form) - 1, limits.KNOWN_LEAST - 1, -1) if text.endswith(form[:n])), 0)
+                if size > cut:
+                    cut, found = size, secret
+        return text[: len(text) - cut] + self.mark(found) if cut else text
+
+
+class _Index:
+    """Finds forms of at least `least` characters by GRAM characters of them: steps * GRAM that follow each other, the
+    rarest ones that a form has, so that what begins alike does not pile up."""
+
+    def __init__(self, gram: int, least: int) -> None:
+        self._gram = gram
+        self._step = least - gram + 1
+        self._grams: dict[str, dict[str, tuple[int, str]]] = {}  # (where in the form, the secret) by form
+        self._at: dict[str, int] = {}  # where a form's grams begin
+
+    def add(self, form: str, secret: str) -> None:
+        """Look for a form of a secret from now on."""
+        if form in self._at:
+            return
+        last = len(form) - self._gram - self._step + 1
+        places = {0, last, last // 2, last // 4, 3 * last // 4, max(last - self._step, 0)}
+        at = self._at[form] = min(places, key=lambda place: (self._crowd(form, place), place))
+        for place in range(at, at + self._step):
+            bucket = self._grams.setdefault(form[place : place + self._gram], {})
+            bucket[form] = (place, secret)
+            if len(bucket) > limits.ALIKE_MOST:
+                self.drop(next(iter(bucket)))
+
+    def _crowd(self, form: str, at: int) -> int:
+        return max(len(self._grams.get(form[place : place + self._gram], ())) for place in range(at, at + self._step))
+
+    def drop(self, form: str) -> None:
+        """Do not look for it any more."""
+        at = self._at.pop(form, None)
+        for place in range(at, at + self._step) if at is not None else ():
+            gram = form[place : place + self._gram]
+            bucket = self._grams.get(gram, {})
+            bucket.pop(form, None)
+            if not bucket:
+                self._grams.pop(gram, None)
+
+    def hide(self, text: str, mark: Callable[[str], str]) -> str:
+        """The text with every form marked."""
+        grams, size = self._grams, self._gram
+        if not grams:
             return text
         pieces: list[str] = []
         done = 0
-        for at in range(0, len(text) - _GRAM + 1, _STEP):
-            found = grams.get(text[at : at + _GRAM])
-            if found is None or at < done:
+        for at in range(0, len(text) - size + 1, self._step):
+            found = grams.get(text[at : at + size])
+            if found is None:
                 continue
             best: tuple[int, str, str] | None = None
-            for form, offset, secret in found:
+            for form, (offset, secret) in found.items():
                 start = at - offset
                 first = best is None or (-start, len(form)) > (-best[0], len(best[1]))
                 if start >= done and first and text.startswith(form, start) and _stands_alone(text, start, form):
                     best = (start, form, secret)
             if best is not None:
-                pieces += (text[done : best[0]], self.mark(best[2]))
+                pieces += (text[done : best[0]], mark(best[2]))
                 done = best[0] + len(best[1])
-        pieces.append(self._end(text[done:]) if cut else text[done:])
-        return "".join(pieces)
-
-    def _end(self, text: str) -> str:
-        """The text without the beginning of a secret that it ends in."""
-        for at in range(max(len(text) - limits.KNOWN_BYTES, 0), len(text) - limits.KNOWN_LEAST + 1):
-            for form, offset, secret in self._grams.get(text[at : at + _GRAM], ()):
-                if offset == 0 and form.startswith(text[at:]):
-                    return text[:at] + self.mark(secret)
-        return text
+        return "".join((*pieces, text[done:])) if pieces else text
 
 
 def telling(secret: str) -> bool:
@@ -118,7 +160,7 @@ def telling(secret: str) -> bool:
         return len(secret) >= limits.KNOWN_WORD
     if "/" in secret and not any(sign.isdigit() for sign in secret):
         return len(secret) >= 2 * limits.KNOWN_ALONE  # a path or a media type
-    return len(set(secret)) > 2
+    return len(set(secret)) > 2 and not secret.startswith(MARK)
 
 
 def _stands_alone(text: str, start: int, form: str) -> bool:

@@ -71,8 +71,9 @@ TOGETHER = {
     ("connection", "string"), ("conn", "string"), ("conn", "str"), ("code", "verifier"), ("oauth", "verifier"),
     ("credit", "card"), ("debit", "card"), ("social", "security"), ("security", "answer"), ("secret", "answer"),
     ("seed", "phrase"), ("recovery", "phrase"), ("backup", "phrase"), ("pass", "word"), ("pass", "wd"),
-    ("pass", "phrase"), ("pass", "code"), ("pass", "key"), ("one", "time"), ("saml", "response"), ("saml", "request"),
-    ("saml", "art"),     ("sess", "id"), ("session", "id"), ("sessions", "id"), ("card", "no"), ("card", "num"), ("cc", "num"), ("c", "vv"),
+    ("pass", "phrase"), ("pass", "code"), ("pass", "key"), ("one", "time"), ("saml", "response"),
+    ("saml", "request"), ("saml", "art"), ("sess", "id"), ("session", "id"), ("sessions", "id"), ("card", "no"),
+    ("card", "num"), ("cc", "num"), ("c", "vv"),
 }  # fmt: skip
 # What may stand behind a secret's name without another meaning.
 ORNAMENTS = word_set(

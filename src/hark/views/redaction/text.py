@@ -39,6 +39,8 @@ _KEY = re.compile(r"\s*+(?::|=)")
 _LINE = re.compile(r"(?:[ \t]*+(?:export|set|env|-|[<>*#|]|//|\$)[ \t]++)*[ \t]*+(?:--?)?")
 _BLOCK = re.compile(r"[|>][+-]?[ \t]*")
 _FORM_VALUE = re.compile(r"[^&\s\"'<>#\\]*+")
+_NEXT_VALUE = re.compile(r"[^&?\s\"'<>#\\]*+")  # of a name that is none of a secret: behind a "?" more of them follow
+_SEMICOLON_VALUE = re.compile(r"[^&;\s\"'<>#\\]*+")  # of a connection string
 _TIGHT = re.compile(r"[^\s&\"'<>\\]++")
 _WORD = re.compile(r"[^\s\"'<>]++")
 _PLAIN = re.compile(r"[^\s,}\])\"'<>&]++")
@@ -138,13 +140,10 @@ class _Pairs:
 
     def _parameter(self, found: re.Match[str], name: str) -> int:
         text, at = self._text, found.end()
-        value = _FORM_VALUE.match(text, at)
-        assert value is not None
-        raw = value[0]
-        if text[found.start() - 1] == ";":
-            raw = raw.partition(";")[0]
-        elif text.startswith(("amp;", "#38;"), max(found.start() - 4, 0)) or "\\u0026" in raw:
-            raw = raw.partition("\\u0026")[0]
+        behind = text[found.start() - 1] == ";" and not text.startswith(("amp;", "#38;"), max(found.start() - 4, 0))
+        none = secrecy(name) is Secrecy.NONE
+        value = (_NEXT_VALUE if none else _SEMICOLON_VALUE if behind else _FORM_VALUE).match(text, at)
+        raw = value[0] if value is not None else ""
         raw = raw.rstrip(").,;]}") if not raw.endswith(("{}", "[]")) else raw
         if not raw:
             if secrecy(name) >= Secrecy.TEXT:
