@@ -59,9 +59,12 @@ def inside(value: str, nested: Nested, level: int) -> str:
         return value
     plain = unquote_plus(value) if "%" in value or "+" in value else value
     made = nested(plain, level + 1) if level < NESTED else plain
+    if made == plain and plain != value and "%" in plain and level < NESTED:
+        made = inside(plain, nested, level + 1)
     if made == plain:
         return value
-    return quote(made, "/:@,;*-._~", errors="surrogatepass") if plain != value else made
+    raw = "".join({sign for sign in value if sign in "/:@,;*!'()$?"})  # what was not encoded stays so
+    return quote(made, raw, errors="surrogatepass") if plain != value else made
 
 
 def url(text: str, named: Named, secret: Text, nested: Nested, level: int = 0) -> str:
