@@ -104,8 +104,9 @@ VOCABULARY = word_set(
     "eos bos pad unk sep cls mask stop special added begin end pre post image video audio chat sot eot"
 )
 _END = re.compile(
-    r"(?:password|passwd|passphrase|passcode|pwd|secret|token|apikey|credential|sessionid|sessid|accesskey|secretkey|privatekey|"
-    r"encryptionkey|signingkey|authkey|connectionstring|jwt|webhookurl|otp|cardnumber)s?$"
+    r"(?:password|passwd|passphrase|passcode|pwd|secret|token|apikey|credential|sessionid|sessid|accesskey|secretkey|"
+    r"privatekey|encryptionkey|signingkey|authkey|connectionstring|jwt|webhookurl|otp|otpcode|cardnumber|securitycode|"
+    rf"verificationcode)s?(?:{'|'.join(sorted(ORNAMENTS))})*$"
 )
 _BEGIN = re.compile(
     r"(?:password|passwd|passphrase|passcode|secretkey|secretaccess|accesstoken|authtoken|apikey|privatekey|clientsecret|"
