@@ -164,6 +164,16 @@ def file_views(options: Options, outputs: Outputs, schema: Schema | None) -> lis
     return views
 
 
+def title_of(options: Options) -> str:
+    """What a window says of a run: its command line, without secrets where they are to be hidden."""
+    words = options.command
+    if options.redact:
+        from hark.views.redaction.entry import Redaction
+
+        words = Redaction(os.urandom(_SALT)).words(words)
+    return f"hark {' '.join(words)}"
+
+
 def _redacted(views: Sequence[View], schema: Schema | None) -> View:
     """The views behind redaction. All that stand behind the same one have equal marks for equal secrets."""
     from hark.views.redact import Redacted

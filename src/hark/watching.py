@@ -108,6 +108,10 @@ def _described(pid: int) -> str:
     except OSError:
         return str(pid)
     at = next((at for at, word in enumerate(words) if os.path.basename(word) == "hark"), 0)
+    if "--redact" in words:  # it was asked not to show secrets
+        from hark.views.redaction.entry import Redaction
+
+        words = Redaction(os.urandom(16)).words(words)
     return safe(f"{pid} ({' '.join(words[at:]).strip()[:60]})")
 
 

@@ -16,6 +16,7 @@ from hark.views.redaction.shapes import random_looking
 
 _USERS = frozenset({"-u", "--user", "--proxy-user", "-U", "-a", "--auth", "--basic", "--credential"})
 _HEADERS = frozenset({"-H", "--header", "--headers", "--proxy-header", "--add-header"})
+_FORMS = frozenset({"-d", "--data", "--data-raw", "--data-ascii", "--data-binary", "--post-data", "--body-data"})
 _COOKIES = frozenset({"-b", "--cookie"})
 _SCRIPTS = frozenset({"-c", "-ec", "-lc", "-ce", "-xc", "-qec", "--command", "--eval"})
 _PASSWORDS = {
@@ -101,10 +102,19 @@ def _other(word: str, before: str, hider: Hider, level: int) -> str:
         if word.startswith(("pass:", "env:")):  # openssl's -passin
             return word[:5] + hider.secret(word[5:]) if word.startswith("pass:") else word
         if _ASSIGNED.match(word):
-            return hider.form(word)
+            return _assigned(word, before, hider)
     if level < _LEVELS and any(sign.isspace() for sign in word):
         word = _script(word, hider, level + 1)
     return hider.text(word)
+
+
+def _assigned(word: str, before: str, hider: Hider) -> str:
+    """NAME=value: a variable, whose value is all that follows, or a form."""
+    name, _, value = word.partition("=")
+    variable = name.isupper() and before not in _FORMS
+    if _is_secret(name) and "&" in value and (variable or not all("=" in part for part in word.split("&"))):
+        return f"{name}={hider.secret(value)}"
+    return hider.form(word)
 
 
 def _named(name: str, value: str, hider: Hider) -> str:

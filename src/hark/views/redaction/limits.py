@@ -4,7 +4,7 @@ KNOWN_MOST = (
     4096  # secrets that are looked for by value: bounds memory in a long run; the one seen longest ago is dropped
 )
 KNOWN_AT_ONCE = 1024  # secrets of one entry or message that are remembered: more are data; hidden by their names alone
-ALIKE_MOST = 64  # forms that are entered under the same characters: bounds the time for a place; the oldest is dropped
+ALIKE_MOST = 128  # forms that are entered under the same characters: bounds the time for a place; the oldest is dropped
 KNOWN_BYTES = 16 << 10  # characters of such a secret: longer ones are hidden where their names stand alone
 KNOWN_LEAST = 6  # characters: what is shorter stands in too many places that have nothing to do with it
 KNOWN_WORD = 8  # characters of one that is letters or digits alone: shorter ones are words and counts

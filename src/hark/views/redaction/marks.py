@@ -24,6 +24,7 @@ from hark.views.redaction.names import word_set
 MARK = "redacted-"
 _IS_MARK = re.compile(r"redacted-[0-9a-f]{8}")
 _ESCAPE_BEHIND = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\[bfnrt]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2})$")
+_PATH = re.compile(r"[a-z.+_-]*/[a-z.+_/-]*")  # or a media type
 # Values that many have who have no secret: hidden where their name stands, and left alone elsewhere.
 _PLAIN = word_set(
     "password passwords username undefined anonymous required disabled optional changeme redacted security "
@@ -158,8 +159,8 @@ def telling(secret: str) -> bool:
         return False
     if secret.isdecimal() or (secret.isalpha() and secret.isascii()):
         return len(secret) >= limits.KNOWN_WORD
-    if "/" in secret and not any(sign.isdigit() for sign in secret):
-        return len(secret) >= 2 * limits.KNOWN_ALONE  # a path or a media type
+    if _PATH.fullmatch(secret):
+        return len(secret) >= 2 * limits.KNOWN_ALONE
     return len(set(secret)) > 2 and not secret.startswith(MARK)
 
 

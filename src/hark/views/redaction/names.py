@@ -208,7 +208,7 @@ def _of_word(word: str) -> Secrecy:
         return Secrecy.ALL
     if word in COUNTED:
         return Secrecy.TEXT
-    if word in _RUN_TOGETHER_NOT or len(word) < 5:
+    if word in _RUN_TOGETHER_NOT or len(word) < 4:
         return Secrecy.NONE
     if _END.search(word):
         return Secrecy.ALL
