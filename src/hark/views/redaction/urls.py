@@ -49,9 +49,10 @@ def _pair(pair: str, named: Named, nested: Nested, level: int) -> str:
     kept = value.rstrip("\r\n")
     plain = unquote_plus(kept)
     if secret_in_query(name, plain):
+        made = named(name, plain)
         if plain != kept:
             named(name, kept)  # where this was no form ("TOKEN=a+b" of a command line), it is the secret
-        return f"{name}={named(name, plain)}{value[len(kept) :]}"
+        return f"{name}={made}{value[len(kept) :]}"
     return f"{name}={inside(value, nested, level)}"
 
 
