@@ -120,7 +120,7 @@ def build_views(
         views.append(lookers)
     keep = options.keep if _bodies(options, outputs) or feeds else 0
     if options.redact:
-        views = [_redacted(views, schema)]
+        views = [redacted(views, schema)]
     if chosen is not None:
         from hark.views.choose import Chosen
 
@@ -160,7 +160,7 @@ def file_views(options: Options, outputs: Outputs, schema: Schema | None) -> lis
         from hark.views.page import Page
 
         pages = Entries([Page(output.write) for output in outputs.files[".html"]], schema)
-        views.append(_redacted([pages], schema) if options.redact is None else pages)
+        views.append(redacted([pages], schema) if options.redact is None else pages)
     return views
 
 
@@ -174,7 +174,7 @@ def title_of(options: Options) -> str:
     return f"hark {' '.join(words)}"
 
 
-def _redacted(views: Sequence[View], schema: Schema | None) -> View:
+def redacted(views: Sequence[View], schema: Schema | None) -> View:
     """The views behind redaction. All that stand behind the same one have equal marks for equal secrets."""
     from hark.views.redact import Redacted
 

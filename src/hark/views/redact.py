@@ -7,12 +7,15 @@ Limits Packets are not touched: a pcapng is never redacted.
 """
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hark.decode.events import Message
 from hark.model.archive import Archived, Shelf
-from hark.model.book import Answered, Began, Change, Ended, Spoke, Upgraded
-from hark.model.exchange import Exchange
+from hark.model.book import Answered, Began, Change, Ended, Failed, Spoke, SpokeOther, Upgraded
+from hark.model.exchange import Connection, Exchange
+from hark.recording.blocks import Process
 from hark.views.entry import entry
 from hark.views.redaction.entry import Redaction
 from hark.views.talks import shown
@@ -44,12 +47,28 @@ class Redacted(Passing):
         elif isinstance(change, Spoke):
             exchange = self._open.get(change.exchange.number) or self._exchange(change.exchange)
             change = Spoke(exchange, self._message(change.exchange, change.message))
+        elif isinstance(change, Failed):
+            failure = change.failure
+            connection = self._connection(failure.connection) if failure.connection is not None else None
+            change = Failed(replace(failure, process=self._process(failure.process), connection=connection))
+        elif isinstance(change, SpokeOther):
+            change = SpokeOther(self._connection(change.connection))
         self._pass(change)
 
     def _exchange(self, exchange: Exchange) -> Archived:
         made = self._shelf.exchange(self._redaction.entry(entry(exchange, self._schema)))
         made.number, made.keep = exchange.number, exchange.keep
         return made
+
+    def _connection(self, connection: Connection) -> Connection:
+        made = copy(connection)
+        made.process = self._process(connection.process)
+        return made
+
+    def _process(self, process: Process | None) -> Process | None:
+        if process is None:
+            return None
+        return process._replace(cmdline=tuple(self._redaction.words(process.cmdline)))
 
     def _message(self, exchange: Exchange, message: Message) -> Message:
         """A message without secrets. Of gRPC only its text is told on: what it is made of could not be redacted and
