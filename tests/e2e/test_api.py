@@ -49,7 +49,7 @@ def test_redact(world) -> None:
         import hark, json
         command = ["curl", "-s", "-o", "/dev/null", "-u", "me:geheim-23", "http://192.0.2.10:8080/hello?api_key=marke-61-marke"]
         live = hark.run(command, redact=True)
-        print(json.dumps([repr(live), str(live[0]), live[0].curl(), live[0].process.cmdline, live[0].request.headers.pairs]))
+        print(json.dumps([repr(live), str(live.exchanges[0]), live.exchanges[0].curl(), live.exchanges[0].process.cmdline, live.exchanges[0].request.headers.pairs]))
         """,
     )
     text = json.dumps(told)

@@ -9,7 +9,7 @@ import os
 import random
 import re
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -161,6 +161,16 @@ TEXTS = [
     "--password %s",
     "--password=%s",
     "machine h login bob password %s",
+    "Your new password is: %s",
+    "<tr><td>Password</td><td>%s</td></tr>",
+    'password = """%s"""',
+    "auth=('user', '%s')",
+    ":password => '%s', a: 1",
+    "credentials:\n  type: x\n  value: %s\n",
+    '{"a":"https:\\/\\/u:%s@h\\/"}',
+    ")]}',\n{\"token\":\"%s\"}",
+    '<a href="/x?a=1&amp;token=%s">',
+    'event: x\ndata: {"token":"%s"}\n\n',
     '{"message": "password=%s"}',
     '--x\r\nContent-Disposition: form-data; name="newPassword"\r\n\r\n%s\r\n--x--\r\n',
     '--x\nContent-Type: text/plain\nContent-Disposition: form-data; name=newPassword\n\n%s\n--x--\n',
@@ -203,6 +213,66 @@ def test_what_stays(text: str) -> None:
     mime = "application/javascript" if text.startswith("function") else "text/plain"
     entry = {"response": {"content": {"mimeType": mime, "text": text}}}
     assert Redaction(SALT).entry(entry) == entry
+
+
+def entry_of(**parts: Any) -> dict[str, Any]:
+    return {"request": {}, "response": {}, **parts}
+
+
+def coded(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+def header(name: str, value: str) -> dict[str, Any]:
+    return entry_of(request={"headers": [{"name": name, "value": value}]})
+
+
+def command(*words: str) -> dict[str, Any]:
+    return entry_of(_process={"cmdline": list(words)})
+
+
+PART = b'--q\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n\0\xff\xfe\r\n--q\r\nContent-Disposition: form-data; name="newPassword"\r\n\r\n%s\r\n--q--\r\n' % SECRET.encode()  # fmt: skip
+ENTRIES = [
+    entry_of(request={"headers": [{"name": "Cookie", "value": SECRET}], "cookies": [{"name": SECRET, "value": ""}]}),
+    entry_of(response={"headers": [{"name": "Set-Cookie", "value": f"{SECRET}; Path=/"}]}),
+    header("Set-Cookie", f"a=b\nsid={SECRET}; HttpOnly"), header("COOKIE", f"a=b;sid={SECRET}"), header("Authorization", f"{SECRET} more"),
+    header("Authorization", SECRET), header("Authorization", f"AWS4-HMAC-SHA256 Credential={SECRET}/2, Signature={SECRET}"),
+    header("Authorization", f'Digest username="x", response="{SECRET}"'), header("Link", f"<https://h/?token={SECRET}>; rel=next"),
+    header("Sec-WebSocket-Protocol", f"v1, base64url.bearer.authorization.k8s.io.{SECRET}"), header("Refresh", f"0; url=/?token={SECRET}"),
+    entry_of(request={"postData": {"mimeType": "Multipart/form-data; boundary=q", "_encoding": "base64", "text": coded(PART)}}),
+    entry_of(request={"headers": [{"name": "X-Token", "value": SECRET}]}, response={"content": {"mimeType": "application/grpc", "encoding": "base64", "text": coded(b"\0\1" + SECRET.encode() + b"\x10")}}),
+    entry_of(request={"headers": [{"name": "X-Token", "value": SECRET}], "url": f"https://h/reset/{SECRET}/x"}),
+    entry_of(request={"url": "https://h/?state=" + coded(json.dumps({"password": SECRET}).encode())}),
+    entry_of(request={"url": f"https://u:{SECRET}@@h/"}), entry_of(request={"url": f"https://h/?user%255Bpassword%255D={SECRET}"}),
+    entry_of(response={"content": {"mimeType": "text/csv", "text": f"name,password\nbob,{SECRET}\n"}}),
+    entry_of(_webSocketMessages=[{"type": "send", "time": 1, "opcode": 2, "data": coded(b'\0{"password":"%s"}' % SECRET.encode())}]),
+    entry_of(_grpc={"messages": [{"type": "send", "message": {"userPassword": SECRET, "creds": {"a": SECRET}}}]}),
+    entry_of(_custom={"deep": [{"apiKey": SECRET}], "list": [f"password={SECRET}"]}, _initiator={"url": f"https://h/?token={SECRET}"}),
+    entry_of(_trouble=f"failed for https://h/?token={SECRET}", comment=f"token={SECRET}"),
+    command("x", "-password", SECRET), command("x", f"--api-key={SECRET}"), command("curl", "--json", f'{{"newPassword": "{SECRET}"}}'),
+    command("wget", f"--post-data=user=x&newPassword={SECRET}"), command("wget", f"--header=Authorization: Bearer {SECRET}"),
+    command("curl", f"-ume:{SECRET}"), command("curl", "-b", f"sid={SECRET}"), command("curl", "--data-urlencode", f"password={SECRET} a&b"),
+    command("http", "POST", "h", f"password={SECRET}", f"X-Api-Key:{SECRET}"), command("mysql", f"-p{SECRET}"), command("docker", "login", "-p", SECRET),
+    command("node", "-e", f"fetch('http://h', {{headers: {{authorization: 'Bearer {SECRET}'}}}})"), command("env", f"TOKEN={SECRET}", "x"),
+    command("python3", "-c", f"requests.get('http://h', auth=('bob', '{SECRET}'))"), command("sh", "-c", f"sudo sh -c \"curl -u 'me:{SECRET}' h\""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: json.dumps(entry)[:60])
+def test_places_of_an_entry(entry: dict[str, Any]) -> None:
+    """Headers, bodies that are no text, messages, fields of other makers, command lines."""
+    made = Redaction(SALT).entry(entry)
+    text = json.dumps(made)
+    texts = [
+        text,
+        *(
+            b64decode(blob).decode("latin-1")
+            for blob in re.findall(r"[A-Za-z0-9+/]{16,}={0,2}", text)
+            if len(blob) % 4 == 0
+        ),
+    ]
+    assert "redacted-" in "".join(texts) and not any("Geheim" in one for one in texts), made
+    assert Redaction(b"other").entry(made) == made
 
 
 SHAPES = [

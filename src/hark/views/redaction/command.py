@@ -31,6 +31,7 @@ _OPTION = re.compile(r"(--?[A-Za-z][\w.-]*+)=(.*)", re.S)
 _ASSIGNED = re.compile(r"[A-Za-z_][\w.\[\]%-]*+(?:=|:=|==)", re.S)
 _GLUED = re.compile(r"(-[HbdFu])(?=[^-\s])(.+)", re.S)  # of curl alone: -Hname: value, -uuser:password
 _SHELL_WORD = re.compile(r"(?:[^\s'\"\\;|&()]++|'[^']*+(?:'|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|\\.)++", re.S)
+_INTERPRETERS = re.compile(r"(?:python|node|nodejs|perl|ruby|php|deno|bun|lua|pwsh|osascript)[\d.]*+$")
 _LEVELS = 3  # scripts in scripts: sh -c "ssh host 'curl …'"
 
 
@@ -63,6 +64,8 @@ def hide(words: Sequence[str], hider: Hider, level: int = 0) -> list[str]:
         program = word.rpartition("/")[2]
         option = _PASSWORDS.get(program, option)
         curl = curl or program == "curl"
+        if _INTERPRETERS.match(program):
+            level = _LEVELS  # what it is given is no shell's
         glued = _GLUED.fullmatch(word) if curl and word not in _USERS | _HEADERS else None
         if glued is not None:
             made.append(glued[1] + _word(glued[2], glued[1], option, hider, level))

@@ -6,12 +6,13 @@ How    Two walks. The first hides what its name, its place or its form says, and
 Limits What is known to be secret only later was told before it was known.
 """
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
-from hark.views.redaction import command, limits, shapes, urls
+from hark.views.redaction import command, limits, shapes, table, urls
 from hark.views.redaction.marks import Marks
 from hark.views.redaction.names import Secrecy, secrecy, split, word_set
 from hark.views.redaction.text import Texts
@@ -29,6 +30,8 @@ _SCHEMES = word_set(
     "googlelogin splunk discogs zoho-oauthtoken"
 )
 _ATTRIBUTES = word_set("path domain expires max-age secure httponly samesite partitioned priority version comment")
+_BASE64_JSON = ("eyJ", "eyA", "ewo", "ew0", "W3s", "WyJ")  # {", { and a space, {↵, [{, ["
+_BLOB = re.compile(r"(?<![A-Za-z0-9+/_-])(?:ey[JA]|ew[o0]|W3s|WyJ)[A-Za-z0-9+/_-]{13,}+={0,2}")
 _DEEP = 100  # levels of an entry that are looked into: what another maker nested deeper is left out
 
 
@@ -141,6 +144,8 @@ class Redaction:
         return self._text_of(text, mime)
 
     def _text_of(self, text: str, mime: str) -> str:
+        if "csv" in mime or "tab-separated" in mime:
+            return self.text(table.hide(text, self.secret))
         if mime.strip().startswith("application/x-www-form-urlencoded"):
             return shapes.hide(self.form(text), self.secret)
         return self.text(text, code=any(word in mime for word in _CODE))
@@ -162,7 +167,19 @@ class Redaction:
             text = self.form(text, level)
         else:
             text = self._texts.hide(text, code, level)
-        return shapes.hide(text, self.secret)
+        text = shapes.hide(text, self.secret)
+        if level < limits.NESTED and any(begin in text for begin in _BASE64_JSON):
+            text = _BLOB.sub(lambda found: self._blob(found[0], level), text)
+        return text
+
+    def _blob(self, blob: str, level: int) -> str:
+        """Base64 that looks like JSON: hidden as a whole where something in it is to be hidden."""
+        plain = blob.rstrip("=").replace("-", "+").replace("_", "/")
+        try:
+            inner = b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8")
+        except ValueError:
+            return blob
+        return blob if self.text(inner, level + 1) == inner else self.mark(blob)
 
     def _nested(self, text: str, level: int) -> str:
         return self.text(text, level) if level < limits.NESTED else shapes.hide(text, self.secret)

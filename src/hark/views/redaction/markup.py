@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable
 
 from hark.views.redaction.names import Secrecy, secrecy
+from hark.views.redaction.shapes import random_looking
 from hark.views.redaction.urls import secret_in_query
 
 Text = Callable[[str], str]
 _TAG = re.compile(r"<(?P<name>[A-Za-z_][\w:.\-]*+)(?P<attributes>[^<>]*+)>(?P<text>[^<]*+)")
 _NAMED = re.compile(r"""(?<![\w-])(?:name|key)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.I)
+_LABELS = frozenset({"name", "key", "td", "th", "dt", "label", "b", "strong"})
 _TEXT_NODE = re.compile(r"<!\[CDATA\[(.*?)(?:\]\]>|\Z)|(?<=>)([^<]+)", re.S)
 _NEXT = re.compile(r">\s*+([^<\s][^<]*+)")
 _DISPOSITION = re.compile(r"content-disposition:([^\r\n]*+)", re.I)
@@ -51,9 +53,10 @@ def _element(text: str, found: re.Match[str], secret: Text) -> tuple[int, int, s
         named = _NAMED.search(found["attributes"])
         if named is not None and secrecy(named[1] or named[2] or "") >= Secrecy.TEXT:
             return _marked(inner, found.start("text"), secret)
-        if name.lower() in ("name", "key") and secrecy(inner.strip()) >= Secrecy.TEXT:
+        if name.lower() in _LABELS and secrecy(inner.strip()) >= Secrecy.TEXT:
             value = _NEXT.search(text, found.end())
-            if value is not None and value.start() - found.end() < 200:
+            sure = name.lower() in ("name", "key") or (value is not None and random_looking(value[1].strip()))
+            if sure and value is not None and value.start() - found.end() < 200:
                 return _marked(value[1], value.start(1), secret)
     return 0, 0, ""
 

@@ -59,8 +59,9 @@ _SCHEMES = re.compile(
     r"([\w.~+/=:%-]{8,}+)",
     re.I,
 )  # fmt: skip
-_USERINFO = re.compile(r"(?<=://)([^/?#\s\"'<>\\@]*+(?:@[^/?#\s\"'<>\\@]*+)*)(?=@)")
+_USERINFO = re.compile(r"(?:(?<=://)|(?<=:\\/\\/))([^/?#\s\"'<>\\@]*+(?:@[^/?#\s\"'<>\\@]*+)*)(?=@)")
 _NETRC = re.compile(r"(\blogin[ \t]+\S+\s+password[ \t]+)(\S+)", re.I)
+_PROSE = re.compile(r"(\bpassword[ \t]+(?:is|was|for[ \t]+\w+[ \t]+is)[ \t]*:?[ \t]+[\"']?)([^\s\"'<>]{4,})", re.I)
 _SQL = re.compile(r"(\b(?:identified[ \t]+by|password)[ \t]+)'([^'\r\n]++)'", re.I)
 _PUBLIC_USERS = frozenset(
     {"git", "user", "root", "postgres", "admin", "anonymous", "ftp", "hg", "svn", "guest", "hadoop"}
@@ -95,14 +96,20 @@ def hide(text: str, mark: Mark) -> str:
             text = shape.sub(lambda found: found[1] + mark(found[2]), text)
     if "PRIVATE KEY" in text:
         text = _PRIVATE_KEY.sub(lambda found: mark(found[0]), text)
-    if "://" in text and "@" in text:
+    if "@" in text and ("://" in text or ":\\/\\/" in text):
         text = _USERINFO.sub(lambda found: userinfo(found[1], mark), text)
     text = _SCHEMES.sub(lambda found: _scheme(found, mark), text)
     small = text.lower()
     if "password" in small or "identified" in small:
         text = _NETRC.sub(lambda found: found[1] + mark(found[2]), text)
+        text = _PROSE.sub(lambda found: found[1] + _told(found[2], mark), text)
         text = _SQL.sub(lambda found: f"{found[1]}'{mark(found[2])}'", text)
     return text
+
+
+def _told(word: str, mark: Mark) -> str:
+    value = word.rstrip(".,;!?)\"'")
+    return mark(value) + word[len(value) :] if random_looking(value) else word
 
 
 def _scheme(found: re.Match[str], mark: Mark) -> str:

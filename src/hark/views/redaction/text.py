@@ -37,6 +37,7 @@ _LEAF = re.compile(
 )
 _KEY = re.compile(r"\s*+(?::|=)")
 _LINE = re.compile(r"(?:[ \t]*+(?:export|set|env|-|[<>*#|]|//|\$)[ \t]++)*[ \t]*+(?:--?)?")
+_YAML = re.compile(r"([\w.-]++):(?:[ \t]++(.*))?")
 _BLOCK = re.compile(r"[|>][+-]?[ \t]*")
 _FORM_VALUE = re.compile(r"[^&\s\"'<>#\\]*+")
 _NEXT_VALUE = re.compile(r"[^&?\s\"'<>#\\]*+")  # of a name that is none of a secret: behind a "?" more of them follow
@@ -185,8 +186,13 @@ class _Pairs:
         return self._bare(found, at, kind, name)
 
     def _string(self, opened: re.Match[str], name: str) -> int:
-        start = opened.end()
-        end, after = self._closing(start, len(opened["slashes"]), opened["quote"])
+        start, quote = opened.end(), opened["quote"]
+        if self._text.startswith(2 * quote, start) and not opened["slashes"]:  # Python's, TOML's
+            start += 2
+            end = self._text.find(3 * quote, start)
+            end = after = end if end >= 0 else len(self._text)
+        else:
+            end, after = self._closing(start, len(opened["slashes"]), quote)
         raw = self._text[start:end]
         if raw and not _NOTHING.fullmatch(raw):
             made = self._texts.named(name, _unescaped(raw, len(opened["slashes"])))
@@ -305,8 +311,13 @@ class _Pairs:
             if content and not (listed and inner >= indent) and inner <= indent:
                 break
             if content and not (block or listed):
-                break
-            if content:
+                pair = _YAML.fullmatch(content) if kind is Secrecy.ALL else None
+                if pair is None:
+                    break
+                if pair[2] and (split(pair[1]) or [""])[-1] not in HARMLESS and pair[2][0] not in "{[|>&*":
+                    first = at + 1 + line.index(content) + pair.start(2)
+                    self._put(first, first + len(pair[2]), self._texts.secret(pair[2].strip("\"'")))
+            elif content:
                 raw = content.removeprefix("- ") if listed and not block else content
                 plain = raw.strip("\"'")
                 first = at + 1 + line.index(plain) if plain else at + 1
