@@ -207,6 +207,8 @@ def test_json_stays_json(text: str, made: str) -> None:
     "Basic authentication is required", "WWW-Authenticate: Basic realm=\"x\"", '["username", "password", "email"]',
     "function f(a){return a.token=b.token,{password:a.password}}", "the disk-based sk-learn", "git@github.com:a/b",
     "ssh://git@example.com/a", "https://example.com/mail@x", "pass: ${{ secrets.PASS }}",
+    '{"methods":["client_secret_basic","client_secret_post"],"id_token_signing_alg_values_supported":["RS256"]}',
+    '{"fields":["username","password"],"token":{"type":"string"}}', "token=undefined&session=null",
     '{"model": "m", "max_tokens": 5, "stop": "\\n", "tokenizer": "bpe"}', "Content-Security-Policy: script-src 'self'",
 ])  # fmt: skip
 def test_what_stays(text: str) -> None:

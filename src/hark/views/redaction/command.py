@@ -44,6 +44,9 @@ class Hider(Protocol):
     def text(self, text: str) -> str:
         """Any text."""
 
+    def known(self, text: str) -> str:
+        """Any text, without what is known to be secret."""
+
     def form(self, text: str) -> str:
         """name=value pairs."""
 
@@ -107,7 +110,8 @@ def _other(word: str, before: str, hider: Hider, level: int) -> str:
         if _ASSIGNED.match(word):
             return _assigned(word, before, hider)
     if level < _LEVELS and any(sign.isspace() for sign in word):
-        word = _script(word, hider, level + 1)
+        # What is known goes first: a secret with a space in it would be taken apart.
+        word = _script(hider.known(word), hider, level + 1)
     return hider.text(word)
 
 

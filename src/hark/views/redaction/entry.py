@@ -42,6 +42,7 @@ class Redaction:
         self._marks = Marks(salt)
         self.mark = self._marks.mark
         self.secret = self._marks.secret
+        self.known = self._marks.hide
         self._texts = Texts(self.secret, self.named, self._nested)
 
     # -- what is asked for from outside ------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ _NOTHING = re.compile(r"\$\{\{?[^}]*\}\}?|\$[A-Z_]{2,}|\*+|<[\w -]+>|\[?redacted
 _LEAF = re.compile(
     r"""(?P<slashes>(?<!\\)\\*+)(?P<quote>["'])|(?P<open>[{\[(])|(?P<close>[}\])])|(?P<bare>[^\s,:={}\[\]()"'\\]++)"""
 )
+_IDENTIFIER = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
 _KEY = re.compile(r"\s*+(?::|=)")
 _LINE = re.compile(r"(?:[ \t]*+(?:export|set|env|-|[<>*#|]|//|\$)[ \t]++)*[ \t]*+(?:--?)?")
 _YAML = re.compile(r"([\w.-]++):(?:[ \t]++(.*))?")
@@ -330,11 +331,12 @@ class _Pairs:
     def _listed(self, found: re.Match[str], kind: Secrecy) -> int:
         """A name and a value in a list: ["Authorization", "Bearer …"]. Most lists are of names alone."""
         opened = _OPEN.match(self._text, at) if (at := self._after(found)) >= 0 else None
-        if kind < Secrecy.TEXT or opened is None:
+        if kind < Secrecy.TEXT or opened is None or "]" in found[0][-4:]:
             return found.end() - 1
-        end, _ = self._closing(opened.end(), len(opened["slashes"]), opened["quote"])
+        end, after = self._closing(opened.end(), len(opened["slashes"]), opened["quote"])
         plain = _unescaped(self._text[opened.end() : end], len(opened["slashes"]))
-        if not random_looking(plain.replace(" ", "")) or secrecy(plain) is not Secrecy.NONE:
+        word = secrecy(plain) is not Secrecy.NONE or _IDENTIFIER.fullmatch(plain) is not None
+        if word or not random_looking(plain.replace(" ", "")) or _KEY.match(self._text, after):
             return found.end() - 1
         return self._string(opened, found["name"])
 

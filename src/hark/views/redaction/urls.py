@@ -17,6 +17,7 @@ Text = Callable[[str], str]
 Named = Callable[[str, str], str]
 Nested = Callable[[str, int], str]
 _FORM = re.compile(r"[\w.%\[\]$~+*-]++=[^\s&\"']*+(?:&[\w.%\[\]$~+*-]++=[^\s&\"']*+)*&?\s*")
+_NOTHING = frozenset({"", "null", "undefined", "true", "false", "None", "none"})
 _ALWAYS = frozenset({"code", "sig", "auth", "token", "access", "jwt", "sid"})
 
 
@@ -27,6 +28,8 @@ def is_form(text: str) -> bool:
 
 def secret_in_query(name: str, value: str) -> bool:
     """Whether a name says in a query or a form that this value is secret."""
+    if value in _NOTHING:
+        return False
     found = secrecy(name)
     if found is Secrecy.QUERY:
         words = split(name)
