@@ -295,3 +295,9 @@ def test_a_version_that_is_not_the_connections_in_a_capture(version: bytes) -> N
     chosen = choice({"type": ["json"]})
     assert chosen is not None and chosen.wants(exchange)
     assert entry_of(exchange)["response"]["content"]["mimeType"] == "application/json"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(100_000_000_001, 99_999_999_999_999))
+def test_times_in_numbers_are_the_same_times(ms: int) -> None:
+    assert time_ns(told(made(startedDateTime=ms)).entry["startedDateTime"]) == ms * 1_000_000

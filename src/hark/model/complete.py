@@ -7,7 +7,6 @@ Why    An archive may hold anything, and every view looks at entries: they may t
 
 import json
 from base64 import b64decode
-from datetime import UTC, datetime
 from typing import Any
 
 Json = dict[str, Any]
@@ -215,9 +214,25 @@ def written(value: object) -> str:
 def _moment(value: object) -> str:
     """A time in ISO 8601: numbers are taken for ms since the epoch, or s where they are small."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e14:
-        ms = value if value > 1e11 else value * 1000
-        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        ms = round(value if value > 1e11 else value * 1000)
+        return f"{_date(ms // 86_400_000)}T{_clock(ms % 86_400_000)}Z"
     return value if isinstance(value, str) else ""
+
+
+def _date(days: int) -> str:
+    """A day of the Gregorian calendar by its number since 1970-01-01."""
+    days += 719468
+    era, day = divmod(days, 146097)
+    year = (day - day // 1460 + day // 36524 - day // 146096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5 - 1
+    month += 3 if month < 10 else -9
+    return f"{year + era * 400 + (month <= 2):04d}-{month:02d}-{day:02d}"
+
+
+def _clock(ms: int) -> str:
+    return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}.{ms % 1000:03d}"
 
 
 # -- single values ---------------------------------------------------------------------------------------------------
