@@ -71,7 +71,7 @@ def run(options: Options) -> int:
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
     if options.ui:
         raise HarkError("cannot show the browser", "the terminal is the command's", "run hark ui in another terminal")
-    choice(options)  # what cannot be understood is told before anything runs
+    choice(options)  # what cannot be understood or read is told before anything runs
     outputs = open_outputs(options, say)
     server = _devtools(options) if options.devtools else None
     feeds = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
@@ -224,7 +224,10 @@ class _Session:
             return waiter.status
         while "teller" in self._left or ("tapper" in self._left and not self._tapper_done()):
             for event, status in waiter.step(0.2):
-                if event == "^C":
+                if event == "^C" and status == signal.SIGHUP:  # what outlives its terminal outlives it here too
+                    self._order(b"d")
+                    return waiter.status
+                elif event == "^C":
                     self._interrupt()
                 else:
                     self._child(event, status)
@@ -238,6 +241,8 @@ class _Session:
             return
         since = time.monotonic()
         said = False
+        if waiter.hung_up:
+            self._server.end()
         while "DevTools server" in self._left:
             for event, status in waiter.step(0.2):
                 if event == "^C":
