@@ -367,7 +367,7 @@ class Live:
         for patience in _PATIENCE:
             if self._running.poll() is not None:
                 return
-            self._running.send_signal(signal.SIGTERM)  # hark passes the first on; after the command's end it ends the rest
+            self._running.send_signal(signal.SIGTERM)  # passed on; after the command's end it ends what is left
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._running.wait(patience)
         if self._running.poll() is None:
@@ -475,9 +475,7 @@ def run(
             error.output, error.stderr = recording.stdout, recording.stderr
             raise
     if check and recording.status:
-        failed = subprocess.CalledProcessError(
-            recording.status, cast(Any, command), recording.stdout, recording.stderr
-        )
+        failed = subprocess.CalledProcessError(recording.status, cast(Any, command), recording.stdout, recording.stderr)
         raise _carrying(failed, recording)
     return recording
 

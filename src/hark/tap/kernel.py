@@ -5,6 +5,7 @@ May hold: thin wrappers that raise OSError. May not hold: policy.
 
 import ctypes
 import os
+from collections.abc import Callable
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_REC, MS_SLAVE = 2, 4, 16384, 1 << 19
@@ -42,12 +43,25 @@ def punch(fd: int, size: int) -> None:
     _check(_libc.fallocate(fd, keep_size_punch_hole, ctypes.c_long(0), ctypes.c_long(size)), "fallocate")
 
 
-def inotify(path: str) -> int:
-    """A descriptor that becomes readable whenever the file at `path` is modified."""
-    fd = _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
-    try:
-        _check(_libc.inotify_add_watch(fd, os.fsencode(path), 2), f"inotify_add_watch {path}")
-    except OSError:
-        os.close(fd)
-        raise
+def notifier() -> tuple[int, Callable[[str, int], None]]:
+    """A descriptor that becomes readable when something that is watched changes, and what watches one more path for
+    the events of an inotify mask. Where the user's inotify instances are used up (128 by default, which editors and
+    file managers take), the descriptor is that of a clock, and everything is looked at ten times a second."""
+    fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if fd < 0:
+        return _clock(0.1), lambda path, mask: None
+    return fd, lambda path, mask: _watch(fd, path, mask)
+
+
+def _watch(fd: int, path: str, mask: int) -> None:
+    _check(_libc.inotify_add_watch(fd, os.fsencode(path), mask), f"inotify_add_watch {path}")
+
+
+def _clock(seconds: float) -> int:
+    """A descriptor that becomes readable again and again (timerfd_create)."""
+    clock_monotonic = 1
+    fd = _check(_libc.timerfd_create(clock_monotonic, os.O_NONBLOCK | os.O_CLOEXEC), "timerfd_create")
+    every = (int(seconds), int(seconds * 1e9) % 1_000_000_000)
+    setting = (ctypes.c_long * 4)(*every, *every)
+    _check(_libc.timerfd_settime(fd, 0, setting, None), "timerfd_settime")
     return fd

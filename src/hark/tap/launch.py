@@ -3,8 +3,8 @@
 What   fork, namespace, exec; then a loop over signals that ends with the program's status.
 Why    The program stays in hark's process group and session, so that the terminal, job control and ^C work as
        without hark. A signal that the kernel sent to the whole group (^C) has reached the program already; one that
-       somebody sent to hark alone is passed on: siginfo tells them apart. The hangup of a terminal is the exception: the
-       kernel sends it to the leader of the session alone, which hark may be.
+       somebody sent to hark alone is passed on: siginfo tells them apart. The hangup of a terminal is the exception:
+       the kernel sends it to the leader of the session alone, which hark may be.
 Limits PR_SET_PDEATHSIG ends the program when hark is killed -9; the rest of its tree is ended by the tapper.
 """
 
