@@ -22,7 +22,7 @@ from hark.options import Options
 from hark.recording.ring import Reader, Ring, Writer
 from hark.showing import Outputs, build_teller, choice, open_outputs, say, title_of
 from hark.tap import kernel, launch, tree
-from hark.tap.namespace import setup
+from hark.tap.namespace import preload, setup
 
 if TYPE_CHECKING:
     from hark.devtools import DevTools
@@ -46,7 +46,7 @@ def environment(base: dict[str, str], private: bool) -> dict[str, str]:
     private directory only the agent hears."""
     made = dict(base)
     if os.path.exists(AGENT):
-        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{os.path.basename(AGENT)}" if private else AGENT)
+        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{preload.NAME}" if private else AGENT)
     if not private:
         return made
     made |= node.require(base, HOOK)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.tap import kernel
+from hark.tap.namespace import preload
 from hark.tap.namespace.netlink import LOCAL_TABLE, Diag, Route
 from hark.wire import ip
 
@@ -34,9 +35,6 @@ MTU = 65535  # a TUN's largest: no datagram that a program can send needs fragme
 QUEUE = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
 KEY_SOCKET = b"\0hark-keys"  # abstract: belongs to the network namespace, so it is reached from a chroot too
 KEYLOG_NAME = "keylog"
-# What glibc may put in the place of $LIB in LD_PRELOAD, on this machine's kind of processor. Programs of another C
-# library do not expand it, find no such file, and go on without the agent.
-LIB_DIRECTORIES = (f"lib/{os.uname().machine}-linux-gnu", "lib64", "lib")
 
 _TUNSETIFF, _TUNSETOFFLOAD = 0x400454CA, 0x400454D0
 _IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
@@ -205,9 +203,7 @@ def _private(host: Host) -> int:
     path = f"{host.private}/{KEYLOG_NAME}"
     try:
         kernel.mount("hark", host.private, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=256m")
-        for directory in LIB_DIRECTORIES:
-            os.makedirs(f"{host.private}/{directory}", exist_ok=True)
-            os.symlink(host.agent, f"{host.private}/{directory}/{os.path.basename(host.agent)}")
+        preload.fill(host.private, host.agent)
         keylog = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622)
         os.fchmod(keylog, 0o622)  # others in the tree may add a line, not read one
     except OSError:
