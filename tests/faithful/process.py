@@ -8,7 +8,7 @@ from typing import Any
 
 from faithful import Case
 
-HELLO = "#include <stdio.h>\nint main(int argc, char **argv) { puts(argc > 1 ? argv[1] : \"hello\"); return argc - 1; }\n"
+HELLO = '#include <stdio.h>\nint main(int argc, char **argv) { puts(argc > 1 ? argv[1] : "hello"); return argc - 1; }\n'
 
 
 @contextlib.contextmanager

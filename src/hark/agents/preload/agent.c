@@ -35,7 +35,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#include "agent.h"
+
 #define RETURN_ADDRESS __builtin_return_address(0)
 
 extern char **environ;
@@ -317,6 +318,11 @@ static void *substitute(int function, void *symbol) {
   return wrappers[which][function];
 }
 
+void *behind(const char *name) {
+  dlsym_function look = real_dlsym();
+  return look ? look(RTLD_NEXT, name) : NULL;
+}
+
 // Must stay a tail call: the real dlsym looks at its return address to know its caller (RTLD_NEXT, RTLD_DEFAULT).
 #ifdef __GLIBC__
 EXPORT void *dlsym(void *handle, const char *name) {
@@ -376,11 +382,6 @@ static char **carry(char *const *list, char **into) {
       if (carried[i] && !has(list, carried_names[i])) into[n++] = carried[i];
   into[n] = NULL;
   return into;
-}
-
-static void *behind(const char *name) {
-  dlsym_function look = real_dlsym();
-  return look ? look(RTLD_NEXT, name) : NULL;
 }
 
 #define CARRY(envp) carry(envp, alloca((count(envp) + CARRIED + 1) * sizeof(char *)))

@@ -26,6 +26,7 @@ from hark.recording.ring import Writer
 from hark.tap import tree
 from hark.tap.loop import IN, OUT, Loop
 from hark.tap.namespace import setup, udp
+from hark.tap.namespace.hostside import HostSide
 from hark.tap.namespace.nat import Address, Flow, Nat, ends
 from hark.tap.namespace.netlink import Diag
 from hark.tap.namespace.owners import Owners
@@ -102,6 +103,7 @@ class Pump:
         self._lo = socket.socket(fileno=files["loopback"]) if files["loopback"] >= 0 else None
         if self._lo is not None:
             self._loop.add(files["loopback"], IN, self._on_lo)
+        self._host = HostSide(self._loop, files["host"], files["owners"], os.getuid() == 0)
         for name, make in keys:
             self._add_source(name, make)
 

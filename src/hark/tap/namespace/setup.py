@@ -15,11 +15,13 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.tap import kernel
 from hark.tap.namespace import preload
+from hark.tap.namespace.hostside import TABLE_BYTES
 from hark.tap.namespace.netlink import LOCAL_TABLE, Diag, Route
 from hark.wire import ip
 
@@ -34,6 +36,7 @@ LISTEN_PORT = 1
 MTU = 65535  # a TUN's largest: no datagram that a program can send needs fragments
 QUEUE = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
 KEY_SOCKET = b"\0hark-keys"  # abstract: belongs to the network namespace, so it is reached from a chroot too
+HOST_SOCKET = b"\0hark-host"
 KEYLOG_NAME = "keylog"
 
 _TUNSETIFF, _TUNSETOFFLOAD = 0x400454CA, 0x400454D0
@@ -82,7 +85,7 @@ def _host_has_ipv6() -> bool:
 
 
 # Descriptors in the order in which they are handed over.
-ENDS = ("tun", "listener4", "listener6", "loopback", "keys", "keylog", "diag", "network")
+ENDS = ("tun", "listener4", "listener6", "loopback", "keys", "keylog", "diag", "network", "host", "owners")
 
 
 def build(host: Host) -> list[int]:
@@ -93,7 +96,7 @@ def build(host: Host) -> list[int]:
     tun = _tun()
     _addresses(host, tun)
     _settings(host)
-    keylog = _private(host)
+    keylog, owners = _private(host)
     keys = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     keys.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     keys.bind(KEY_SOCKET)
@@ -107,6 +110,8 @@ def build(host: Host) -> list[int]:
         keylog,
         Diag.open().detach(),
         network,
+        _host_side(),
+        owners,
     ]
 
 
@@ -198,17 +203,30 @@ def _settings(host: Host) -> None:
                 ) from error
 
 
-def _private(host: Host) -> int:
-    """Mount the private tmpfs, which only this tree can see, and make the key log in it. -1 where it is refused."""
+def _host_side() -> int:
+    """Where the preloaded agent asks what only somebody outside can answer (hostside.py)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as listener:
+        listener.bind(HOST_SOCKET)
+        listener.listen(4096)
+        return listener.detach()
+
+
+def _private(host: Host) -> tuple[int, int]:
+    """Mount the private tmpfs, which only this tree can see, and make the key log and the table of files' owners in
+    it. -1 where it is refused."""
     path = f"{host.private}/{KEYLOG_NAME}"
     try:
         kernel.mount("hark", host.private, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=256m")
         preload.fill(host.private, host.agent)
         keylog = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622)
         os.fchmod(keylog, 0o622)  # others in the tree may add a line, not read one
+        owners = os.open(f"{host.private}/owners", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.fchmod(owners, 0o644)
+        os.ftruncate(owners, TABLE_BYTES)
+        os.pwrite(owners, os.stat("/proc/self/ns/user").st_ino.to_bytes(8, sys.byteorder), 0)
     except OSError:
-        return -1  # told by the plan: the programs that need the file stay closed
-    return keylog
+        return -1, -1  # told by the plan: the programs that need the file stay closed
+    return keylog, owners
 
 
 def _listener(address: bytes) -> int:

@@ -1,0 +1,151 @@
+"""Answers what only somebody outside of the namespace can: the tapper's side of agents/preload/host.c.
+
+What   A listening socket in the namespace; one question a connection, answered at once. Owners of files are also put
+       into a table that the tree maps, so that each file is asked for once.
+Why    The tapper is the user outside: what fstat, socket, chown and newuidmap say to it is what they would have said to
+       the program.
+Never  does what the user could not do by hand. Who asks from a user namespace of its own gets no answer; hark as root
+       has no user namespace, and then nothing but sockets is given.
+Limits One thread with the traffic: a question takes 50 microseconds of it.
+"""
+
+import contextlib
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Callable
+
+from hark.tap.loop import IN, Loop
+
+ENTRIES, HEADER, _ENTRY = 1 << 14, 64, 5  # the last in words of 8 bytes: dev, ino, ctime, owner, check
+TABLE_BYTES = HEADER + ENTRIES * _ENTRY * 8
+_QUESTION = 4096
+_UCRED = struct.Struct("iII")
+_MASK = (1 << 64) - 1
+MAPPERS = ("newuidmap", "newgidmap")
+_PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin")
+Answer = tuple[bytes, list[int]]  # bytes, and descriptors to send and close
+
+
+class HostSide:
+    """Serves one namespace. table: the file of owners, which begins with the number of the tree's user namespace; -1
+    where there is none, and root where hark runs as root: then nothing but sockets is given."""
+
+    def __init__(self, loop: Loop, listener: int, table: int, root: bool) -> None:
+        self._loop = loop
+        self._listener = socket.socket(fileno=listener)
+        self._table = memoryview(bytearray(8) if table < 0 else mmap.mmap(table, TABLE_BYTES)).cast("Q")
+        self._space = 0 if root else self._table[0]
+        self._kinds: dict[int, Callable[[bytes, list[int], int], Answer]] = {
+            ord("o"): self._owner,
+            ord("s"): _socket,
+            ord("c"): _chown,
+            ord("g"): _groups,
+            ord("m"): _map,
+        }
+        loop.add(listener, IN, self._accept)
+
+    def _accept(self, event: int) -> None:
+        with contextlib.suppress(OSError):  # it has gone, or no descriptor is left: the agent does without
+            asking, _ = self._listener.accept()
+            asking.setblocking(False)
+            if not self._answer(asking):
+                self._loop.add(asking.fileno(), IN, lambda event: self._later(asking))
+
+    def _later(self, asking: socket.socket) -> None:
+        self._loop.remove(asking.fileno())
+        self._answer(asking)
+
+    def _answer(self, asking: socket.socket) -> bool:
+        """Answer, if the question is there already; whether it was. The connection is closed then."""
+        given: list[int] = []
+        try:
+            question, given, _, _ = socket.recv_fds(asking, _QUESTION, 4, socket.MSG_CMSG_CLOEXEC)
+            if question:
+                answer, taken = self._reply(asking, question, given)
+                try:
+                    socket.send_fds(asking, [answer], taken)
+                finally:
+                    _close(taken)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # no answer: the program has what the kernel says inside
+        finally:
+            _close(given)
+        asking.close()
+        return True
+
+    def _reply(self, asking: socket.socket, question: bytes, given: list[int]) -> Answer:
+        pid, uid, _ = _UCRED.unpack(asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        kind = self._kinds.get(question[0])
+        if kind is None:
+            return b"", []
+        if kind is not _socket and (uid != os.getuid() or os.stat(f"/proc/{pid}/ns/user").st_ino != self._space):
+            return b"", []
+        return kind(question[1:], given, pid)
+
+    def _owner(self, question: bytes, given: list[int], pid: int) -> Answer:
+        info = os.fstat(given[0])
+        words = (info.st_dev, info.st_ino, info.st_ctime_ns & _MASK, info.st_uid | info.st_gid << 32)
+        check = words[0] ^ words[1] ^ words[2] ^ words[3]
+        slot = (info.st_ino * 0x9E3779B97F4A7C15 & _MASK) >> 40
+        at = HEADER // 8 + slot % ENTRIES * _ENTRY
+        table = self._table
+        table[at + 4] = ~check & _MASK  # whoever reads it now sees that it is none
+        table[at], table[at + 1], table[at + 2], table[at + 3] = words
+        table[at + 4] = check
+        return struct.pack("=5Q", *words, check), []
+
+
+def _socket(question: bytes, given: list[int], pid: int) -> Answer:
+    """A Unix socket of the host's network namespace. The program itself binds or connects it, so it is its own to its
+    peer (SO_PEERCRED)."""
+    kind, proto = struct.unpack("=ii", question)
+    made = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC, proto)
+    return b"+", [made.detach()]
+
+
+def _chown(question: bytes, given: list[int], pid: int) -> Answer:
+    """Give a file the owner or group that the program asked for; the errno, 0 where it is done."""
+    uid, gid = (-1 if number == 0xFFFFFFFF else number for number in struct.unpack("=II", question))
+    try:
+        os.chown(f"/proc/self/fd/{given[0]}", uid, gid)
+    except OSError as error:
+        return struct.pack("=i", error.errno or 0), []
+    return struct.pack("=i", 0), []
+
+
+def _groups(question: bytes, given: list[int], pid: int) -> Answer:
+    groups = os.getgroups()
+    return struct.pack(f"={len(groups)}I", *groups), []
+
+
+def mapper(name: str) -> str:
+    """The path of newuidmap or newgidmap; "" where it is not installed."""
+    return next((path for place in _PLACES if os.access(path := f"{place}/{name}", os.X_OK)), "")
+
+
+def _map(question: bytes, given: list[int], pid: int) -> Answer:
+    """Run newuidmap or newgidmap for a process of the tree: its status and what it says."""
+    words = [os.fsdecode(word) for word in question.split(b"\0")[:-1]]
+    name = os.path.basename(words[0]) if words else ""
+    program = mapper(name) if name in MAPPERS else ""
+    if not program:
+        return b"", []
+    if len(words) > 1 and words[1].startswith("fd:"):  # a descriptor of /proc/PID, which the asker holds
+        words[1] = os.path.basename(os.readlink(f"/proc/{pid}/fd/{int(words[1][3:])}"))
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    actions = [(os.POSIX_SPAWN_DUP2, writer, 1), (os.POSIX_SPAWN_DUP2, writer, 2)]
+    child = os.posix_spawn(program, [name, *words[1:]], os.environ, file_actions=actions, setsigmask=[])
+    os.close(writer)
+    with open(reader, "rb") as said:
+        text = said.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return bytes([status & 0xFF]) + text[: _QUESTION - 1], []
+
+
+def _close(descriptors: list[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
