@@ -1,7 +1,8 @@
 """Answers what only somebody outside of the namespace can: the tapper's side of agents/preload/host.c.
 
 What   A listening socket in the namespace; one question a connection, answered at once. Owners of files are also put
-       into a table that the tree maps, so that each file is asked for once.
+       into a table that the tree maps, so that each file is asked for once; of a directory in which one file after the
+       other is asked for, more and more are put there beforehand.
 Why    The tapper is the user outside: what fstat, socket, chown and newuidmap say to it is what they would have said to
        the program.
 Never  does what the user could not do by hand. Who asks from a user namespace of its own gets no answer; hark as root
@@ -10,16 +11,18 @@ Limits One thread with the traffic: a question takes 50 microseconds of it.
 """
 
 import contextlib
-import mmap
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 
 from hark.tap.loop import IN, Loop
 
 ENTRIES, HEADER, _ENTRY = 1 << 14, 64, 5  # the last in words of 8 bytes: dev, ino, ctime, owner, check
 TABLE_BYTES = HEADER + ENTRIES * _ENTRY * 8
+_DIRECTORIES = 8  # in which files were asked for last
+_AHEAD = 1024  # files of a directory looked at by one question, at most: 4 ms
 _QUESTION = 4096
 _UCRED = struct.Struct("iII")
 _MASK = (1 << 64) - 1
@@ -35,8 +38,10 @@ class HostSide:
     def __init__(self, loop: Loop, listener: int, table: int, root: bool) -> None:
         self._loop = loop
         self._listener = socket.socket(fileno=listener)
-        self._table = memoryview(bytearray(8) if table < 0 else mmap.mmap(table, TABLE_BYTES)).cast("Q")
-        self._space = 0 if root else self._table[0]
+        self._root = root
+        self._file = table
+        self._table: memoryview | None = None
+        self._directories: OrderedDict[str, _Directory] = OrderedDict()
         self._kinds: dict[int, Callable[[bytes, list[int], int], Answer]] = {
             ord("o"): self._owner,
             ord("s"): _socket,
@@ -82,21 +87,64 @@ class HostSide:
         kind = self._kinds.get(question[0])
         if kind is None:
             return b"", []
-        if kind is not _socket and (uid != os.getuid() or os.stat(f"/proc/{pid}/ns/user").st_ino != self._space):
+        if kind is not _socket and (uid != os.getuid() or not self._same_space(pid)):
             return b"", []
         return kind(question[1:], given, pid)
 
+    def _same_space(self, pid: int) -> bool:
+        """Whether a process is in the tree's user namespace."""
+        if self._root or self._file < 0:
+            return False
+        if self._table is None:
+            import mmap  # seldom needed: not at every start
+
+            self._table = memoryview(mmap.mmap(self._file, TABLE_BYTES)).cast("Q")
+        return os.stat(f"/proc/{pid}/ns/user").st_ino == self._table[0]
+
     def _owner(self, question: bytes, given: list[int], pid: int) -> Answer:
-        info = os.fstat(given[0])
-        words = (info.st_dev, info.st_ino, info.st_ctime_ns & _MASK, info.st_uid | info.st_gid << 32)
-        check = words[0] ^ words[1] ^ words[2] ^ words[3]
-        slot = (info.st_ino * 0x9E3779B97F4A7C15 & _MASK) >> 40
-        at = HEADER // 8 + slot % ENTRIES * _ENTRY
+        words = self._put(os.fstat(given[0]))
+        folder = os.path.dirname(os.readlink(f"/proc/self/fd/{given[0]}"))
+        asked = self._directories.pop(folder, None) or _Directory(folder)
+        for info in asked.more():
+            self._put(info)
+        self._directories[folder] = asked
+        if len(self._directories) > _DIRECTORIES:
+            self._directories.popitem(last=False)
+        return struct.pack("=5Q", *words), []
+
+    def _put(self, info: os.stat_result) -> tuple[int, int, int, int, int]:
+        """An entry of the table, as host.c reads it."""
+        changed, owner = info.st_ctime_ns & _MASK, info.st_uid | info.st_gid << 32
+        check = info.st_dev ^ info.st_ino ^ changed ^ owner
+        at = HEADER // 8 + ((info.st_ino * 0x9E3779B97F4A7C15 & _MASK) >> 40) % ENTRIES * _ENTRY
         table = self._table
-        table[at + 4] = ~check & _MASK  # whoever reads it now sees that it is none
-        table[at], table[at + 1], table[at + 2], table[at + 3] = words
-        table[at + 4] = check
-        return struct.pack("=5Q", *words, check), []
+        if table is not None:
+            table[at + 4] = ~check & _MASK  # whoever reads it now sees that it is none
+            table[at], table[at + 1], table[at + 2], table[at + 3] = info.st_dev, info.st_ino, changed, owner
+            table[at + 4] = check
+        return info.st_dev, info.st_ino, changed, owner, check
+
+
+class _Directory:
+    """A directory in which files are asked for: at each question twice as many of its files are looked at."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._entries: Iterator[os.DirEntry[str]] | None = None
+        self._count = 8  # files that the next question looks at; the first looks at none
+
+    def more(self) -> Iterator[os.stat_result]:
+        """Look at some more files."""
+        if self._entries is None:
+            self._entries = iter(())
+            return
+        if self._count == 8:
+            with contextlib.suppress(OSError):  # it may be read by nobody, or be of the program's mount namespace
+                self._entries = os.scandir(self._path)
+        self._count = min(self._count * 2, _AHEAD)
+        for entry, _ in zip(self._entries, range(self._count), strict=False):
+            with contextlib.suppress(OSError):  # gone in the meantime
+                yield entry.stat(follow_symlinks=False)
 
 
 def _socket(question: bytes, given: list[int], pid: int) -> Answer:
