@@ -32,6 +32,26 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
     _check(_libc.mount(*args, ctypes.c_ulong(flags), os.fsencode(data)), f"mount {target}")
 
 
+def enter_user_namespace(pid: int) -> None:
+    """Join the user namespace of a process (setns): with every capability there, if it is one of this user's."""
+    fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(fd, CLONE_NEWUSER), "setns")
+    finally:
+        os.close(fd)
+
+
+def keep_capabilities(*numbers: int) -> None:
+    """Keep some capabilities over an exec, and no others (capset, prctl PR_CAP_AMBIENT)."""
+    version_3, cap_ambient, ambient_raise = 0x20080522, 47, 2
+    mask = sum(1 << number for number in numbers)
+    head = (ctypes.c_uint32 * 2)(version_3, 0)
+    sets = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)  # effective, permitted, inheritable; the upper half
+    _check(_libc.capset(head, sets), "capset")
+    for number in numbers:
+        _check(_libc.prctl(cap_ambient, ambient_raise, ctypes.c_ulong(number), 0, 0), "prctl PR_CAP_AMBIENT")
+
+
 def die_with_parent(signal: int) -> None:
     """Have the kernel send this process `signal` when its parent dies (prctl PR_SET_PDEATHSIG)."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl")

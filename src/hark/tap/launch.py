@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hark.errors import HarkError
 from hark.tap import kernel
-from hark.tap.namespace import setup
+from hark.tap.namespace import idmap, setup
 
 _SI_KERNEL = 0x80
 FORWARDED = (
@@ -35,6 +35,7 @@ FORWARDED = (
 WATCHED = frozenset({*FORWARDED, signal.SIGCHLD})
 _HANGUP = (signal.SIGHUP, signal.SIGCONT)  # what the leader of a session gets when its terminal is gone
 NOT_EXECUTABLE = 126
+_MAP = b"m"  # from the child: its ids are to be mapped
 _SHELL = " \t\n|&;<>$`*?~"  # what a shell would take apart, or put something else in the place of
 
 
@@ -106,6 +107,9 @@ def prepare(file: str, argv: Sequence[str], environment: Environment, host: setu
         _become(theirs, file, argv, environment, host, parent)
     theirs.close()
     said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ENDS)))
+    if said == _MAP:
+        ours.send(b"+" if idmap.map_other(pid, host.uid, host.gid, host.ranges) else b"-")
+        said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ENDS)))
     if not said.startswith(b"+"):
         os.waitpid(pid, 0)
         what, why, remedy = (said.decode(errors="replace").split("\0") + ["", "", ""])[:3]
@@ -122,9 +126,14 @@ def _become(
     link: socket.socket, file: str, argv: Sequence[str], environment: Environment, host: setup.Host, parent: int
 ) -> None:
     """In the child: build, hand over, wait, exec. Never returns."""
+
+    def mapped() -> bool:
+        link.send(_MAP)
+        return link.recv(1) == b"+"
+
     try:
         try:
-            files = setup.build(host)
+            files = setup.build(host, mapped)
         except HarkError as error:
             link.send("\0".join((error.what, error.why, error.remedy)).encode())
             os._exit(1)

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from hark.tap.loop import IN, Loop
+from hark.tap.namespace import idmap
 
 ENTRIES, HEADER, _ENTRY = 1 << 14, 64, 5  # the last in words of 8 bytes: dev, ino, ctime, owner, check
 TABLE_BYTES = HEADER + ENTRIES * _ENTRY * 8
@@ -26,8 +27,6 @@ _AHEAD = 1024  # files of a directory looked at by one question, at most: 4 ms
 _QUESTION = 4096
 _UCRED = struct.Struct("iII")
 _MASK = (1 << 64) - 1
-MAPPERS = ("newuidmap", "newgidmap")
-_PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin")
 Answer = tuple[bytes, list[int]]  # bytes, and descriptors to send and close
 
 
@@ -170,27 +169,16 @@ def _groups(question: bytes, given: list[int], pid: int) -> Answer:
     return struct.pack(f"={len(groups)}I", *groups), []
 
 
-def mapper(name: str) -> str:
-    """The path of newuidmap or newgidmap; "" where it is not installed."""
-    return next((path for place in _PLACES if os.access(path := f"{place}/{name}", os.X_OK)), "")
-
-
 def _map(question: bytes, given: list[int], pid: int) -> Answer:
-    """Run newuidmap or newgidmap for a process of the tree: its status and what it says."""
+    """Run newuidmap or newgidmap as the process of the tree that was started as it: its status and what it says."""
     words = [os.fsdecode(word) for word in question.split(b"\0")[:-1]]
     name = os.path.basename(words[0]) if words else ""
-    program = mapper(name) if name in MAPPERS else ""
+    program = idmap.mapper(name) if name in idmap.MAPPERS else ""
     if not program:
         return b"", []
     if len(words) > 1 and words[1].startswith("fd:"):  # a descriptor of /proc/PID, which the asker holds
         words[1] = os.path.basename(os.readlink(f"/proc/{pid}/fd/{int(words[1][3:])}"))
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    actions = [(os.POSIX_SPAWN_DUP2, writer, 1), (os.POSIX_SPAWN_DUP2, writer, 2)]
-    child = os.posix_spawn(program, [name, *words[1:]], os.environ, file_actions=actions, setsigmask=[])
-    os.close(writer)
-    with open(reader, "rb") as said:
-        text = said.read()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status, text = idmap.run_inside(pid, program, [name, *words[1:]])
     return bytes([status & 0xFF]) + text[: _QUESTION - 1], []
 
 

@@ -4,7 +4,8 @@ What   User, network and mount namespaces; a TUN with the default route; loopbac
        the sockets that the tapper works with, which go to it as descriptors.
 Why    Before the exec this child holds every capability over its own namespaces, so ioctls and netlink do all;
        anything exec'd under the user's own uid has none. The program keeps its uid: the map is the identity.
-       Root needs no user namespace, and would lose its power over other users' files in one.
+       Root needs no user namespace, and would lose its power over other users' files in one. What the user may map
+       besides (/etc/subuid, /etc/subgid: rootless containers) is mapped onto itself too, by newuidmap from outside.
 Limits One address family may be missing on a host; the other then works alone. 127.0.0.0/8 crosses the TUN; ::1
        cannot (the kernel drops it on any interface but lo), so lo is heard by a packet socket instead.
 Not    running `ip` (what is exec'd has no capability here), pyroute2 (150 ms).
@@ -16,11 +17,12 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.tap import kernel
-from hark.tap.namespace import preload
+from hark.tap.namespace import idmap, preload
 from hark.tap.namespace.hostside import TABLE_BYTES
 from hark.tap.namespace.netlink import LOCAL_TABLE, Diag, Route
 from hark.wire import ip
@@ -61,6 +63,7 @@ class Host(NamedTuple):
     sysctls: tuple[tuple[str, str], ...]
     private: str  # an empty directory of the installed package: the private tmpfs is mounted over it
     agent: str  # the file of the preloaded agent
+    ranges: idmap.Ranges  # of ids that the user may map besides
 
 
 def look(private: str, agent: str) -> Host:
@@ -72,7 +75,8 @@ def look(private: str, agent: str) -> Host:
                 found.append((name, file.read()))
         except OSError:
             continue  # this kernel has no such setting: nothing to mirror
-    return Host(os.getuid(), os.getgid(), _host_has_ipv6(), tuple(found), private, agent)
+    uid, gid = os.getuid(), os.getgid()
+    return Host(uid, gid, _host_has_ipv6(), tuple(found), private, agent, idmap.ranges(uid))
 
 
 def _host_has_ipv6() -> bool:
@@ -88,11 +92,12 @@ def _host_has_ipv6() -> bool:
 ENDS = ("tun", "listener4", "listener6", "loopback", "keys", "keylog", "diag", "network", "host", "owners")
 
 
-def build(host: Host) -> list[int]:
+def build(host: Host, mapped: Callable[[], bool] = lambda: False) -> list[int]:
     """Enter the namespaces and build all that stands in them; the descriptors named by ENDS (-1: not had here).
+    mapped: asks whoever is outside to map the host's ranges of ids, and gives whether that was done.
 
     Raises HarkError with the reason and a remedy."""
-    enter(host)
+    enter(host, mapped)
     tun = _tun()
     _addresses(host, tun)
     _settings(host)
@@ -115,15 +120,14 @@ def build(host: Host) -> list[int]:
     ]
 
 
-def enter(host: Host) -> None:
-    """Leave the host's namespaces for new ones, keeping the user's own uid. Raises HarkError."""
+def enter(host: Host, mapped: Callable[[], bool] = lambda: False) -> None:
+    """Leave the host's namespaces for new ones, keeping the user's own uid; `mapped` as for build(). Raises
+    HarkError."""
     root = host.uid == 0
     try:
         kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | (0 if root else kernel.CLONE_NEWUSER))
-        if not root:
-            _write("/proc/self/setgroups", "deny")
-            _write("/proc/self/uid_map", f"{host.uid} {host.uid} 1")
-            _write("/proc/self/gid_map", f"{host.gid} {host.gid} 1")
+        if not root and not (host.ranges.usable and mapped()):
+            idmap.map_self(host.uid, host.gid)
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
     except OSError as error:
         raise HarkError(
