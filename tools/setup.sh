@@ -48,6 +48,14 @@ if [ "$what" = test ]; then
   need chromium chromium
   need tmux tmux
   need Xvfb xvfb
+  need newuidmap uidmap
+  need ssh openssh-client
+  need keyctl keyutils
+  need fakeroot fakeroot
+  need faketime faketime
+  need bwrap bubblewrap
+  ls /usr/lib/*/libjemalloc.so.2 >/dev/null 2>&1 || missing="$missing libjemalloc2"
+  [ "$(uname -m)" != x86_64 ] || [ -e /usr/lib32/crt1.o ] || [ -e /usr/lib/i386-linux-gnu/crt1.o ] || missing="$missing gcc-multilib"
   perl -MLWP::UserAgent -MIO::Socket::SSL -e1 2>/dev/null || missing="$missing libwww-perl libio-socket-ssl-perl"
 fi
 if [ "$what" = bench ]; then

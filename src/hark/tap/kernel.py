@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_REC, MS_SLAVE = 2, 4, 16384, 1 << 19
+MS_NOSUID, MS_NODEV, MS_REC, MS_SLAVE, MS_SHARED = 2, 4, 16384, 1 << 19, 1 << 20
 _PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -30,6 +30,27 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
     """mount(2)."""
     args = [os.fsencode(text) for text in (source, target, kind)]
     _check(_libc.mount(*args, ctypes.c_ulong(flags), os.fsencode(data)), f"mount {target}")
+
+
+def user_keyrings() -> list[int]:
+    """The serial numbers of this user's keyring and persistent keyring; fewer where the kernel has or allows none."""
+    get_id, get_persistent, user, process, own_uid = 0, 22, -4, -2, -1
+    found = [_keyctl(get_id, user, 1), _keyctl(get_persistent, own_uid, process)]
+    return [number for number in found if number > 0]
+
+
+def link_keyrings(keyrings: list[int]) -> None:
+    """Make keys of these keyrings found in this user namespace's user keyring, which is a new one. What is refused is
+    not to be had here."""
+    link, user = 8, -4
+    for keyring in keyrings:
+        _keyctl(link, keyring, user)
+
+
+def _keyctl(operation: int, first: int, second: int) -> int:
+    number = {"x86_64": 250}.get(os.uname().machine, 219)
+    long = ctypes.c_long
+    return int(_libc.syscall(long(number), long(operation), long(first), long(second), long(0), long(0)))
 
 
 def enter_user_namespace(pid: int) -> None:

@@ -64,6 +64,7 @@ class Host(NamedTuple):
     private: str  # an empty directory of the installed package: the private tmpfs is mounted over it
     agent: str  # the file of the preloaded agent
     ranges: idmap.Ranges  # of ids that the user may map besides
+    shared: bool  # whether mounts below / are passed on to other mount namespaces
 
 
 def look(private: str, agent: str) -> Host:
@@ -76,7 +77,16 @@ def look(private: str, agent: str) -> Host:
         except OSError:
             continue  # this kernel has no such setting: nothing to mirror
     uid, gid = os.getuid(), os.getgid()
-    return Host(uid, gid, _host_has_ipv6(), tuple(found), private, agent, idmap.ranges(uid))
+    return Host(uid, gid, _host_has_ipv6(), tuple(found), private, agent, idmap.ranges(uid), _root_is_shared())
+
+
+def _root_is_shared() -> bool:
+    """Whether / is a shared mount, as systemd makes it (mount_namespaces(7)); rootless containers look for it."""
+    try:
+        with open("/proc/self/mountinfo") as file:
+            return any(line.split(" ", 5)[4] == "/" and " shared:" in line for line in file)
+    except OSError:
+        return False
 
 
 def _host_has_ipv6() -> bool:
@@ -124,11 +134,15 @@ def enter(host: Host, mapped: Callable[[], bool] = lambda: False) -> None:
     """Leave the host's namespaces for new ones, keeping the user's own uid; `mapped` as for build(). Raises
     HarkError."""
     root = host.uid == 0
+    keyrings = [] if root else kernel.user_keyrings()
     try:
         kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | (0 if root else kernel.CLONE_NEWUSER))
         if not root and not (host.ranges.usable and mapped()):
             idmap.map_self(host.uid, host.gid)
+        kernel.link_keyrings(keyrings)
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
+        if host.shared:  # as the host's: among the tree's own mount namespaces; nothing comes back to the host
+            kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SHARED)
     except OSError as error:
         raise HarkError(
             "cannot make a network namespace",
