@@ -43,6 +43,14 @@ def test_a_pipe_is_left_to_its_reader_and_said_once(world, folder) -> None:
     assert run.told[0] == "GET https://site.test:8443/hello 200 h2 curl"
 
 
+@pytest.mark.xfail(reason="Limits: An `SSLKEYLOGFILE` of your own that is a pipe", strict=True)
+def test_gnutls_is_opened_though_its_key_log_is_a_pipe(world, folder) -> None:
+    os.mkfifo(folder / "fifo", 0o666)
+    os.chmod(folder / "fifo", 0o666)
+    run = world.hark("bash", "-c", f"exec 8<>keys.d/fifo; {CLIENTS}", SSLKEYLOGFILE=str(folder / "fifo"))
+    assert len(run.told) == 2
+
+
 def test_a_file_that_may_not_be_read_is_said(world, folder) -> None:
     (folder / "keys").touch()
     os.chmod(folder / "keys", 0o222)

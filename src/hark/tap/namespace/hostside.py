@@ -5,8 +5,8 @@ What   A listening socket in the namespace; one question a connection, answered 
        other is asked for, more and more are put there beforehand.
 Why    The tapper is the user outside: what fstat, socket, chown and newuidmap say to it is what they would have said to
        the program.
-Never  does what the user could not do by hand. Who asks from a user namespace of its own gets no answer; hark as root
-       has no user namespace, and then nothing but sockets is given.
+Never  does what the user could not do by hand. Who asks from a user namespace of its own gets no answer; as root, when
+       programs of several users may ask, nothing is changed or run.
 Limits One thread with the traffic: a question takes 50 microseconds of it.
 """
 
@@ -32,7 +32,7 @@ Answer = tuple[bytes, list[int]]  # bytes, and descriptors to send and close
 
 class HostSide:
     """Serves one namespace. table: the file of owners, which begins with the number of the tree's user namespace; -1
-    where there is none, and root where hark runs as root: then nothing but sockets is given."""
+    where there is none. root: hark runs as root; then nothing is changed or run for anybody."""
 
     def __init__(self, loop: Loop, listener: int, table: int, root: bool) -> None:
         self._loop = loop
@@ -86,13 +86,15 @@ class HostSide:
         kind = self._kinds.get(question[0])
         if kind is None:
             return b"", []
-        if kind is not _socket and (uid != os.getuid() or not self._same_space(pid)):
+        if kind is not _socket and not self._same_space(pid):
+            return b"", []
+        if kind not in (_socket, self._owner) and (self._root or uid != os.getuid()):
             return b"", []
         return kind(question[1:], given, pid)
 
     def _same_space(self, pid: int) -> bool:
         """Whether a process is in the tree's user namespace."""
-        if self._root or self._file < 0:
+        if self._file < 0:
             return False
         if self._table is None:
             import mmap  # seldom needed: not at every start
@@ -143,7 +145,8 @@ class _Directory:
         self._count = min(self._count * 2, _AHEAD)
         for entry, _ in zip(self._entries, range(self._count), strict=False):
             with contextlib.suppress(OSError):  # gone in the meantime
-                yield entry.stat(follow_symlinks=False)
+                if not entry.is_dir(follow_symlinks=False):  # which may be a mount whose server does not answer
+                    yield entry.stat(follow_symlinks=False)
 
 
 def _socket(question: bytes, given: list[int], pid: int) -> Answer:
