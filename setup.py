@@ -33,7 +33,8 @@ setup(
     ext_modules=[
         Extension(
             "hark.agents.preload.libhark-keys",
-            sources=["src/hark/agents/preload/agent.c"],
+            sources=["src/hark/agents/preload/agent.c", "src/hark/agents/preload/host.c"],
+            depends=["src/hark/agents/preload/agent.h"],
             extra_compile_args=[
                 "-O2",
                 "-g0",

@@ -1,11 +1,14 @@
 """Fixtures that every test file may use."""
 
 import pathlib
+import signal
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+# Started in the background of a script, the suite would have its programs ignore ^C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -232,6 +233,14 @@ class World:
                 return
             time.sleep(0.05)
         raise AssertionError(f"nothing listens on {host}:{port}: " + (self.dir / "servers.log").read_text()[-500:])
+
+    def wait_until(self, done: Callable[[], bool]) -> None:
+        """Until something is so."""
+        for _ in range(100):
+            if done():
+                return
+            time.sleep(0.05)
+        raise AssertionError("waited for 5 s")
 
     def popen(self, command: list[str], **more) -> subprocess.Popen:
         """Start a command as the user."""

@@ -48,6 +48,14 @@ if [ "$what" = test ]; then
   need chromium chromium
   need tmux tmux
   need Xvfb xvfb
+  need newuidmap uidmap
+  need ssh openssh-client
+  need keyctl keyutils
+  need fakeroot fakeroot
+  need faketime faketime
+  need bwrap bubblewrap
+  ls /usr/lib/*/libjemalloc.so.2 >/dev/null 2>&1 || missing="$missing libjemalloc2"
+  [ "$(uname -m)" != x86_64 ] || [ -e /usr/lib32/crt1.o ] || [ -e /usr/lib/i386-linux-gnu/crt1.o ] || missing="$missing gcc-multilib"
   perl -MLWP::UserAgent -MIO::Socket::SSL -e1 2>/dev/null || missing="$missing libwww-perl libio-socket-ssl-perl"
 fi
 if [ "$what" = bench ]; then
@@ -91,7 +99,7 @@ HARK_VENV=${HARK_VENV:-/var/tmp/hark-venv-$(id -u)-$(printf %s "$repo" | cksum |
 [ "$what" != bench ] || HARK_VENV=$HARK_VENV-bench
 [ -x "$HARK_VENV/bin/python" ] || { say "making $HARK_VENV"; "$python" -m venv "$HARK_VENV"; }
 extra="[$what]"
-stamp=$(cat tools/setup.sh pyproject.toml setup.py $(find src -name '*.py' -o -name '*.c' -o -name '*.cjs' -o -name '*.html' | sort) | cksum | cut -d' ' -f1)
+stamp=$(cat tools/setup.sh pyproject.toml setup.py $(find src -name '*.py' -o -name '*.[ch]' -o -name '*.cjs' -o -name '*.html' | sort) | cksum | cut -d' ' -f1)
 if [ "$(cat "$HARK_VENV/stamp-$what" 2>/dev/null)" != "$stamp" ]; then
   say "installing hark$extra"
   rm -rf build

@@ -15,6 +15,7 @@ Why    hark forks and waits for children by itself, which a program with threads
 Limits Bodies are kept up to max_body bytes; an exchange says whether its body is whole.
 """
 
+import contextlib
 import datetime
 import json
 import os
@@ -27,7 +28,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 from hark.errors import HarkError
 from hark.model.archive import Shelf, time_ns
@@ -49,6 +50,9 @@ __all__ = [
 ]
 
 MAX_BODY = 1 << 20  # bytes of each body that are kept
+_PATIENCE = (1.0, 4.0)  # s that a command has after each SIGTERM
+Word = str | bytes | os.PathLike[str]
+Command = Word | Sequence[Word]  # as subprocess.Popen takes it
 
 
 class Headers(Mapping[str, str]):
@@ -258,16 +262,10 @@ class Live:
     """A command that runs under hark: iterate over its exchanges as they end. Also a context manager that ends the
     command where it still runs."""
 
-    def __init__(
-        self,
-        command: Sequence[str | os.PathLike[str]],
-        max_body: int,
-        options: Mapping[str, Any],
-        redact: bool = False,
-    ) -> None:
-        words = [os.fspath(word) for word in command]
-        if not words:
-            raise ValueError("an empty command")
+    def __init__(self, command: Command, max_body: int, options: Mapping[str, Any], redact: bool = False) -> None:
+        popen = dict(options)
+        words = _words(command, popen)
+        self._command = command
         feed, theirs = os.pipe()
         argv = [
             sys.executable,
@@ -284,7 +282,8 @@ class Live:
             *words,
         ]
         try:
-            self._running = subprocess.Popen(argv, pass_fds=[theirs], **options)
+            kept = [theirs, *popen.pop("pass_fds", ())]
+            self._running = subprocess.Popen(argv, pass_fds=kept, **popen)
         except BaseException:
             os.close(feed)
             raise
@@ -330,16 +329,56 @@ class Live:
                     yield ended
 
     def wait(self, timeout: float | None = None) -> Recording:
-        """Wait for the end; everything that was heard. Raises subprocess.TimeoutExpired, HarkError."""
-        self.recording.status = self._running.wait(timeout)
+        """Wait for the end; everything that was captured. Raises HarkError, and subprocess.TimeoutExpired, which has
+        what was captured so far as its attribute `recording`."""
+        try:
+            self.recording.status = self._running.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise self._late(error) from None
         for _ in self:
             pass
         return self.recording
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> Recording:
         """As subprocess.Popen.communicate(), and wait."""
-        self.recording.stdout, self.recording.stderr = self._running.communicate(input, timeout)
+        try:
+            self.recording.stdout, self.recording.stderr = self._running.communicate(input, timeout)
+        except subprocess.TimeoutExpired as error:
+            raise self._late(error) from None
         return self.wait(timeout)
+
+    def _late(self, error: subprocess.TimeoutExpired) -> subprocess.TimeoutExpired:
+        """A time-out of the user's command, not of the hark that runs it."""
+        self._take_what_came()
+        late = subprocess.TimeoutExpired(cast(Any, self._command), error.timeout, error.output, error.stderr)
+        return _carrying(late, self.recording)
+
+    def _take_what_came(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while not self._over:
+                change = self._changes.get_nowait()
+                if change is None:
+                    self._over = True
+                elif not isinstance(change, HarkError):
+                    self.recording.take(change)
+
+    def stop(self) -> None:
+        """End the command and what it left running, if they still run: SIGTERM, at last SIGKILL."""
+        for patience in _PATIENCE:
+            if self._running.poll() is not None:
+                return
+            self._running.send_signal(signal.SIGTERM)  # passed on; after the command's end it ends what is left
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._running.wait(patience)
+        if self._running.poll() is None:
+            self._running.kill()
+
+    def finish(self) -> Recording:
+        """Stop, and everything that was captured and written until then."""
+        self.stop()
+        out, err = self._running.communicate()
+        self.recording.stdout, self.recording.stderr = out, err
+        return self.wait()
 
     def terminate(self) -> None:
         """Send the command SIGTERM."""
@@ -353,12 +392,7 @@ class Live:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._running.poll() is None:
-            self._running.send_signal(signal.SIGTERM)
-            try:
-                self._running.wait(5)
-            except subprocess.TimeoutExpired:
-                self._running.kill()
+        self.stop()
         self.recording.status = self._running.wait()
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
@@ -383,16 +417,38 @@ def _take(feed: int, changes: "queue.SimpleQueue[Change | HarkError | None]") ->
     changes.put(None)
 
 
-def listen(
-    command: Sequence[str | os.PathLike[str]], *, max_body: int = MAX_BODY, redact: bool = False, **popen: Any
-) -> Live:
+def _words(command: Command, popen: dict[str, Any]) -> list[str | bytes]:
+    """The argument vector that subprocess.Popen would make of a command. `popen` loses what concerns hark's own
+    process only. Raises ValueError."""
+    single = isinstance(command, str | bytes | os.PathLike)
+    words = [os.fspath(word) for word in cast(Any, [command] if single else command)]
+    if not words:
+        raise ValueError("an empty command")
+    executable = popen.pop("executable", None)
+    if popen.pop("shell", False):
+        return [os.fspath(executable or "/bin/sh"), "-c", *words]
+    if executable is not None:
+        raise ValueError("executable is for shell=True; else the command's first word is the file that runs")
+    return words
+
+
+Late = TypeVar("Late", bound=subprocess.SubprocessError)
+
+
+def _carrying(error: Late, recording: Recording) -> Late:
+    """The error with what was captured as its attribute `recording`."""
+    cast(Any, error).recording = recording
+    return error
+
+
+def listen(command: Command, *, max_body: int = MAX_BODY, redact: bool = False, **popen: Any) -> Live:
     """Start a command under hark. redact: without secrets, as --redact. Further arguments are subprocess.Popen's.
     Raises HarkError when iterated over, where the command cannot be run."""
     return Live(command, max_body, popen, redact)
 
 
 def run(
-    command: Sequence[str | os.PathLike[str]],
+    command: Command,
     *,
     input: Any = None,
     timeout: float | None = None,
@@ -403,17 +459,24 @@ def run(
     **popen: Any,
 ) -> Recording:
     """Run a command under hark, wait, and return everything that it exchanged. redact: without secrets, as --redact.
-    Other arguments are subprocess.run()'s.
+    Other arguments are subprocess.run()'s: a string is the name of a program, and with shell=True a command line.
 
-    Raises HarkError where it cannot be run, subprocess.TimeoutExpired, and with check CalledProcessError."""
+    Raises HarkError where it cannot be run, subprocess.TimeoutExpired, and with check CalledProcessError; the last two
+    have what was captured as their attribute `recording`."""
     if capture_output:
         popen |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if input is not None:
         popen["stdin"] = subprocess.PIPE
     with Live(command, max_body, popen, redact) as live:
-        recording = live.communicate(input, timeout)
+        try:
+            recording = live.communicate(input, timeout)
+        except subprocess.TimeoutExpired as error:
+            recording = live.finish()
+            error.output, error.stderr = recording.stdout, recording.stderr
+            raise
     if check and recording.status:
-        raise subprocess.CalledProcessError(recording.status, list(command), recording.stdout, recording.stderr)
+        failed = subprocess.CalledProcessError(recording.status, cast(Any, command), recording.stdout, recording.stderr)
+        raise _carrying(failed, recording)
     return recording
 
 

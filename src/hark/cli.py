@@ -65,12 +65,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             os._exit(status)
         return status
     except HarkError as error:
-        print(f"hark: {error}", file=sys.stderr)
+        _complain(error)
         return _status(error)
     except BrokenPipeError:
         return 141  # as a program that SIGPIPE ends
+    except OSError as error:  # a limit of the machine's: no process, descriptor or memory is left
+        _complain(HarkError("cannot go on", f"{error.strerror}{f' ({error.filename})' if error.filename else ''}"))
+        return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _complain(error: HarkError) -> None:
+    """One line on stderr, if there is one."""
+    if sys.stderr is not None:
+        print(f"hark: {error}", file=sys.stderr)
 
 
 def _status(error: HarkError) -> int:
@@ -100,16 +109,19 @@ def _main(words: list[str]) -> int:
 def _do(words: list[str], options: Options) -> int:
     try:
         rest, chosen = _parse(words, options)
-        if chosen == "help" or (not rest and chosen == ""):
+        if chosen == "help" or not words:
             print(USAGE, end="", file=sys.stdout if chosen == "help" else sys.stderr)
             return 0 if chosen == "help" else USAGE_STATUS
         if chosen == "version":
             print(f"hark {__version__}")
             return 0
+        if not rest:
+            raise _no_command("", words)
         if not chosen and rest[0] == "run":
-            rest, chosen = _parse(rest[1:], options)
+            behind = rest[1:]
+            rest, chosen = _parse(behind, options)
             if not rest:
-                raise _Usage("hark run: which command?", "", "hark --help")
+                raise _no_command("hark run: ", behind)
         elif not chosen and rest[0] == "doctor":
             if len(rest) > 1:
                 raise _Usage(f"hark doctor takes no {rest[1]}", "", "hark --help")
@@ -122,12 +134,23 @@ def _do(words: list[str], options: Options) -> int:
         elif not chosen and rest[0] in ("watch", "ui"):
             return _watch(rest[1:], options, rest[0])
     except _Usage as error:
-        print(f"hark: {error}", file=sys.stderr)
+        _complain(error)
         return USAGE_STATUS
     options.command = rest
     from hark.session import run
 
     return run(options)
+
+
+def _no_command(name: str, words: list[str]) -> _Usage:
+    """Options and no command behind them. An option that takes a value may have taken the command for it."""
+    taken = len(words) > 1 and _takes_value(words[-2]) and not words[-1].startswith("-")
+    why = f"{words[-1]} is the value of {words[-2]}" if taken else ""
+    return _Usage(f"{name}which command?", why, "hark --help")
+
+
+def _takes_value(name: str) -> bool:
+    return name in _VALUES or (name[:2] == "--" and name[2:] in _FILTERS)
 
 
 def _read(words: list[str], options: Options) -> int:
@@ -189,14 +212,14 @@ def _parse(words: list[str], options: Options) -> tuple[list[str], str]:
         name, equals, value = word.partition("=")
         if word[:2] == "-o" and len(word) > 2 and not equals:
             name, equals, value = "-o", "=", word[2:]
-        if name in _VALUES or (name[:2] == "--" and name[2:] in _FILTERS):
+        if _takes_value(name):
             if not equals:
                 if not words:
                     raise _Usage(f"{name} needs a value", "", "hark --help")
                 value = words.pop(0)
             _set(options, name, value)
-        elif word in ("-v", "-vv", "-vvv", "--verbose"):
-            options.verbosity += max(word.count("v"), 1) if word != "--verbose" else 1
+        elif word == "--verbose" or word.strip("v") == "-":
+            options.verbosity += word.count("v") if word != "--verbose" else 1
         elif word in ("-q", "--quiet"):
             options.quiet = True
         elif word[:2] == "--" and word[2:] in _SWITCHES:
@@ -215,15 +238,24 @@ def _set(options: Options, name: str, value: str) -> None:
         unit = value.lower().rstrip("b")[-1:]
         unit = unit if unit in _UNITS else ""
         number = value.lower().rstrip("b").removesuffix(unit)
-        if not number.isdigit():
+        if not (number.isascii() and number.isdecimal()):
             raise _Usage(f"--max-body {value} is no size", "", "such as 64k, 1M, 0")
         options.keep = int(number) * _UNITS[unit]
     elif name == "--feed":
-        options.feed, options.quiet = int(value), True  # the API's: no person gives it
+        options.feed, options.quiet = _descriptor(value), True  # the API's: no person gives it
     elif name[2:] in _FILTERS:
         options.filters.setdefault(name[2:], []).append(value)
     else:
         getattr(options, _VALUES[name]).append(value)
+
+
+def _descriptor(value: str) -> int:
+    """An open descriptor by its number."""
+    try:
+        os.fstat(int(value))
+    except (ValueError, OverflowError, OSError):
+        raise _Usage(f"--feed {value} is no open descriptor") from None
+    return int(value)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,15 @@ class Hark:
 
     def run(self, command: Sequence[Any], **options: Any) -> "api.Recording":
         """hark.run()"""
+        import subprocess
+
         from hark import api
 
-        recording = api.run(command, **options)
+        try:
+            recording = api.run(command, **options)
+        except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
+            self._heard.append(error.recording)  # type: ignore[union-attr]  # api.run() sees to it
+            raise
         self._heard.append(recording)
         return recording
 

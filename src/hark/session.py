@@ -22,10 +22,11 @@ from hark.options import Options
 from hark.recording.ring import Reader, Ring, Writer
 from hark.showing import Outputs, build_teller, choice, open_outputs, say, title_of
 from hark.tap import kernel, launch, tree
-from hark.tap.namespace import setup
+from hark.tap.namespace import preload, setup
 
 if TYPE_CHECKING:
     from hark.devtools import DevTools
+    from hark.tap.namespace.pump import KeySource
 
 _AGENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agents")
 AGENT = os.path.join(_AGENTS, "preload", "libhark-keys.so")
@@ -45,11 +46,11 @@ def environment(base: dict[str, str], private: bool) -> dict[str, str]:
     private directory only the agent hears."""
     made = dict(base)
     if os.path.exists(AGENT):
-        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{os.path.basename(AGENT)}" if private else AGENT)
+        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{preload.NAME}" if private else AGENT)
     if not private:
         return made
     made |= node.require(base, HOOK)
-    if not keylogfile.user_file(base):
+    if not base.get(keylogfile.VARIABLE):
         made[keylogfile.VARIABLE] = f"{PRIVATE}/{setup.KEYLOG_NAME}"
     return made
 
@@ -71,13 +72,16 @@ def run(options: Options) -> int:
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
     if options.ui:
         raise HarkError("cannot show the browser", "the terminal is the command's", "run hark ui in another terminal")
-    choice(options)  # what cannot be understood is told before anything runs
+    choice(options)  # what cannot be understood or read is told before anything runs
     outputs = open_outputs(options, say)
     server = _devtools(options) if options.devtools else None
     feeds = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
     for fd in feeds:
         os.set_inheritable(fd, False)  # no business of the program's
     launch.hold_signals()
+    keylog = keylogfile.named(base.get(keylogfile.VARIABLE, ""))
+    if keylog.finding and not options.quiet:
+        say(f"hark: SSLKEYLOGFILE is not followed: {keylog.finding}; secrets that are written there alone are missed")
     child = launch.prepare(
         file, options.command, lambda private: environment(base, private), setup.look(PRIVATE, AGENT)
     )
@@ -86,7 +90,7 @@ def run(options: Options) -> int:
     ring = Ring()
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, keylogfile.user_file(base)), control, alive, *feeds)
+    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, keylog), control, alive, *feeds)
     theirs.close()
     os.close(living)
     network = os.readlink(f"/proc/self/fd/{child.ends['network']}")
@@ -142,27 +146,36 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _tap(child: launch.Child, ring: Ring, control: socket.socket, user_keylog: str) -> None:
+def _tap(child: launch.Child, ring: Ring, control: socket.socket, keylog: keylogfile.Named) -> None:
     """The tapper's body."""
     import gc
     import resource
 
-    from hark.tap.namespace.pump import KeySource, Pump
+    from hark.tap.namespace.pump import Pump
 
     child.release()
     with contextlib.suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    keys: list[KeySource] = [openssl.Agent(child.ends["keys"])]
-    if child.ends["keylog"] >= 0:
-        keys.append(keylogfile.Follower(child.ends["keylog"], kernel.inotify, release=kernel.punch))
-    opened = keylogfile.open_user_file(user_keylog) if user_keylog else None
-    if opened is not None:
-        keys.append(keylogfile.Follower(opened[0], kernel.inotify, opened[1]))
     gc.freeze()
-    Pump(child.ends, Writer(ring), ring.wake_writer, control, keys).run()
+    Pump(child.ends, Writer(ring), ring.wake_writer, control, _sources(child, keylog)).run()
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
+
+
+def _sources(child: launch.Child, keylog: keylogfile.Named) -> "list[tuple[str, Callable[[], KeySource]]]":
+    """What makes each key source, with a name for it: one that cannot be made is missed alone."""
+
+    def watch() -> keylogfile.Watch:
+        return keylogfile.Watch(*kernel.notifier())
+
+    made: list[tuple[str, Callable[[], KeySource]]] = [("agent", lambda: openssl.Agent(child.ends["keys"]))]
+    private = child.ends["keylog"]
+    if private >= 0:
+        made.append(("private key log", lambda: keylogfile.Follower(private, watch(), release=kernel.punch)))
+    if keylog.path or keylog.known is not None:
+        made.append((keylogfile.VARIABLE, lambda: keylogfile.UserFile(keylog.path, keylog.known, watch())))
+    return made
 
 
 def _tell(
@@ -224,7 +237,10 @@ class _Session:
             return waiter.status
         while "teller" in self._left or ("tapper" in self._left and not self._tapper_done()):
             for event, status in waiter.step(0.2):
-                if event == "^C":
+                if event == "^C" and status == signal.SIGHUP:  # what outlives its terminal outlives it here too
+                    self._order(b"d")
+                    return waiter.status
+                elif event == "^C":
                     self._interrupt()
                 else:
                     self._child(event, status)
@@ -238,6 +254,8 @@ class _Session:
             return
         since = time.monotonic()
         said = False
+        if waiter.hung_up:
+            self._server.end()
         while "DevTools server" in self._left:
             for event, status in waiter.step(0.2):
                 if event == "^C":

@@ -43,6 +43,7 @@ class Outputs:
 
     def __init__(self) -> None:
         self.files: dict[str, list[Output]] = {kind: [] for kind in KINDS}
+        self.schema: Schema | None = None  # what names the fields of gRPC messages
 
     @property
     def recordings(self) -> list[Output]:
@@ -58,6 +59,7 @@ class Outputs:
 def open_outputs(options: Options, complain: Callable[[str], None], selects: bool = False) -> Outputs:
     """Open every -o file, private to the user. selects: packets are filtered too. Raises HarkError."""
     outputs = Outputs()
+    outputs.schema = schema_of(options)  # what cannot be read is said before a file is emptied
     for name in options.outputs:
         kind = os.path.splitext(name)[1]
         if kind not in KINDS:
@@ -86,7 +88,7 @@ def build_teller(
     """A teller with the views of build_views(). watched: the process that `hark watch` finds it by, if any."""
     from hark.teller import Teller
 
-    schema = schema_of(options)
+    schema = outputs.schema
     lookers: Lookers | None = None
     if watched:
         from hark.lookers import Lookers

@@ -163,3 +163,54 @@ def test_hostile_bytes_are_inert_when_printed(world) -> None:
         """,
     )
     assert told == [True, True, True]
+
+
+def test_commands_as_subprocess_takes_them(world) -> None:
+    """A string is a program's name, with shell=True a command line; bytes, paths; what would do nothing is refused."""
+    told = script(
+        world,
+        """
+        import hark, json, os, pathlib, subprocess
+        shell = hark.run("curl -s http://192.0.2.10:8080/hello | tr a-z A-Z; exit 3", shell=True, capture_output=True, text=True)
+        bash = hark.run("echo $BASH_VERSION", shell=True, executable="/bin/bash", capture_output=True)
+        words = hark.run(["echo $0 $1", "zero", "one"], shell=True, capture_output=True)
+        name = hark.run("true"), hark.run(b"true"), hark.run(pathlib.Path("/bin/true")), hark.run([b"true", pathlib.Path("x")])
+        try: hark.run("curl -s URL")
+        except hark.HarkError as error: apart = str(error)
+        try: hark.run(["true"], executable="/bin/false")
+        except ValueError as error: refused = str(error)
+        r, w = os.pipe(); passed = hark.run(["sh", "-c", f"echo x >&{w}"], pass_fds=[w]).status, os.read(r, 9).decode()
+        print(json.dumps([shell.status, shell.stdout, [e.url for e in shell], bool(bash.stdout.strip()), words.stdout.decode(), [n.status for n in name], apart, refused, passed]))
+        """,
+    )
+    assert told == [
+        3, "HELLO\n", ["http://192.0.2.10:8080/hello"], True, "zero one\n", [0, 0, 0, 0],
+        "cannot run curl -s URL: no such command in PATH (a command line is for a shell: hark sh -c 'curl -s URL')",
+        "executable is for shell=True; else the command's first word is the file that runs", [0, "x\n"],
+    ]  # fmt: skip
+
+
+def test_errors_carry_what_was_captured(world) -> None:
+    """The command in them is the caller's; a program that does not end by itself is ended with all that it started."""
+    told = script(
+        world,
+        """
+        import hark, json, subprocess, time
+        script = "curl -s http://192.0.2.10:8080/hello; %s"
+        found = []
+        for rest in ("sleep 60", "setsid sleep 60 & exit 0"):
+            start = time.monotonic()
+            try: hark.run(["sh", "-c", script % rest], timeout=1.5, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            except subprocess.TimeoutExpired as error:
+                found.append([error.cmd == ["sh", "-c", script % rest], error.timeout, error.stdout.decode(), [e.url for e in error.recording], error.recording.stdout == error.stdout, time.monotonic() - start < 9])
+        try: hark.run(script % "exit 4", shell=True, check=True, capture_output=True)
+        except subprocess.CalledProcessError as error: found.append([error.cmd, error.returncode, error.stdout.decode(), len(error.recording), error.recording.status])
+        with hark.listen(["sh", "-c", script % "sleep 60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as live:
+            try: live.wait(1.5)
+            except subprocess.TimeoutExpired as error: found.append([error.cmd[0], len(error.recording)])
+        print(json.dumps(found))
+        """,
+    )
+    late = [True, 1.5, "hello\n", ["http://192.0.2.10:8080/hello"], True, True]
+    failed = ["curl -s http://192.0.2.10:8080/hello; exit 4", 4, "hello\n", 1, 4]
+    assert told == [late, late, failed, ["sh", 1]]

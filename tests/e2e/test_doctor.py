@@ -19,6 +19,7 @@ def test_all_is_well_here(world) -> None:
             "preloaded agent (OpenSSL)",
             "Node hook",
             "ping through hark",
+            "rootless containers",
         )
     ] + ["hark COMMAND works here."]
 

@@ -1,47 +1,76 @@
 """SSLKEYLOGFILE: key logs that programs write by themselves, followed as they grow.
 
-What   A file descriptor, an inotify watch, the offset read so far. The tree's private file lies on a tmpfs that only
-       the tree's mount namespace has; a file that the user named is left where it is and followed there.
+What   Follower reads one open file from an offset on. The tree's private file lies on a tmpfs that only the tree's
+       mount namespace has. UserFile follows the path that the user named, whatever becomes of it: not there yet, made
+       later with its folder, replaced, rotated.
 Why    curl, GnuTLS, NSS, CPython, Chromium and Firefox write it; one variable hears them all.
-Limits Only whole lines are given on. A file that shrinks is read again from its start.
+Never  makes, opens for reading or empties what is no regular file: a pipe's bytes belong to its reader, a device or
+       terminal may react to being opened. Then only the sources that need no file are left, which `finding` says.
+Limits Only whole lines are given on, of the user's file only those that have the form of a key log line. A file that
+       shrinks is read again from its start. A relative path is followed where hark was started.
 """
 
+import contextlib
+import errno
 import os
+import re
+import stat
 from collections.abc import Callable
+from typing import NamedTuple
 
 VARIABLE = "SSLKEYLOGFILE"
 _PIECE = 1 << 20
 _KEPT = 8 << 20  # bytes read that may lie in the private file before their memory is given back
+_MODIFIED = 0x2  # IN_MODIFY
+_NAMES = 0x100 | 0x80 | 0x4 | 0x400 | 0x800  # IN_CREATE, IN_MOVED_TO, IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF
+_LINE = re.compile(rb"^[A-Z][A-Z0-9_]+ [0-9A-Fa-f]+ [0-9A-Fa-f]+[^\n]*\n", re.MULTILINE)
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+Item = tuple[bytes, int, str]
+
+
+class Watch(NamedTuple):
+    """A descriptor that becomes readable when something may have changed; `add` watches one more path for the events
+    of an inotify mask. Where the kernel has no more watches to give, the descriptor is a clock's."""
+
+    fd: int
+    add: Callable[[str, int], None]
 
 
 class Follower:
     """Reads what is appended to an open key log. release(fd, n) gives the storage of the first n bytes back: for the
     private file, which lies in memory."""
 
-    def __init__(
-        self, fd: int, watch: Callable[[str], int], at: int = 0, release: Callable[[int, int], None] | None = None
-    ) -> None:
+    def __init__(self, fd: int, watch: Watch, at: int = 0, release: Callable[[int, int], None] | None = None) -> None:
         self._fd = fd
         self._release = release
         self._released = 0
         self._at = at
         self._torn = b""
-        self._inotify = watch(f"/proc/self/fd/{fd}")
+        self._watch = watch
+        watch.add(f"/proc/self/fd/{fd}", _MODIFIED)
 
     def fileno(self) -> int:
-        """The inotify descriptor."""
-        return self._inotify
+        """What to wait on."""
+        return self._watch.fd
 
-    def read(self) -> list[tuple[bytes, int, str]]:
+    def read(self) -> list[Item]:
         """What has come since: one item at most."""
-        try:
-            os.read(self._inotify, 4096)
-        except BlockingIOError:
-            pass
-        if os.fstat(self._fd).st_size < self._at:
+        drain(self._watch.fd)
+        return self.appended()
+
+    def appended(self) -> list[Item]:
+        """What stands behind what was read."""
+        size = os.fstat(self._fd).st_size
+        if size < self._at:
             self._at, self._torn = 0, b""
         pieces = [self._torn]
-        while piece := os.pread(self._fd, _PIECE, self._at):
+        # Never past the size: files of /proc and /sys call themselves regular, have none, and may block who reads.
+        while self._at < size and (piece := os.pread(self._fd, min(_PIECE, size - self._at), self._at)):
             self._at += len(piece)
             pieces.append(piece)
         text = b"".join(pieces)
@@ -50,19 +79,149 @@ class Follower:
             self._released = self._at
         end = text.rfind(b"\n") + 1
         self._torn = text[end:][-_PIECE:]
-        return [(text[:end], 0, "SSLKEYLOGFILE")] if end else []
+        return [(text[:end], 0, VARIABLE)] if end else []
+
+    def close(self) -> None:
+        """Let go of the file; the watch ends with it."""
+        os.close(self._fd)
 
 
-def user_file(environment: dict[str, str]) -> str:
-    """The absolute path of the key log that the user already asked for, or ""."""
-    return os.path.abspath(environment[VARIABLE]) if environment.get(VARIABLE) else ""
+class UserFile:
+    """Follows the key log that the user named. `known`: the descriptor and size that it had before the program began,
+    where it was there and may be read. Without a path that file alone is followed."""
+
+    def __init__(self, path: str, known: tuple[int, int] | None, watch: Watch) -> None:
+        self._path = path
+        self._watch = watch
+        self._follower: Follower | None = None
+        self._identity = (0, 0)
+        if known is not None:
+            self._follow(*known)
+        if path:
+            self._watch_names()
+
+    def fileno(self) -> int:
+        """What to wait on."""
+        return self._watch.fd
+
+    def read(self) -> list[Item]:
+        """What has come since, of the file that had the name and of the one that has it now."""
+        drain(self._watch.fd)
+        found = self._lines()
+        if self._follower is None and self._path:
+            self._watch_names()  # before the look: what is made in between is seen by the one or the other
+        if self._replaced():
+            if self._follower is not None:
+                self._follower.close()
+                self._follower = None
+            opened = _open_regular(self._path)
+            if opened is not None:
+                self._follow(opened, 0)
+            self._watch_names()
+            found += self._lines()
+        return found
+
+    def _follow(self, fd: int, at: int) -> None:
+        info = os.fstat(fd)
+        self._identity = (info.st_dev, info.st_ino)
+        self._follower = Follower(fd, self._watch, at)
+
+    def _lines(self) -> list[Item]:
+        if self._follower is None:
+            return []
+        lines = [(b"".join(_LINE.findall(text)), pid, name) for text, pid, name in self._follower.appended()]
+        return [item for item in lines if item[0]]
+
+    def _replaced(self) -> bool:
+        """Whether another file has the name now than the one that is read."""
+        if not self._path:
+            return False
+        try:
+            info = os.stat(self._path)
+        except OSError:
+            return False  # none has: what is read may still be written to
+        return self._follower is None or (info.st_dev, info.st_ino) != self._identity
+
+    def _watch_names(self) -> None:
+        """Watch the folder for the file's coming; where there is no folder either, the nearest that there is. So for
+        what a symbolic link points at."""
+        for folder in {self._path, os.path.realpath(self._path)}:
+            while folder != "/":
+                folder = os.path.dirname(folder)
+                try:
+                    self._watch.add(folder, _NAMES)
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG):
+                        raise
 
 
-def open_user_file(path: str) -> tuple[int, int] | None:
-    """(descriptor, offset of its end) of the user's key log, created if need be as the program would have created
-    it; None where that is not possible, and then the program cannot write it either."""
+def drain(fd: int) -> None:
+    """Read away the events: only that there were some matters."""
+    with contextlib.suppress(BlockingIOError):
+        while len(os.read(fd, 65536)) > 32768:
+            pass
+
+
+class Named(NamedTuple):
+    """What the user's variable names, before the program runs."""
+
+    path: str  # absolute; "" where no name is to be followed
+    known: tuple[int, int] | None = None  # descriptor and size, where it is a file that can be read
+    finding: str = ""  # why its lines cannot be followed; "" where they can, or where programs cannot write it either
+
+
+def named(value: str) -> Named:
+    """Look at what SSLKEYLOGFILE is set to, without any effect on it; "" is as good as not set."""
+    if not value:
+        return Named("")
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = os.path.abspath(value)
+    except OSError:  # the working directory is gone
+        return Named("")
+    try:
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return Named(path)  # not there yet
+    try:
+        info = os.fstat(handle)
+        if stat.S_ISDIR(info.st_mode):
+            return Named("")  # no program can write there
+        for is_kind, kind in _KINDS:
+            if is_kind(info.st_mode):
+                return Named("", None, f"it is {kind}, whose reader has its bytes")
+        try:
+            known = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC), info.st_size
+            return Named("" if _by_descriptor(path) else path, known)
+        except OSError as error:
+            why = f"it cannot be read: {error.strerror}"
+            return Named("", None, why if os.access(path, os.W_OK) else "")
+    finally:
+        os.close(handle)
+
+
+def _by_descriptor(path: str) -> bool:
+    """Whether the name is one of a descriptor (/dev/stderr, /dev/fd/7): another file's in another process."""
+    for _ in range(40):  # as many links as the kernel follows
+        if os.path.realpath(os.path.dirname(path)).startswith("/proc/"):
+            return True
+        if not os.path.islink(path):
+            return False
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    return False
+
+
+def _open_regular(path: str) -> int | None:
+    """A descriptor of the file if it is a regular one that may be read. Nothing else is opened."""
+    try:
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return None
-    return fd, os.fstat(fd).st_size
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None  # not to be read by this user
+    finally:
+        os.close(handle)

@@ -5,9 +5,10 @@ May hold: thin wrappers that raise OSError. May not hold: policy.
 
 import ctypes
 import os
+from collections.abc import Callable
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_REC, MS_SLAVE = 2, 4, 16384, 1 << 19
+MS_NOSUID, MS_NODEV, MS_REC, MS_SLAVE, MS_SHARED = 2, 4, 16384, 1 << 19, 1 << 20
 _PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -31,6 +32,47 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
     _check(_libc.mount(*args, ctypes.c_ulong(flags), os.fsencode(data)), f"mount {target}")
 
 
+def user_keyrings() -> list[int]:
+    """The serial numbers of this user's keyring and persistent keyring; fewer where the kernel has or allows none."""
+    get_id, get_persistent, user, process, own_uid = 0, 22, -4, -2, -1
+    found = [_keyctl(get_id, user, 1), _keyctl(get_persistent, own_uid, process)]
+    return [number for number in found if number > 0]
+
+
+def link_keyrings(keyrings: list[int]) -> None:
+    """Make keys of these keyrings found in this user namespace's user keyring, which is a new one. What is refused is
+    not to be had here."""
+    link, user = 8, -4
+    for keyring in keyrings:
+        _keyctl(link, keyring, user)
+
+
+def _keyctl(operation: int, first: int, second: int) -> int:
+    number = {"x86_64": 250}.get(os.uname().machine, 219)
+    long = ctypes.c_long
+    return int(_libc.syscall(long(number), long(operation), long(first), long(second), long(0), long(0)))
+
+
+def enter_user_namespace(pid: int) -> None:
+    """Join the user namespace of a process (setns): with every capability there, if it is one of this user's."""
+    fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(fd, CLONE_NEWUSER), "setns")
+    finally:
+        os.close(fd)
+
+
+def keep_capabilities(*numbers: int) -> None:
+    """Keep some capabilities over an exec, and no others (capset, prctl PR_CAP_AMBIENT)."""
+    version_3, cap_ambient, ambient_raise = 0x20080522, 47, 2
+    mask = sum(1 << number for number in numbers)
+    head = (ctypes.c_uint32 * 2)(version_3, 0)
+    sets = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)  # effective, permitted, inheritable; the upper half
+    _check(_libc.capset(head, sets), "capset")
+    for number in numbers:
+        _check(_libc.prctl(cap_ambient, ambient_raise, ctypes.c_ulong(number), 0, 0), "prctl PR_CAP_AMBIENT")
+
+
 def die_with_parent(signal: int) -> None:
     """Have the kernel send this process `signal` when its parent dies (prctl PR_SET_PDEATHSIG)."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl")
@@ -42,12 +84,25 @@ def punch(fd: int, size: int) -> None:
     _check(_libc.fallocate(fd, keep_size_punch_hole, ctypes.c_long(0), ctypes.c_long(size)), "fallocate")
 
 
-def inotify(path: str) -> int:
-    """A descriptor that becomes readable whenever the file at `path` is modified."""
-    fd = _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
-    try:
-        _check(_libc.inotify_add_watch(fd, os.fsencode(path), 2), f"inotify_add_watch {path}")
-    except OSError:
-        os.close(fd)
-        raise
+def notifier() -> tuple[int, Callable[[str, int], None]]:
+    """A descriptor that becomes readable when something that is watched changes, and what watches one more path for
+    the events of an inotify mask. Where the user's inotify instances are used up (128 by default, which editors and
+    file managers take), the descriptor is that of a clock, and everything is looked at ten times a second."""
+    fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if fd < 0:
+        return _clock(0.1), lambda path, mask: None
+    return fd, lambda path, mask: _watch(fd, path, mask)
+
+
+def _watch(fd: int, path: str, mask: int) -> None:
+    _check(_libc.inotify_add_watch(fd, os.fsencode(path), mask), f"inotify_add_watch {path}")
+
+
+def _clock(seconds: float) -> int:
+    """A descriptor that becomes readable again and again (timerfd_create)."""
+    clock_monotonic = 1
+    fd = _check(_libc.timerfd_create(clock_monotonic, os.O_NONBLOCK | os.O_CLOEXEC), "timerfd_create")
+    every = (int(seconds), int(seconds * 1e9) % 1_000_000_000)
+    setting = (ctypes.c_long * 4)(*every, *every)
+    _check(_libc.timerfd_settime(fd, 0, setting, None), "timerfd_settime")
     return fd

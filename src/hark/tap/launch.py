@@ -3,7 +3,8 @@
 What   fork, namespace, exec; then a loop over signals that ends with the program's status.
 Why    The program stays in hark's process group and session, so that the terminal, job control and ^C work as
        without hark. A signal that the kernel sent to the whole group (^C) has reached the program already; one that
-       somebody sent to hark alone is passed on: siginfo tells them apart.
+       somebody sent to hark alone is passed on: siginfo tells them apart. The hangup of a terminal is the exception:
+       the kernel sends it to the leader of the session alone, which hark may be.
 Limits PR_SET_PDEATHSIG ends the program when hark is killed -9; the rest of its tree is ended by the tapper.
 """
 
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hark.errors import HarkError
 from hark.tap import kernel
-from hark.tap.namespace import setup
+from hark.tap.namespace import idmap, setup
 
 _SI_KERNEL = 0x80
 FORWARDED = (
@@ -32,7 +33,10 @@ FORWARDED = (
     signal.SIGCONT,
 )
 WATCHED = frozenset({*FORWARDED, signal.SIGCHLD})
+_HANGUP = (signal.SIGHUP, signal.SIGCONT)  # what the leader of a session gets when its terminal is gone
 NOT_EXECUTABLE = 126
+_MAP = b"m"  # from the child: its ids are to be mapped
+_SHELL = " \t\n|&;<>$`*?~"  # what a shell would take apart, or put something else in the place of
 
 
 def find(command: str, path: str | None) -> str:
@@ -45,7 +49,22 @@ def find(command: str, path: str | None) -> str:
         why = "it is a directory" if os.path.isdir(command) else "it is not executable"
         raise HarkError(f"cannot run {command}", why)
     why = "no such file" if "/" in command else "no such command in PATH"
-    raise HarkError(f"cannot run {command}", why)
+    raise HarkError(f"cannot run {command or repr(command)}", why, _meant(command))
+
+
+def _meant(command: str) -> str:
+    """What a word that names no file was probably meant to be."""
+    name, equals, _ = command.partition("=")
+    if equals and name.isidentifier():
+        return f"a variable for a command: hark env {_quote(command)} COMMAND"
+    if any(mark in command for mark in _SHELL):
+        return f"a command line is for a shell: hark sh -c {_quote(command)}"
+    return ""
+
+
+def _quote(word: str) -> str:
+    """As one word for a shell. (The module shlex costs 4 ms of every start.)"""
+    return "'" + word.replace("'", "'\"'\"'") + "'"
 
 
 class Child:
@@ -88,6 +107,9 @@ def prepare(file: str, argv: Sequence[str], environment: Environment, host: setu
         _become(theirs, file, argv, environment, host, parent)
     theirs.close()
     said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ENDS)))
+    if said == _MAP:
+        ours.send(b"+" if idmap.map_other(pid, host.uid, host.gid, host.ranges) else b"-")
+        said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ENDS)))
     if not said.startswith(b"+"):
         os.waitpid(pid, 0)
         what, why, remedy = (said.decode(errors="replace").split("\0") + ["", "", ""])[:3]
@@ -104,9 +126,14 @@ def _become(
     link: socket.socket, file: str, argv: Sequence[str], environment: Environment, host: setup.Host, parent: int
 ) -> None:
     """In the child: build, hand over, wait, exec. Never returns."""
+
+    def mapped() -> bool:
+        link.send(_MAP)
+        return link.recv(1) == b"+"
+
     try:
         try:
-            files = setup.build(host)
+            files = setup.build(host, mapped)
         except HarkError as error:
             link.send("\0".join((error.what, error.why, error.remedy)).encode())
             os._exit(1)
@@ -168,6 +195,11 @@ class Waiter:
         self._others = dict(others)
         self.status: int | None = None  # the program's, as a shell tells it
         self.signal = 0  # the signal that ended it
+        self.hung_up = False  # whether the terminal is gone, and hark is not to outlive it
+        self._leader = os.getsid(0) == os.getpid()
+        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+        # Blocked signals reach sigtimedwait also where hark was started with them ignored (nohup, `trap "" INT`).
+        self._ending = [number for number in ending if signal.getsignal(number) is not signal.SIG_IGN]
 
     def step(self, seconds: float) -> list[tuple[str, int]]:
         """Wait for one signal at most `seconds`; the ("name", status) of other children that ended, and ("^C", n)
@@ -178,9 +210,10 @@ class Waiter:
         told: list[tuple[str, int]] = []
         if info is not None and info.si_signo != signal.SIGCHLD:
             if self.status is not None:
-                if info.si_signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+                if info.si_signo in self._ending:
                     told.append(("^C", info.si_signo))
-            elif info.si_code != _SI_KERNEL:
+            elif info.si_code != _SI_KERNEL or (self._leader and info.si_signo in _HANGUP):
+                self.hung_up |= info.si_signo == signal.SIGHUP and signal.SIGHUP in self._ending
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._program, info.si_signo)
         return told + self._reap()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.errors import HarkError
-from hark.tap.namespace import setup, udp
+from hark.tap.namespace import idmap, setup, udp
 from hark.tap.namespace.netlink import Route
 
 _APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
@@ -48,8 +48,20 @@ def examine(agent: str, hook: str, private: str) -> list[Finding]:
             "sudo sysctl net.ipv4.ping_group_range='0 2147483647'",
             False,
         ),
+        _rootless(),
     ]
     return found
+
+
+def _rootless() -> Finding:
+    """Whether podman and others that map ranges of ids work under hark: as without it, by newuidmap."""
+    name = "rootless containers"
+    if os.getuid() == 0 or idmap.ranges(os.getuid()).usable:
+        return Finding(name, True)
+    if not all(map(idmap.mapper, idmap.MAPPERS)):
+        return Finding(name, False, "newuidmap and newgidmap are not installed", "sudo apt install uidmap", False)
+    fix = "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER"
+    return Finding(name, False, "this user has no ranges in /etc/subuid and /etc/subgid", fix, False)
 
 
 def _read(path: str) -> str:

@@ -27,6 +27,8 @@ class Schema:
                 found.ParseFromString(_descriptors(path))
                 for file in found.file:
                     self._pool.Add(file)
+            except HarkError:
+                raise
             except OSError as error:
                 raise HarkError(f"cannot read {path}", error.strerror or "") from error
             except Exception as error:  # the library raises errors of several unrelated kinds for a bad file

@@ -31,11 +31,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#include "agent.h"
+
 #define RETURN_ADDRESS __builtin_return_address(0)
 
 extern char **environ;
@@ -54,7 +56,8 @@ static void send_line(const char *line) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   memcpy(address.sun_path, SOCKET_NAME, sizeof SOCKET_NAME - 1);
   socklen_t size = offsetof(struct sockaddr_un, sun_path) + sizeof SOCKET_NAME - 1;
-  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  // Not by socket(), which is host.c's and gives one of the host's network namespace.
+  int fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd >= 0) {
     for (int i = 0; i < PATIENCE; i++) {
       if (sendto(fd, line, length, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&address, size) >= 0) break;
@@ -317,6 +320,11 @@ static void *substitute(int function, void *symbol) {
   return wrappers[which][function];
 }
 
+void *behind(const char *name) {
+  dlsym_function look = real_dlsym();
+  return look ? look(RTLD_NEXT, name) : NULL;
+}
+
 // Must stay a tail call: the real dlsym looks at its return address to know its caller (RTLD_NEXT, RTLD_DEFAULT).
 #ifdef __GLIBC__
 EXPORT void *dlsym(void *handle, const char *name) {
@@ -376,11 +384,6 @@ static char **carry(char *const *list, char **into) {
       if (carried[i] && !has(list, carried_names[i])) into[n++] = carried[i];
   into[n] = NULL;
   return into;
-}
-
-static void *behind(const char *name) {
-  dlsym_function look = real_dlsym();
-  return look ? look(RTLD_NEXT, name) : NULL;
 }
 
 #define CARRY(envp) carry(envp, alloca((count(envp) + CARRIED + 1) * sizeof(char *)))

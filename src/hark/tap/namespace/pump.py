@@ -26,6 +26,7 @@ from hark.recording.ring import Writer
 from hark.tap import tree
 from hark.tap.loop import IN, OUT, Loop
 from hark.tap.namespace import setup, udp
+from hark.tap.namespace.hostside import HostSide
 from hark.tap.namespace.nat import Address, Flow, Nat, ends
 from hark.tap.namespace.netlink import Diag
 from hark.tap.namespace.owners import Owners
@@ -59,7 +60,12 @@ class Pump:
     process."""
 
     def __init__(
-        self, files: dict[str, int], writer: Writer, wake: int, control: socket.socket, keys: Sequence[KeySource]
+        self,
+        files: dict[str, int],
+        writer: Writer,
+        wake: int,
+        control: socket.socket,
+        keys: Sequence[tuple[str, Callable[[], KeySource]]],
     ) -> None:
         self._tun = files["tun"]
         self._writer = writer
@@ -71,7 +77,7 @@ class Pump:
         diag = Diag(socket.socket(fileno=files["diag"]))
         self._owners = Owners(diag, self._network, self._rec.process)
         self._control = control
-        self._keys = keys
+        self._keys: dict[str, KeySource] = {}
         self._vnet = bytearray(_VNET)
         self._relays: set[Relay] = set()
         self._doomed: list[Relay] = []
@@ -97,8 +103,9 @@ class Pump:
         self._lo = socket.socket(fileno=files["loopback"]) if files["loopback"] >= 0 else None
         if self._lo is not None:
             self._loop.add(files["loopback"], IN, self._on_lo)
-        for source in keys:
-            self._loop.add(source.fileno(), IN, self._key_reader(source))
+        self._host = HostSide(self._loop, files["host"], files["owners"], os.getuid() == 0)
+        for name, make in keys:
+            self._add_source(name, make)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -120,8 +127,8 @@ class Pump:
                 self._sweep(now)
             if self._exited and self._over(now - quiet_since):
                 break
-        for source in self._keys:
-            self._read_keys(source)
+        for name in list(self._keys):
+            self._read_keys(name)
         self._rec.close()
 
     def _over(self, quiet: float) -> bool:
@@ -163,12 +170,33 @@ class Pump:
             self._exited = True
             self._loop.remove(self._control.fileno())
 
-    def _key_reader(self, source: KeySource) -> Callable[[int], None]:
-        return lambda event: self._read_keys(source)
+    # -- key sources -------------------------------------------------------------------------------------------------
 
-    def _read_keys(self, source: KeySource) -> None:
-        for text, pid, name in source.read():
-            self._rec.secrets(text, pid, name)
+    def _add_source(self, name: str, make: Callable[[], KeySource]) -> None:
+        """One more key source. The traffic goes on without one that fails, now or later, which is recorded."""
+        try:
+            source = make()
+            self._loop.add(source.fileno(), IN, lambda event: self._read_keys(name))
+        except Exception as error:
+            self._source_failed(name, error)
+        else:
+            self._keys[name] = source
+
+    def _read_keys(self, name: str) -> None:
+        source = self._keys[name]
+        try:
+            found = source.read()
+        except Exception as error:
+            del self._keys[name]
+            self._loop.remove(source.fileno())
+            self._source_failed(name, error)
+            return
+        for text, pid, origin in found:
+            self._rec.secrets(text, pid, origin)
+
+    def _source_failed(self, name: str, error: Exception) -> None:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+        self._rec.loss("source of TLS secrets", 1, f"{name}: {why}")
 
     # -- packets from the TUN ----------------------------------------------------------------------------------------
 

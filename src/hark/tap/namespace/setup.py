@@ -4,7 +4,8 @@ What   User, network and mount namespaces; a TUN with the default route; loopbac
        the sockets that the tapper works with, which go to it as descriptors.
 Why    Before the exec this child holds every capability over its own namespaces, so ioctls and netlink do all;
        anything exec'd under the user's own uid has none. The program keeps its uid: the map is the identity.
-       Root needs no user namespace, and would lose its power over other users' files in one.
+       Root needs no user namespace, and would lose its power over other users' files in one. What the user may map
+       besides (/etc/subuid, /etc/subgid: rootless containers) is mapped onto itself too, by newuidmap from outside.
 Limits One address family may be missing on a host; the other then works alone. 127.0.0.0/8 crosses the TUN; ::1
        cannot (the kernel drops it on any interface but lo), so lo is heard by a packet socket instead.
 Not    running `ip` (what is exec'd has no capability here), pyroute2 (150 ms).
@@ -15,10 +16,14 @@ import fcntl
 import os
 import socket
 import struct
+import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.tap import kernel
+from hark.tap.namespace import idmap, preload
+from hark.tap.namespace.hostside import TABLE_BYTES
 from hark.tap.namespace.netlink import LOCAL_TABLE, Diag, Route
 from hark.wire import ip
 
@@ -33,10 +38,8 @@ LISTEN_PORT = 1
 MTU = 65535  # a TUN's largest: no datagram that a program can send needs fragments
 QUEUE = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
 KEY_SOCKET = b"\0hark-keys"  # abstract: belongs to the network namespace, so it is reached from a chroot too
+HOST_SOCKET = b"\0hark-host"
 KEYLOG_NAME = "keylog"
-# What glibc may put in the place of $LIB in LD_PRELOAD, on this machine's kind of processor. Programs of another C
-# library do not expand it, find no such file, and go on without the agent.
-LIB_DIRECTORIES = (f"lib/{os.uname().machine}-linux-gnu", "lib64", "lib")
 
 _TUNSETIFF, _TUNSETOFFLOAD = 0x400454CA, 0x400454D0
 _IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
@@ -60,6 +63,8 @@ class Host(NamedTuple):
     sysctls: tuple[tuple[str, str], ...]
     private: str  # an empty directory of the installed package: the private tmpfs is mounted over it
     agent: str  # the file of the preloaded agent
+    ranges: idmap.Ranges  # of ids that the user may map besides
+    shared: bool  # whether mounts below / are passed on to other mount namespaces
 
 
 def look(private: str, agent: str) -> Host:
@@ -71,7 +76,17 @@ def look(private: str, agent: str) -> Host:
                 found.append((name, file.read()))
         except OSError:
             continue  # this kernel has no such setting: nothing to mirror
-    return Host(os.getuid(), os.getgid(), _host_has_ipv6(), tuple(found), private, agent)
+    uid, gid = os.getuid(), os.getgid()
+    return Host(uid, gid, _host_has_ipv6(), tuple(found), private, agent, idmap.ranges(uid), _root_is_shared())
+
+
+def _root_is_shared() -> bool:
+    """Whether / is a shared mount, as systemd makes it (mount_namespaces(7)); rootless containers look for it."""
+    try:
+        with open("/proc/self/mountinfo") as file:
+            return any(line.split(" ", 5)[4] == "/" and " shared:" in line for line in file)
+    except OSError:
+        return False
 
 
 def _host_has_ipv6() -> bool:
@@ -84,18 +99,19 @@ def _host_has_ipv6() -> bool:
 
 
 # Descriptors in the order in which they are handed over.
-ENDS = ("tun", "listener4", "listener6", "loopback", "keys", "keylog", "diag", "network")
+ENDS = ("tun", "listener4", "listener6", "loopback", "keys", "keylog", "diag", "network", "host", "owners")
 
 
-def build(host: Host) -> list[int]:
+def build(host: Host, mapped: Callable[[], bool] = lambda: False) -> list[int]:
     """Enter the namespaces and build all that stands in them; the descriptors named by ENDS (-1: not had here).
+    mapped: asks whoever is outside to map the host's ranges of ids, and gives whether that was done.
 
     Raises HarkError with the reason and a remedy."""
-    enter(host)
+    enter(host, mapped)
     tun = _tun()
     _addresses(host, tun)
     _settings(host)
-    keylog = _private(host)
+    keylog, owners = _private(host)
     keys = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     keys.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     keys.bind(KEY_SOCKET)
@@ -109,19 +125,24 @@ def build(host: Host) -> list[int]:
         keylog,
         Diag.open().detach(),
         network,
+        _host_side(),
+        owners,
     ]
 
 
-def enter(host: Host) -> None:
-    """Leave the host's namespaces for new ones, keeping the user's own uid. Raises HarkError."""
+def enter(host: Host, mapped: Callable[[], bool] = lambda: False) -> None:
+    """Leave the host's namespaces for new ones, keeping the user's own uid; `mapped` as for build(). Raises
+    HarkError."""
     root = host.uid == 0
+    keyrings = [] if root else kernel.user_keyrings()
     try:
         kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | (0 if root else kernel.CLONE_NEWUSER))
-        if not root:
-            _write("/proc/self/setgroups", "deny")
-            _write("/proc/self/uid_map", f"{host.uid} {host.uid} 1")
-            _write("/proc/self/gid_map", f"{host.gid} {host.gid} 1")
+        if not root and not (host.ranges.usable and mapped()):
+            idmap.map_self(host.uid, host.gid)
+        kernel.link_keyrings(keyrings)
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
+        if host.shared:  # as the host's: among the tree's own mount namespaces; nothing comes back to the host
+            kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SHARED)
     except OSError as error:
         raise HarkError(
             "cannot make a network namespace",
@@ -200,19 +221,30 @@ def _settings(host: Host) -> None:
                 ) from error
 
 
-def _private(host: Host) -> int:
-    """Mount the private tmpfs, which only this tree can see, and make the key log in it. -1 where it is refused."""
+def _host_side() -> int:
+    """Where the preloaded agent asks what only somebody outside can answer (hostside.py)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as listener:
+        listener.bind(HOST_SOCKET)
+        listener.listen(4096)
+        return listener.detach()
+
+
+def _private(host: Host) -> tuple[int, int]:
+    """Mount the private tmpfs, which only this tree can see, and make the key log and the table of files' owners in
+    it. -1 where it is refused."""
     path = f"{host.private}/{KEYLOG_NAME}"
     try:
         kernel.mount("hark", host.private, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=256m")
-        for directory in LIB_DIRECTORIES:
-            os.makedirs(f"{host.private}/{directory}", exist_ok=True)
-            os.symlink(host.agent, f"{host.private}/{directory}/{os.path.basename(host.agent)}")
+        preload.fill(host.private, host.agent)
         keylog = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622)
         os.fchmod(keylog, 0o622)  # others in the tree may add a line, not read one
+        owners = os.open(f"{host.private}/owners", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.fchmod(owners, 0o644)
+        os.ftruncate(owners, TABLE_BYTES)
+        os.pwrite(owners, os.stat("/proc/self/ns/user").st_ino.to_bytes(8, sys.byteorder), 0)
     except OSError:
-        return -1  # told by the plan: the programs that need the file stay closed
-    return keylog
+        return -1, -1  # told by the plan: the programs that need the file stay closed
+    return keylog, owners
 
 
 def _listener(address: bytes) -> int:

@@ -1,0 +1,206 @@
+"""The process itself: how it is started, what it is linked to, whose its files are, which signals reach it."""
+
+import contextlib
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from faithful import Case
+
+HELLO = '#include <stdio.h>\nint main(int argc, char **argv) { puts(argc > 1 ? argv[1] : "hello"); return argc - 1; }\n'
+
+
+LEAK = "#include <stdlib.h>\nint main() { volatile char *p = malloc(3); p[3] = 1; return p[3]; }\n"
+STARTS = "#include <unistd.h>\nint main(int argc, char **argv) { return argc > 1 ? execv(argv[1], argv + 1) : 1; }\n"
+OWNER = """#include <stdio.h>
+#include <sys/stat.h>
+int main() { struct stat s; if (stat("/etc/passwd", &s)) return 1; printf("%d\\n", (int)s.st_uid); return 0; }
+"""
+
+
+@contextlib.contextmanager
+def _key(world: Any) -> Iterator[None]:
+    """A key in the user's keyring."""
+    world.run("keyctl", "add", "user", "hark-test", "a secret", "@u")
+    yield
+    world.run("sh", "-c", "keyctl unlink $(keyctl search @u user hark-test) @u")
+
+
+@contextlib.contextmanager
+def _compiled(flags: tuple[str, ...], source: str, world: Any) -> Iterator[dict[str, str]]:
+    """A C program, built once a world: PROGRAM names it."""
+    name = f"c-{abs(hash((flags, source))):x}"
+    program = world.dir / "home" / name
+    if not program.exists():
+        program.with_suffix(".c").write_text(source)
+        command = ["gcc", *flags, "-o", str(program), str(program.with_suffix(".c"))]
+        built = subprocess.run(command, capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
+    yield {"PROGRAM": str(program)}
+
+
+def _built(name: str, *flags: str, source: str = HELLO, script: str = "$PROGRAM; $PROGRAM x", limit: str = "") -> Case:
+    return Case(name, ["sh", "-c", script], functools.partial(_compiled, flags, source), limit=limit)
+
+
+@contextlib.contextmanager
+def _abstract_server(world: Any) -> Iterator[None]:
+    """A program of the host that listens on an abstract Unix socket, and says who called and what it was handed."""
+    server = world.start([sys.executable, "-c", ABSTRACT])
+    world.wait_until(lambda: "@hark-test-stream" in pathlib.Path(f"/proc/{server.pid}/net/unix").read_text())
+    yield
+    server.kill()
+    server.wait()
+
+
+ABSTRACT = """
+import array, os, select, socket, struct
+kinds = {"stream": socket.SOCK_STREAM, "seqpacket": socket.SOCK_SEQPACKET, "dgram": socket.SOCK_DGRAM}
+servers = []
+for name, kind in kinds.items():
+    server = socket.socket(socket.AF_UNIX, kind)
+    server.bind(f"\\0hark-test-{name}")
+    if kind != socket.SOCK_DGRAM: server.listen()
+    servers.append(server)
+while True:
+    for server in select.select(servers, [], [])[0]:
+        if server.type == socket.SOCK_DGRAM:
+            data, peer = server.recvfrom(100); server.sendto(b"datagram " + data, peer); continue
+        one, _ = server.accept()
+        pid, uid, gid = struct.unpack("iII", one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        data, fds, _, _ = socket.recv_fds(one, 100, 2)
+        said = os.read(fds[0], 100) if fds else b"nothing"
+        one.sendall(b"%d %d %s %s" % (data.split()[0] == str(pid).encode(), uid, data.split()[1], said)); one.close()
+"""
+# D-Bus and X11 clients do this: SO_PEERCRED must be the client's own, descriptors must pass.
+ABSTRACT_CLIENT = """
+import os, socket
+for name, kind in (("stream", socket.SOCK_STREAM), ("seqpacket", socket.SOCK_SEQPACKET)):
+    s = socket.socket(socket.AF_UNIX, kind); s.settimeout(5)
+    s.connect(f"\\0hark-test-{name}")
+    r, w = os.pipe(); os.write(w, b"through a pipe")
+    socket.send_fds(s, [b"%d hello" % os.getpid()], [r])
+    print(s.recv(100), os.get_inheritable(s.fileno()))
+d = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); d.settimeout(5)
+d.bind("\\0hark-test-client"); d.sendto(b"x", "\\0hark-test-dgram"); print(d.recv(100))
+for name in ("\\0hark-test-nobody", "/nowhere", "\\0hark-test-stream"):
+    try: socket.socket(socket.AF_UNIX).bind(name) if "stream" in name else socket.socket(socket.AF_UNIX).connect(name)
+    except OSError as error: print(error)
+a = socket.socket(socket.AF_UNIX); a.bind("\\0hark-test-own"); a.listen()
+b = socket.socket(socket.AF_UNIX); b.connect("\\0hark-test-own"); b.sendall(b"inside"); print(a.accept()[0].recv(10))
+os.close(0); print(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK).fileno())
+"""
+
+# Files of root, of other users and groups, by every call there is.
+OWNERS = """
+import os
+for path in ("/etc/passwd", "/etc/shadow", "/etc", "/tmp", "/bin", "/dev/null", "/proc/1", "/var/mail", os.environ["DIR"], "/usr/bin/env"):
+    a, b = os.stat(path), os.lstat(path)
+    print(path, a.st_uid, a.st_gid, b.st_uid, b.st_gid)
+for path in ("/etc/passwd", "/dev/null", "/"):
+    fd = os.open(path, os.O_PATH); print(os.fstat(fd).st_uid, os.fstat(fd).st_gid)
+fd = os.open("/etc", os.O_RDONLY); print(os.stat("passwd", dir_fd=fd).st_uid)
+print(sorted((e.name, e.stat().st_uid, e.stat().st_gid) for e in os.scandir("/etc") if e.is_file()))
+print(sorted((n, os.lstat("/usr/bin/" + n).st_uid) for n in os.listdir("/usr/bin")) == [(n, 0) for n in sorted(os.listdir("/usr/bin"))])
+os.chdir("/etc"); print(os.stat(".").st_uid, os.stat("passwd").st_uid)
+for path in ("/nowhere", "/root/x", ""):
+    try: os.stat(path)
+    except OSError as error: print(error)
+print(os.getgroups() == sorted(os.getgroups()), os.getuid(), os.getgid())
+for uid, gid in ((0, 0), (-1, 0), (65534, 65534), (-1, os.getgid()), (os.getuid(), -1)):
+    open(os.environ["HOME"] + "/mine", "w").close()
+    try: os.chown(os.environ["HOME"] + "/mine", uid, gid); print("done")
+    except OSError as error: print(error.strerror)
+"""
+
+
+@contextlib.contextmanager
+def _ssh_config(world: Any) -> Iterator[dict[str, str]]:
+    """A configuration that includes a file of root's, which ssh checks; and one of somebody else's, which it refuses."""
+    home = world.dir / "home"
+    for name, owner in (("root", 0), ("bin", 2)):
+        path = pathlib.Path(f"/etc/hark-test-{os.getpid()}-{name}.conf")
+        path.write_text("Host some.test\n  Port 2222\n")
+        if world.root:
+            os.chown(path, owner, owner)
+        (home / f"ssh-{name}").write_text(f"Include {path}\n")
+    yield {}
+    for name in ("root", "bin"):
+        os.unlink(f"/etc/hark-test-{os.getpid()}-{name}.conf")
+
+
+def _python(name: str, program: str, **more: Any) -> Case:
+    return Case(name, program, **more)
+
+
+def _sh(name: str, script: str, **more: Any) -> Case:
+    return Case(name, ["sh", "-c", script], **more)
+
+
+MAPPED = (
+    "unshare -U sh -c 'until read -r a b c </proc/self/uid_map && read -r d e f </proc/self/gid_map; do sleep 0.02; done; "
+    'id -u; cat /proc/self/uid_map\' & p=$!; until [ "$(readlink /proc/$p/ns/user)" != "$(readlink /proc/$$/ns/user)" ]; '
+    "do sleep 0.02; done; newuidmap $p 0 $(id -u) 1 1 100000 1000 && newgidmap $p 0 $(id -g) 1 1 100000 1000; echo $?; wait"
+)
+PRELOADS = "LD_PRELOAD=$(ls /usr/lib/*/libjemalloc.so.2 | head -1) python3 -c 'print(sum(range(9)))'"
+
+CASES = [
+    _built("address-sanitizer", "-fsanitize=address"),
+    _built("address-sanitizer-inside", "-fsanitize=address", "-static-libasan"),
+    _built("address-sanitizer-finds", "-fsanitize=address", source=LEAK, script="$PROGRAM 2>&1 | grep -c ERROR"),
+    _built("address-sanitizer-from-go-like-exec", "-fsanitize=address", script="env -i $PROGRAM; setsid -w $PROGRAM"),
+    _built("thread-sanitizer", "-fsanitize=thread"),
+    _built("undefined-behaviour-sanitizer", "-fsanitize=undefined"),
+    _built("leak-sanitizer", "-fsanitize=leak"),
+    _built("32-bit", "-m32"),
+    _built("32-bit-static", "-m32", "-static"),
+    _built("32-bit-starts-64-bit", "-m32", source=STARTS, script="$PROGRAM /bin/echo x"),
+    _built("static", "-static"),
+    _built("static-pie", "-static-pie"),
+    _built("owner-in-a-static-program", "-static", source=OWNER, limit="Statically linked programs"),
+    _built("owner-by-the-C-library", source=OWNER),
+    _sh("own-preload", PRELOADS),
+    _sh("own-preload-that-is-not-there", "LD_PRELOAD=/nowhere.so true 2>&1"),
+    _sh("line-buffered", "stdbuf -oL echo x"),
+    _sh("fakeroot", "cd; fakeroot sh -c 'id -u; touch f; chown 12:13 f; stat -c %u:%g f /etc/passwd'"),
+    _sh("faketime", "faketime '2001-02-03 04:05:06' date +%Y"),
+    _python("owners-of-files", OWNERS),
+    _sh("owners-in-a-listing", "ls -ld /etc /etc/passwd /etc/shadow /tmp /var/mail; ls -l /usr/bin | head -50"),
+    _sh(
+        "owners-by-stat", "stat -c '%u %g %U %G %n' /etc/passwd /etc/shadow / /tmp /proc/1 /dev/null; stat -Lc %u /bin"
+    ),
+    _sh(
+        "owners-by-find",
+        "find /etc -maxdepth 1 -user root | wc -l; find /etc -maxdepth 1 -nouser -o -user nobody | wc -l",
+    ),
+    _sh("owners-in-an-archive", "tar -cf - -C /etc passwd hostname | tar -tvf - | cut -d' ' -f2"),
+    _sh(
+        "owners-in-a-namespace-of-its-own",
+        "unshare -r stat -c %u /etc/passwd; unshare -r ls -ld /etc; unshare -rn stat -c %u /",
+    ),
+    _sh("test-owner", "for f in /etc/passwd . /tmp; do [ -O $f ]; echo $?; [ -G $f ]; echo $?; done"),
+    _sh("groups", "id; id -G; groups"),
+    Case(
+        "ssh",
+        [
+            "sh",
+            "-c",
+            "cd; ssh -F ssh-root -G some.test | grep -i '^port'; ssh -F ssh-bin -G some.test 2>&1 | tail -1 | cut -c1-20",
+        ],
+        _ssh_config,
+    ),
+    Case("abstract-sockets", ABSTRACT_CLIENT, _abstract_server),
+    Case("map-of-ids", ["bash", "-c", MAPPED]),
+    _sh("newuidmap-refuses", "newuidmap $$ 0 0 1 2>&1 | cut -d: -f1; newuidmap 2>&1 | head -1"),
+    _sh("root-of-a-namespace", "unshare -r id -u; unshare -r cat /proc/self/uid_map; unshare -rmn true; echo $?"),
+    _sh("bubblewrap", "bwrap --dev-bind / / --unshare-user id -u; bwrap --dev-bind / / sh -c 'echo $((1+1))'"),
+    _sh("user-keyring", "keyctl print $(keyctl search @u user hark-test)", around=_key),
+    _sh(
+        "closed-streams",
+        'exec 0<&- 1>&- 2>&-; python3 -c \'import os; print(os.open("/", 0), file=open(os.environ["HOME"]+"/n", "w"))\'; exec 1>$HOME/m; cat $HOME/n',
+    ),
+]
