@@ -88,13 +88,12 @@ def build_teller(
     """A teller with the views of build_views(). watched: the process that `hark watch` finds it by, if any."""
     from hark.teller import Teller
 
-    schema = outputs.schema
     lookers: Lookers | None = None
     if watched:
         from hark.lookers import Lookers
 
-        lookers = Lookers(watched, schema)
-    views, keep = build_views(options, outputs, fd, schema, told, feeds, lookers)
+        lookers = Lookers(watched, outputs.schema)
+    views, keep = build_views(options, outputs, fd, told, feeds, lookers)
     return Teller(views, keep, outputs.recordings, bool(feeds), lookers)
 
 
@@ -102,14 +101,14 @@ def build_views(
     options: Options,
     outputs: Outputs,
     fd: int,
-    schema: Schema | None,
     told: int = 0,
     feeds: Sequence[int] = (),
     lookers: Lookers | None = None,
 ) -> tuple[list[View], int]:
     """The views that the options ask for, telling on `fd`, and how many bytes of a body they want. The first `told`
     lines of JSON are told already. feeds: descriptors of processes that show what they are fed. lookers: others who
-    look on; like every view they stand behind the redaction, and behind the filters."""
+    watch the run; redaction applies to them, the run's filters do not, for they have their own."""
+    schema = outputs.schema
     screen = standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
     chosen = choice(options)
     grep = chosen.grep if chosen is not None else None
@@ -118,16 +117,18 @@ def build_views(
         from hark.views.feed import Feed
 
         views += [Feed(Output(feed, "the view", lambda text: None).write, schema) for feed in feeds]
-    if lookers is not None:
-        views.append(lookers)
     keep = options.keep if _bodies(options, outputs) or feeds else 0
+    unfiltered: list[View] = []
+    if lookers is not None:
+        (views if chosen is None else unfiltered).append(lookers)
     if options.redact:
-        views = [redacted(views, schema)]
+        salt = os.urandom(_SALT)
+        views, unfiltered = ([redacted(group, schema, salt)] if group else [] for group in (views, unfiltered))
     if chosen is not None:
         from hark.views.choose import Chosen
 
         views = [Chosen(chosen, views)]
-    return views, keep
+    return [*views, *unfiltered], keep
 
 
 def choice(options: Options) -> Choice | None:
@@ -176,11 +177,12 @@ def title_of(options: Options) -> str:
     return f"hark {' '.join(words)}"
 
 
-def redacted(views: Sequence[View], schema: Schema | None) -> View:
-    """The views behind redaction. All that stand behind the same one have equal marks for equal secrets."""
+def redacted(views: Sequence[View], schema: Schema | None, salt: bytes = b"") -> View:
+    """The views behind redaction. Equal secrets have equal marks where the salt is the same; without one, a random
+    salt is made."""
     from hark.views.redact import Redacted
 
-    return Redacted(views, os.urandom(_SALT), schema)
+    return Redacted(views, salt or os.urandom(_SALT), schema)
 
 
 def _screens(

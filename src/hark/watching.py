@@ -16,7 +16,7 @@ from hark import lookers
 from hark.errors import HarkError
 from hark.options import Options
 from hark.reading import serve_devtools, wait_for
-from hark.showing import Outputs, build_views, open_outputs, say, schema_of
+from hark.showing import Outputs, build_views, open_outputs, say
 from hark.views.entries import decode
 from hark.views.feed import Changes, whole_lines
 from hark.views.view import safe
@@ -61,7 +61,7 @@ def _browse(link: socket.socket, pid: int, options: Options, outputs: Outputs) -
 
 def _show(link: socket.socket, options: Options, outputs: Outputs, feeds: list[int]) -> bool:
     """Show what comes until it ends; whether the other hark said that it ends."""
-    views, _ = build_views(options, outputs, 1, schema_of(options), 0, feeds)
+    views, _ = build_views(options, outputs, 1, 0, feeds)
     changes = Changes()
     sound = False
     try:

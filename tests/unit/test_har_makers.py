@@ -16,7 +16,7 @@ from hark.recording.reader import read
 from hark.views.choose import choice
 from hark.views.curl import command
 from hark.views.entry import entry as entry_of
-from hark.views.redact import redact
+from hark.views.redaction.entry import Redaction
 
 NOW = "2026-01-02T03:04:05.678Z"
 
@@ -269,7 +269,7 @@ def test_no_entry_is_lost_and_nothing_raises(changes: list[dict]) -> None:
     for exchange in found:
         assert exchange.ended >= exchange.started >= 0 or not exchange.entry["startedDateTime"]
         command(exchange)
-        json.dumps(redact(json.loads(json.dumps(entry_of(exchange)))))
+        json.dumps(Redaction(b"salt").entry(json.loads(json.dumps(entry_of(exchange)))))
 
 
 @pytest.mark.parametrize(
