@@ -4,6 +4,7 @@ Takes  packets from the TUN, connections from the namespace's own TCP.
 Gives  frames as the program sees them, the process behind each connection; bytes relayed to the real network.
 Never  decodes above TCP and UDP headers, needs a capability of the host, or leaves anything behind.
 
-setup.py builds the namespace from inside, nat.py rewrites packets (sans-IO), pump.py is the one loop, udp.py and
-echo.py carry what is not TCP, owners.py finds the process, netlink.py speaks to the kernel.
+setup.py builds the namespace from inside, pump.py is the one loop, tun.py moves packets, nat.py rewrites them,
+tcp.py and relay.py carry TCP, datagrams.py and udp.py the rest, owners.py finds the process, netlink.py asks the
+kernel.
 """

@@ -13,10 +13,13 @@ Not    nftables or a redirect in the kernel: they need capabilities that the tap
        would hide the packets from the recording.
 """
 
+import struct
 from typing import NamedTuple
 
 from hark.wire import ip
 
+_get16 = struct.Struct("!H").unpack_from
+_put16 = struct.Struct("!H").pack_into
 _PORT_FIRST, _PORT_LAST = 2000, 62000
 _PEERS = 200
 
@@ -118,3 +121,31 @@ def _turn(old: bytes, new: bytes, width: int, inward: bool, flow: Flow) -> Turn:
     return Turn(
         new, addresses, addresses, ip.fold(addresses + ip.delta16(old[2 * width :], new[2 * width :])), inward, flow
     )
+
+
+def rewrite(
+    data: bytearray | memoryview,
+    start: int,
+    head: int,
+    low: int,
+    high: int,
+    new: bytes,
+    ip_sum: int,
+    partial: int,
+    partial_sum: int,
+    whole_sum: int,
+) -> None:
+    """Put new ends into a packet and mend its checksums (RFC 1624)."""
+    data[start + low : start + high] = new
+    if head == 20:
+        total = (~_get16(data, start + 10)[0] & 0xFFFF) + ip_sum
+        _put16(data, start + 10, ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF)
+    at = start + head + 16
+    old = _get16(data, at)[0]
+    if partial:  # the device would finish it: only the pseudo header is in there, not complemented
+        total = old + partial_sum
+        total = (total & 0xFFFF) + (total >> 16)
+    else:
+        total = (~old & 0xFFFF) + whole_sum
+        total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    _put16(data, at, total)
