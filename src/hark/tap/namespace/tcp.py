@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable
 
 from hark.tap.loop import IN, OUT, Loop
-from hark.tap.namespace import setup, udp
+from hark.tap.namespace import mirror, setup, udp
+from hark.tap.namespace.device import Device
 from hark.tap.namespace.nat import Address, Flow, Nat, ends, rewrite
 from hark.tap.namespace.owners import Owners
 from hark.tap.namespace.relay import Relay
@@ -59,7 +60,7 @@ class Tcp:
             return
         client, server = (packet.src, segment.sport), (packet.dst, segment.dport)
         if segment.flags & (ip.SYN | ip.ACK) != ip.SYN:
-            if segment.sport == setup.LISTEN_PORT and client[0] in (setup.HERE4, setup.HERE6):
+            if segment.sport == setup.LISTEN_PORT and client[0] in (mirror.HERE4, mirror.HERE6):
                 return  # our own listener's last words about a flow that is closed
             # A stranger: a flow of which we know nothing, as a host that has crashed and come back would see it.
             self._tun.rec.frame(data)
@@ -80,9 +81,12 @@ class Tcp:
     def _syn(self, client: Address, server: Address, seq: int, data: bytes) -> None:
         pid = self._owners.find(ip.TCP, client, server, time.time_ns())
         self._tun.rec.frame(data, pid)
-        local = server[0][0] == 127 and len(server[0]) == 4 and self._owners.listens(ip.TCP, server, client)
-        flow = self._nat.open(client, server, local)
-        flow.pid = pid
+        local = self._tun.is_own(server[0]) and self._owners.listens(ip.TCP, server, client)
+        device = self._tun.device
+        inlet = self._tun.devices[0] if device is self._tun.lo else device
+        way = device if device is self._tun.lo else None
+        flow = self._nat.open(client, server, local, way, mirror.peers(inlet.number, len(client[0])))
+        flow.pid, flow.device, flow.inlet = pid, device, inlet
         if local:
             self._tun.inject(data, bytes(self._tun.vnet))
             return
@@ -101,7 +105,9 @@ class Tcp:
             self._tun.rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
             self._failed(flow, errno.ECONNREFUSED)
             return
-        number = sock.connect_ex((target, flow.server[1]))
+        index = flow.device.index if flow.device is not None else 0
+        scope = index if flow.server[0][:2] == b"\xfe\x80" else 0
+        number = sock.connect_ex((target, flow.server[1], 0, scope) if ":" in target else (target, flow.server[1]))
         if number == errno.EINPROGRESS:
             # On loopback the handshake is over by now, which saves a round of the loop.
             with contextlib.suppress(OSError):
@@ -134,7 +140,7 @@ class Tcp:
         vnet, copy = syn[:VNET], bytearray(syn[VNET:])
         head, low, high = (20, 12, 24) if copy[0] >> 4 == 4 else (40, 8, 44)
         rewrite(copy, 0, head, low, high, turn.ends, turn.ip_sum, vnet[0] & 1, turn.partial_sum, turn.whole_sum)
-        self._tun.inject(bytes(copy), vnet)
+        self._tun.inject(bytes(copy), vnet, flow.inlet)
 
     def _failed(self, flow: Flow, number: int) -> None:
         """Tell the program what the real connect has met."""
@@ -143,14 +149,15 @@ class Tcp:
         packet = flow.syn[VNET:]
         self._nat.close(flow)
         if number == errno.ECONNREFUSED or errno.errorcode.get(number, "") not in ip.UNREACHABLE:
-            self._refuse(flow.client, flow.server, 0, flow.seq + 1)
+            self._refuse(flow.client, flow.server, 0, flow.seq + 1, flow.device)
             return
-        self._tun.answer(ip.unreachable(router(flow.server[0]), packet, errno.errorcode[number]))
+        self._tun.answer(ip.unreachable(router(flow.server[0]), packet, errno.errorcode[number]), flow.device)
 
-    def _refuse(self, client: Address, server: Address, seq: int, ack: int) -> None:
+    def _refuse(
+        self, client: Address, server: Address, seq: int, ack: int, device: Device | None = None
+    ) -> None:
         reset = ip.rst_packet(server[0], client[0], server[1], client[1], seq, ack & 0xFFFFFFFF)
-        self._tun.rec.frame(reset)
-        self._tun.inject(reset)
+        self._tun.answer(reset, device)
 
     def _accepter(self, listener: socket.socket) -> Callable[[int], None]:
         six = listener.family == socket.AF_INET6
