@@ -82,6 +82,10 @@ class Network(NamedTuple):
         """All addresses of the host."""
         return frozenset(address.local for address in self.addresses)
 
+    def broadcasts(self) -> frozenset[bytes]:
+        """The broadcast addresses of the host's networks."""
+        return frozenset(address.broadcast for address in self.addresses if address.broadcast)
+
 
 def look(uid: int) -> Network:
     """Read it all; `uid` is whose rules count. An old kernel's refusal of one table leaves that one empty."""

@@ -61,14 +61,14 @@ class Owners:
         self._latest = Process(0, 0, "")
         self._boot = _boot_time()
 
-    def listens(self, proto: int, local: Address, remote: Address) -> bool:
-        """Whether something in the namespace would take a packet from `remote` to `local`."""
-        found = self._diag.find(proto, local, remote)
+    def listens(self, proto: int, local: Address, remote: Address, index: int = 0) -> bool:
+        """Whether something in the namespace would take a packet from `remote` to `local` on interface `index`."""
+        found = self._diag.find(proto, local, remote, index)
         return found is not None and (proto != 6 or found[0] == TCP_LISTEN)
 
-    def find(self, proto: int, local: Address, remote: Address, now: int) -> int:
+    def find(self, proto: int, local: Address, remote: Address, now: int, index: int = 0) -> int:
         """The pid that owns the socket at `local`, recorded if it is new; 0 where it cannot be told."""
-        found = self._diag.find(proto, local, remote)
+        found = self._diag.find(proto, local, remote, index)
         if found is None or not found[1]:
             return 0
         pid = self._holder(f"socket:[{found[1]}]")

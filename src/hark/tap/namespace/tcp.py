@@ -79,9 +79,9 @@ class Tcp:
         self._syn(client, server, segment.seq, data)
 
     def _syn(self, client: Address, server: Address, seq: int, data: bytes) -> None:
-        pid = self._owners.find(ip.TCP, client, server, time.time_ns())
+        pid = self._owners.find(ip.TCP, client, server, time.time_ns(), self._tun.device.index)
         self._tun.rec.frame(data, pid)
-        local = self._tun.is_own(server[0]) and self._owners.listens(ip.TCP, server, client)
+        local = self._tun.is_own(server[0]) and self._owners.listens(ip.TCP, server, client, self._tun.device.index)
         device = self._tun.device
         inlet = self._tun.devices[0] if device is self._tun.lo else device
         way = device if device is self._tun.lo else None
