@@ -22,7 +22,7 @@ IDLE = 180.0  # seconds (RFC 4787 REQ-5 asks for two minutes at least)
 MOST = 2048
 _NAMES = 64  # peers whose addresses are kept in both forms
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _IP_RECVERR, _IPV6_RECVERR = 10, 23, 11, 25
-_IP_PKTINFO, _IPV6_PKTINFO = 8, 50
+_IP_PKTINFO, _IPV6_PKTINFO, _IP_RECVTTL = 8, 50, 12
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
 _PMTU_DONT, _PMTU_DO = 0, 2
 _BY_ITSELF, _BY_ICMP, _BY_ICMPV6 = 1, 2, 3  # who says that there was an error (sock_extended_err)
@@ -249,7 +249,7 @@ class Heard:
                 request = struct.pack("=16sI", address[0], device.index)
                 self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
             else:
-                self.sock.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTTL, 1)
+                self.sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
             if not six and address[0][0] >> 4 == 14:
                 self.sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
                 request = struct.pack("=4s4xi", address[0], device.index)
