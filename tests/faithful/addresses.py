@@ -1,48 +1,48 @@
 """The host's interfaces and addresses, and the order in which names resolve to them (RFC 6724)."""
 
-from collections.abc import Iterator
 import contextlib
-import subprocess
-import sys
 from typing import Any
 
 from faithful import Case
 from faithful.datagrams import NETWORK, server
+from faithful.names import resolver
 
-_ETH0 = "ip link add eth0 type veth peer name far; sysctl -qw net.ipv6.conf.far.disable_ipv6=1; "
-_NO_LOCAL = "sysctl -qw net.ipv6.conf.eth0.addr_gen_mode=1; "
+# The world's servers have their addresses on lo: they may be taken away all the same.
+_BARE = (
+    "sysctl -qw net.ipv4.ip_nonlocal_bind=1 net.ipv6.ip_nonlocal_bind=1; ip addr del 192.0.2.10/32 dev lo; "
+    "ip addr del 2001:db8:1::10/128 dev lo; ip link add eth0 type veth peer name far; "
+    "sysctl -qw net.ipv6.conf.far.disable_ipv6=1; "
+)
 _UP = "ip link set eth0 up; ip link set far up; "
-_BARE = "ip addr del 192.0.2.10/32 dev lo; ip addr del 2001:db8:1::10/128 dev lo; ip addr add 192.0.2.10/32 dev far; "
-_ADD4 = "ip addr add 10.77.0.2/24 brd + dev eth0; ip route add default via 10.77.0.1; "
+_FOUR = "ip addr add 10.77.0.2/24 brd + dev eth0; ip route add default via 10.77.0.1; "
+_SIX = "ip addr add 2001:db8:77::2/64 dev eth0 nodad; ip -6 route add default via 2001:db8:77::1 dev eth0; "
 
-# Hosts: what a dual-stack name resolves to first depends on which source addresses there are.
+# Hosts that differ in what they can reach: the order of a name's addresses depends on it.
 HOSTS = {
-    "global": _ETH0 + _UP + _ADD4
-    + "ip addr add 2001:db8:77::2/64 dev eth0 nodad; ip -6 route add default via 2001:db8:77::1 dev eth0",
-    "ula-only": _ETH0 + _NO_LOCAL + _UP + _ADD4
-    + "ip addr del 2001:db8:1::10/128 dev lo; ip addr add fd00:77::2/64 dev eth0 nodad; ip -6 route add default via fd00:77::1 dev eth0",
-    "without-ipv6": _ETH0 + _UP + _ADD4 + "sysctl -qw net.ipv6.conf.all.disable_ipv6=1",
-    "link-local-ipv4": _ETH0 + _UP + "ip addr del 192.0.2.10/32 dev lo; ip addr add 169.254.7.7/16 dev eth0; "
-    "ip route add default dev eth0; ip addr add 2001:db8:77::2/64 dev eth0 nodad; ip -6 route add default via 2001:db8:77::1 dev eth0",
-    "link-local-ipv6-only": _ETH0 + "ip addr del 2001:db8:1::10/128 dev lo; " + _UP + _ADD4,
-    "deprecated": _ETH0 + _UP + _ADD4
-    + "ip addr del 2001:db8:1::10/128 dev lo; ip addr add 2001:db8:77::2/64 dev eth0 nodad preferred_lft 0; "
+    "global": _BARE + _UP + _FOUR + _SIX,
+    "ula-only": f"{_BARE} sysctl -qw net.ipv6.conf.eth0.addr_gen_mode=1; {_UP} {_FOUR}"
+    "ip addr add fd00:77::2/64 dev eth0 nodad; ip -6 route add default via fd00:77::1 dev eth0",
+    "without-ipv6": f"{_BARE} {_UP} {_FOUR} sysctl -qw net.ipv6.conf.all.disable_ipv6=1",
+    "link-local-ipv4": f"{_BARE} {_UP} {_SIX} ip addr add 169.254.7.7/16 dev eth0; ip route add default dev eth0",
+    "link-local-ipv6": _BARE + _UP + _FOUR,
+    "deprecated": f"{_BARE} {_UP} {_FOUR} ip addr add 2001:db8:77::2/64 dev eth0 nodad preferred_lft 0; "
     "ip addr add fd00:77::2/64 dev eth0 nodad; ip -6 route add default via 2001:db8:77::1 dev eth0",
-    "two-uplinks": _ETH0 + _UP + _ADD4 + "ip addr add 10.78.0.2/24 dev far; ip route add default via 10.78.0.1 metric 50; "
-    "ip addr add 2001:db8:77::2/64 dev eth0 nodad; ip addr add 2001:db8:78::2/64 dev eth0 nodad; "
-    "ip -6 route add default via 2001:db8:77::1 dev eth0; ip rule add to 8.8.4.0/24 lookup 77; ip route add default via 10.77.0.1 table 77 src 10.77.0.2",
+    "two-uplinks": f"{_BARE} {_UP} {_FOUR} {_SIX} ip addr add 10.78.0.2/24 dev far; "
+    "ip route add default via 10.78.0.1 metric 50; ip addr add 2001:db8:78::2/64 dev eth0 nodad; "
+    "ip rule add to 8.8.4.0/24 lookup 77; ip route add default via 10.77.0.1 table 77 src 10.77.0.2",
+    "forbidden": f"{_BARE} {_UP} {_FOUR} {_SIX} ip route add unreachable 8.8.4.0/24; "
+    "ip -6 route add prohibit 2001:4860::/32; ip route add blackhole 8.8.8.0/24",
 }
 
-_NAMES = (
-    "dnsmasq -k -C /dev/null -R -h -p 5300"  # on a port of its own
-)
+
+def names(world: Any) -> contextlib.AbstractContextManager[None]:
+    """A resolver with names that have addresses of every kind."""
+    return resolver(world, "127.0.0.54")
+
 
 ORDER = """
 import socket
-def order(*hosts):
-    # What getaddrinfo does with them, by way of numeric look-ups that the resolver file gives at once.
-    return [host for host in hosts]
-for name in 'both.test', 'ula.test', 'nat64.test', 'localhost':
+for name in 'both.test', 'ula.test', 'near.test', 'sixtofour.test', 'localhost':
     for family in socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6:
         for flags in 0, socket.AI_ADDRCONFIG:
             try: found = socket.getaddrinfo(name, 80, family, socket.SOCK_STREAM, 0, flags)
@@ -69,18 +69,17 @@ for index, name in socket.if_nameindex():
     except OSError as error: address = str(error)
     print(index, name, mac, address)
 import uuid; print(uuid.getnode() == uuid.getnode())
-for words in ['addr'], ['route'], ['-6', 'route']:
+for words in ['addr'], ['route'], ['-6', 'route'], ['route', 'show', 'table', '77']:
     text = subprocess.run(['ip', '-o', *words], capture_output=True, text=True).stdout
     for line in text.splitlines():
         line = line.split('\\\\')[0]
         print(' '.join(w for w in line.split() if w not in ('nodad', 'noprefixroute', 'linkdown')))
 """
 
+RESOLVER = "nameserver 127.0.0.54\noptions timeout:1 attempts:1\n"
 CASES = [
-    Case(f"order-{name}", ORDER, network=script, resolver=f"nameserver 127.0.0.53\noptions timeout:1 attempts:1 # {name}\n")
-    for name, script in HOSTS.items()
-] + [
-    Case("interfaces", INTERFACES, network=HOSTS["global"], resolver="nameserver 127.0.0.53\noptions timeout:1 attempts:1 # global\n"),
+    *(Case(f"order-{name}", ORDER, names, script, RESOLVER) for name, script in HOSTS.items()),
+    Case("interfaces", INTERFACES, names, HOSTS["two-uplinks"], RESOLVER),
     Case(
         "bind-to-the-hosts-address",
         """
