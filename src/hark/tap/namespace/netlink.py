@@ -6,6 +6,7 @@ May hold: building, sending and parsing of messages. May not hold: decisions abo
 import os
 import socket
 import struct
+from typing import NamedTuple
 
 NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
 _REQUEST, _ACK, _EXCL, _CREATE = 1, 4, 0x200, 0x400
@@ -13,6 +14,8 @@ _NEWLINK, _NEWADDR, _NEWROUTE, _NEWRULE, _DELRULE, _SOCK_DIAG = 16, 20, 24, 32, 
 _ERROR = 2
 MAIN_TABLE, LOCAL_TABLE = 254, 255
 TCP_LISTEN = 10
+_MEMORY, _CONGESTION = 1 << 6, 1 << 3  # what to ask of sock_diag, by bits: INET_DIAG_SKMEMINFO, INET_DIAG_CONG
+_CONG, _SKMEMINFO, _MARK = 4, 7, 15  # and the attributes that come
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
@@ -84,6 +87,28 @@ class Route:
         self._call(_DELRULE, 0, body, "delete rule")
 
 
+def _attributes(data: bytes, at: int) -> dict[int, bytes]:
+    found = {}
+    while at + 4 <= len(data):
+        size, kind = struct.unpack_from("=HH", data, at)
+        if size < 4:
+            break
+        found[kind] = data[at + 4 : at + size]
+        at += (size + 3) & ~3
+    return found
+
+
+class Settings(NamedTuple):
+    """What sock_diag says of a socket."""
+
+    inode: int
+    device: int  # the index of the interface that it is bound to, else 0
+    mark: int  # SO_MARK
+    congestion: bytes  # the name of the congestion control
+    receive_buffer: int  # SO_RCVBUF in bytes, as the kernel counts it
+    send_buffer: int  # SO_SNDBUF
+
+
 class Diag:
     """Asks the kernel which socket owns a pair of addresses. Works in the namespace its socket was made in."""
 
@@ -98,13 +123,31 @@ class Diag:
 
     def find(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int]) -> tuple[int, int] | None:
         """(state, inode) of the socket that packets from `remote` to `local` would reach; None where there is none."""
+        reply = self._ask(proto, local, remote, 0)
+        return (reply[17], struct.unpack_from("=I", reply, 84)[0]) if reply else None
+
+    def settings(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int]) -> "Settings | None":
+        """The socket at `local` with what it has been set to; None where there is none."""
+        reply = self._ask(proto, local, remote, _MEMORY | _CONGESTION)
+        if not reply:
+            return None
+        found = _attributes(reply, 88)
+        memory = found.get(_SKMEMINFO, b"")
+        received, sent = struct.unpack_from("=4xI4xI", memory) if len(memory) >= 16 else (0, 0)
+        mark = struct.unpack("=I", found[_MARK])[0] if _MARK in found else 0
+        congestion = found.get(_CONG, b"").rstrip(b"\0")
+        inode = struct.unpack_from("=I", reply, 84)[0]
+        return Settings(inode, struct.unpack_from("=I", reply, 56)[0], mark, congestion, received, sent)
+
+    def _ask(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int) -> bytes:
+        """The kernel's answer about one socket, or nothing."""
         source, target = (remote, local) if proto == socket.IPPROTO_UDP else (local, remote)  # as the kernel has it
         family = socket.AF_INET6 if len(local[0]) == 16 else socket.AF_INET
         body = struct.pack(
             "=BBBBI2s2s16s16sIII",
             family,
             proto,
-            0,
+            wanted,
             0,
             0xFFFFFFFF,
             source[1].to_bytes(2, "big"),
@@ -119,7 +162,7 @@ class Diag:
             self._socket.send(struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG, _REQUEST, 1, 0) + body)
             reply = self._socket.recv(4096)
         except OSError:
-            return None  # an owner that is not found is told as unknown
+            return b""  # an owner that is not found is reported as unknown
         if len(reply) < 88 or struct.unpack_from("=H", reply, 4)[0] != _SOCK_DIAG:
-            return None
-        return reply[17], struct.unpack_from("=I", reply, 84)[0]
+            return b""
+        return reply
