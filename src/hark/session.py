@@ -160,7 +160,7 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, user_keylog: s
     if opened is not None:
         keys.append(keylogfile.Follower(opened[0], kernel.inotify, opened[1]))
     gc.freeze()
-    Pump(child.ends, Writer(ring), ring.wake_writer, control, keys).run()
+    Pump(child.ends, child.network, Writer(ring), ring.wake_writer, control, keys).run()
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
 

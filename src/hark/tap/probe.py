@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.tap.namespace import setup, udp
+from hark.tap.namespace.host import LOOPBACK_INDEX
 from hark.tap.namespace.netlink import Route
 
 _APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
@@ -94,7 +95,7 @@ def _user_namespaces() -> Finding:
 
     def enter() -> None:
         setup.enter(setup.look("", ""))
-        Route().up(setup.LOOPBACK_INDEX)
+        Route().up(LOOPBACK_INDEX)
 
     why = _attempt(enter)
     if not why:

@@ -11,7 +11,8 @@ import time
 
 from hark.tap.loop import IN, Loop
 from hark.tap.namespace import udp
-from hark.tap.namespace.nat import Address, ends
+from hark.tap.namespace.flows import Address
+from hark.tap.namespace.nat import ends
 from hark.tap.namespace.owners import Owners
 from hark.tap.namespace.tun import BATCH, Tun, router
 from hark.wire import ip
@@ -62,7 +63,7 @@ class Datagrams:
 
     def _is_local_udp(self, client: Address, server: Address, key: bytes) -> bool:
         """Whether the datagram goes to a process of the tree itself; remembered, with its answers."""
-        if len(server[0]) == 16 or server[0][0] != 127 or not self._owners.listens(ip.UDP, server, client):
+        if not self._tun.is_own(server[0]) or not self._owners.listens(ip.UDP, server, client):
             return False
         for pair in (key, ends(server, client)):
             self._local_udp[pair] = None
@@ -92,6 +93,7 @@ class Datagrams:
 
     def _watch(self, proto: int, key: bytes, flow: udp.Udp | udp.Echo) -> None:
         self._datagrams[proto, key] = flow
+        device = self._tun.device
         source = router(flow.server[0])
 
         def receive(event: int) -> None:
@@ -102,7 +104,7 @@ class Datagrams:
                 if packet is None:
                     return
                 flow.used = time.monotonic()
-                self._tun.answer(packet)
+                self._tun.answer(packet, device)
 
         self._loop.add(flow.fileno(), IN, receive)
 

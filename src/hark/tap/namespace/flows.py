@@ -12,6 +12,9 @@ May hold: values. May not hold: what to do about them (tcp.py), or how its packe
 import socket
 from typing import TYPE_CHECKING
 
+from hark.tap.namespace.device import Device
+from hark.tap.namespace.owners import NOBODY
+
 if TYPE_CHECKING:
     from hark.tap.namespace.relay import Relay
 
@@ -72,7 +75,8 @@ State = Held | Silent | Released | Relayed | Local | Over
 class Flow:
     """One TCP connection of the program."""
 
-    __slots__ = ("back", "client", "inode", "isn", "key", "local", "peer", "pid", "seen", "server", "state", "tos")
+    __slots__ = ("back", "carried", "client", "device", "inlet", "isn", "key", "local", "owner", "peer", "seen",
+                 "server", "state", "tos")  # fmt: skip
 
     def __init__(self, client: Address, server: Address, peer: Address, key: bytes, back: bytes, local: bool) -> None:
         self.client = client
@@ -82,8 +86,10 @@ class Flow:
         self.back = back  # our listener's packets' addresses and ports, or the server's own when local
         self.local = local
         self.state: State = Local() if local else Over()
-        self.pid = 0
-        self.inode = 0  # of the program's socket
+        self.owner = NOBODY  # where the program's socket is to be found
+        self.carried: tuple[int | bytes, ...] = ()  # what the real connection's socket was set to (sockopts.py)
+        self.device: Device | None = None  # by which the SYN came, and answers of ours go back
+        self.inlet: Device | None = None  # where the SYN goes on to our listener
         self.isn = 0  # the sequence number of the program's SYN
         self.tos = 0  # the type of service (IPv6: traffic class) of its packets, as the real connection has it
         self.seen = 0  # when it last sent a packet, ns since the epoch

@@ -9,17 +9,32 @@ import struct
 from typing import NamedTuple
 
 NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
-_REQUEST, _ACK, _EXCL, _CREATE = 1, 4, 0x200, 0x400
-_NEWLINK, _NEWADDR, _NEWROUTE, _NEWRULE, _DELRULE, _SOCK_DIAG = 16, 20, 24, 32, 33, 20
-_ERROR = 2
+_REQUEST, _ACK, _DUMP, EXCL, CREATE, APPEND = 1, 4, 0x300, 0x200, 0x400, 0x800
+NEWLINK, GETLINK, NEWADDR, GETADDR, NEWROUTE, GETROUTE = 16, 18, 20, 22, 24, 26
+NEWRULE, DELRULE, GETRULE, _NEWQDISC, _NEWTFILTER, _SOCK_DIAG = 32, 33, 34, 36, 44, 20
+_ERROR, _DONE = 2, 3
+_NESTED = 0x8000
 MAIN_TABLE, LOCAL_TABLE = 254, 255
 TCP_LISTEN = 10
 _MEMORY, _CONGESTION = 1 << 6, 1 << 3  # what to ask of sock_diag, by bits: INET_DIAG_SKMEMINFO, INET_DIAG_CONG
 _CONG, _SKMEMINFO, _MARK = 4, 7, 15  # and the attributes that come
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute as it stands in a message."""
     return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def attributes(data: bytes, at: int) -> dict[int, bytes]:
+    """The attributes from offset `at` on; of one that comes twice, the last."""
+    found = {}
+    while at + 4 <= len(data):
+        size, kind = struct.unpack_from("=HH", data, at)
+        if size < 4:
+            break
+        found[kind & 0x3FFF] = data[at + 4 : at + size]  # without the flags for nested and big-endian
+        at += (size + 3) & ~3
+    return found
 
 
 class Route:
@@ -32,70 +47,92 @@ class Route:
         """End it."""
         self._socket.close()
 
-    def _call(self, kind: int, flags: int, body: bytes, what: str) -> None:
+    def call(self, kind: int, flags: int, body: bytes, what: str) -> None:
+        """Send one request and wait for its acknowledgement. Raises OSError, with `what` as its file name."""
         self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _ACK | flags, 1, 0) + body)
         reply = self._socket.recv(4096)
         code = struct.unpack_from("=i", reply, 16)[0]
         if struct.unpack_from("=H", reply, 4)[0] != _ERROR or code:
             raise OSError(-code, os.strerror(-code), what)
 
-    def up(self, index: int, mtu: int = 0, queue: int = 0) -> None:
+    def dump(self, kind: int, body: bytes, most: int = 65536) -> list[bytes]:
+        """What a table holds: each message's body, its fixed header first; those after the first `most` are dropped."""
+        self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _DUMP, 1, 0) + body)
+        found: list[bytes] = []
+        while True:
+            reply = self._socket.recv(1 << 17)
+            at = 0
+            while at + 16 <= len(reply):
+                size, answer = struct.unpack_from("=IH", reply, at)
+                if answer == _ERROR:
+                    code = -struct.unpack_from("=i", reply, at + 16)[0]
+                    raise OSError(code, os.strerror(code), "netlink dump")
+                if answer == _DONE or size < 16:
+                    return found
+                if len(found) < most:
+                    found.append(reply[at + 16 : at + size])
+                at += (size + 3) & ~3
+
+    def up(self, index: int, mtu: int = 0, queue: int = 0, mac: bytes = b"") -> None:
         """Bring an interface up; mtu in bytes, queue in packets, 0 for what it has. (The ioctl for the queue's length
-        asks for a capability of the host's, this message does not.)"""
-        up = 1
-        body = struct.pack("=BxHiII", 0, 0, index, up, up)
+        asks for a capability of the host's, this message does not.) With a MAC address it gets that, and asks nobody
+        on the link for theirs."""
+        up, noarp = 1, 0x80
+        flags = up | noarp if mac else up
+        body = struct.pack("=BxHiII", 0, 0, index, flags, flags)
         if mtu:
-            body += _attribute(4, struct.pack("=I", mtu))
+            body += attribute(4, struct.pack("=I", mtu))
         if queue:
-            body += _attribute(13, struct.pack("=I", queue))
-        self._call(_NEWLINK, 0, body, "set link up")
+            body += attribute(13, struct.pack("=I", queue))
+        if mac:
+            body += attribute(1, mac)
+        self.call(NEWLINK, 0, body, "set link up")
 
-    def address(self, index: int, packed: bytes, prefix: int) -> None:
-        """Give the interface an address; IPv6 ones without duplicate detection, for nobody else is on the link."""
-        family = socket.AF_INET6 if len(packed) == 16 else socket.AF_INET
-        nodad = 0x02
-        body = struct.pack("=BBBBi", family, prefix, nodad, 0, index) + _attribute(2, packed) + _attribute(1, packed)
-        self._call(_NEWADDR, _CREATE | _EXCL, body, "add address")
-
-    def default(self, index: int, family: int, table: int = MAIN_TABLE, source: bytes = b"") -> None:
-        """Route everything in `table` to the interface, from `source` where that is given."""
-        universe, static, unicast = 0, 4, 1
-        body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, table, static, universe, unicast, 0)
-        body += _attribute(4, struct.pack("=i", index))
-        if source:
-            body += _attribute(7, source)
-        self._call(_NEWROUTE, _CREATE | _EXCL, body, "add route")
-
-    def rule(
-        self, priority: int, table: int, network: bytes = b"", prefix: int = 0, proto: int = 0, iif: str = ""
+    def route(
+        self, table: int, family: int, index: int, to: bytes = b"", prefix: int = 0, source: bytes = b"", kind: int = 1
     ) -> None:
-        """Add an IPv4 policy rule: what matches is looked up in `table`."""
-        body = struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, table, 0, 0, 1, 0)
-        body += _attribute(6, struct.pack("=I", priority))
-        if network:
-            body += _attribute(1, network)
+        """Route `to`/`prefix` (everything, where that is empty) to the interface; `kind` 1 is unicast, 2 local."""
+        static, universe, host = 4, 0, 254
+        body = struct.pack("=BBBBBBBBI", family, prefix, 0, 0, 0, static, host if kind == 2 else universe, kind, 0)
+        body += attribute(15, struct.pack("=I", table)) + attribute(4, struct.pack("=i", index))
+        if to:
+            body += attribute(1, to)
+        if source:
+            body += attribute(7, source)
+        self.call(NEWROUTE, CREATE | EXCL, body, "add route")
+
+    def rule(self, family: int, priority: int, table: int, proto: int = 0, iif: str = "") -> None:
+        """Add a policy rule: what matches is looked up in `table`."""
+        body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 1, 0)
+        body += attribute(6, struct.pack("=I", priority)) + attribute(15, struct.pack("=I", table))
         if iif:
-            body += _attribute(3, iif.encode() + b"\0")
+            body += attribute(3, iif.encode() + b"\0")
         if proto:
-            body += _attribute(22, bytes([proto]))
-        self._call(_NEWRULE, _CREATE | _EXCL, body, "add rule")
+            body += attribute(22, bytes([proto]))
+        self.call(NEWRULE, CREATE | EXCL, body, "add rule")
 
-    def delete_rule(self, priority: int, table: int) -> None:
-        """Remove an IPv4 policy rule."""
-        body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, table, 0, 0, 1, 0)
-        body += _attribute(6, struct.pack("=I", priority))
-        self._call(_DELRULE, 0, body, "delete rule")
+    def delete_rule(self, family: int, priority: int, table: int) -> None:
+        """Remove a policy rule."""
+        body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, table, 0, 0, 1, 0)
+        body += attribute(6, struct.pack("=I", priority))
+        self.call(DELRULE, 0, body, "delete rule")
 
-
-def _attributes(data: bytes, at: int) -> dict[int, bytes]:
-    found = {}
-    while at + 4 <= len(data):
-        size, kind = struct.unpack_from("=HH", data, at)
-        if size < 4:
-            break
-        found[kind] = data[at + 4 : at + size]
-        at += (size + 3) & ~3
-    return found
+    def redirect(self, source: int, target: int, protocols: tuple[int, ...]) -> None:
+        """What goes out through interface `source` as IPv6 with one of these protocols goes out through `target`
+        instead: a clsact qdisc with a u32 filter and its mirred action."""
+        clsact, egress = 0xFFFFFFF1, 0xFFFFFFF3
+        body = struct.pack("=BxxxiIII", 0, source, 0xFFFF0000, clsact, 0) + attribute(1, b"clsact\0")
+        self.call(_NEWQDISC, CREATE | EXCL, body, "add qdisc")
+        eaction_redirect, stolen, terminal = 1, 4, 1
+        for proto in protocols:
+            mirred = struct.pack("=IIiiiII", 0, 0, stolen, 0, 0, eaction_redirect, target)
+            action = attribute(1, b"mirred\0") + attribute(2 | _NESTED, attribute(2, mirred))
+            # One key: the next-header octet of the IPv6 header (RFC 8200 §3), in the word at offset 4.
+            key = struct.pack("=BxBx12x2xBx2xBxii", terminal, 1, 0xFF, proto, 4, 0)
+            options = attribute(7, attribute(1, action)) + attribute(5, key)
+            info = 1 << 16 | socket.htons(0x86DD)
+            body = struct.pack("=BxxxiIII", 0, source, 0, egress, info) + attribute(1, b"u32\0") + attribute(2, options)
+            self.call(_NEWTFILTER, CREATE | EXCL, body, "add filter")
 
 
 class Settings(NamedTuple):
@@ -131,7 +168,7 @@ class Diag:
         reply = self._ask(proto, local, remote, _MEMORY | _CONGESTION)
         if not reply:
             return None
-        found = _attributes(reply, 88)
+        found = attributes(reply, 88)
         memory = found.get(_SKMEMINFO, b"")
         received, sent = struct.unpack_from("=4xI4xI", memory) if len(memory) >= 16 else (0, 0)
         mark = struct.unpack("=I", found[_MARK])[0] if _MARK in found else 0

@@ -56,6 +56,9 @@ class Owner(NamedTuple):
     inode: int
 
 
+NOBODY = Owner(0, -1, 0)
+
+
 class Owners:
     """Finds and describes the processes of one network namespace."""
 

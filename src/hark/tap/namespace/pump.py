@@ -16,8 +16,9 @@ from typing import Protocol
 from hark.recording.ring import Writer
 from hark.tap import tree
 from hark.tap.loop import IN, Loop
-from hark.tap.namespace import setup, udp
+from hark.tap.namespace import mirror, setup, udp
 from hark.tap.namespace.datagrams import Datagrams
+from hark.tap.namespace.host import Network
 from hark.tap.namespace.nat import Nat
 from hark.tap.namespace.netlink import Diag
 from hark.tap.namespace.owners import Owners
@@ -42,27 +43,33 @@ class KeySource(Protocol):
 
 
 class Pump:
-    """Runs the namespace's traffic. `files` are setup.ENDS' descriptors; `control` is the socket to hark's first
+    """Runs the namespace's traffic. `files` are setup.ends' descriptors, `network` what stands in it; `control` is the socket to hark's first
     process."""
 
     def __init__(
-        self, files: dict[str, int], writer: Writer, wake: int, control: socket.socket, keys: Sequence[KeySource]
+        self,
+        files: dict[str, int],
+        network: Network,
+        writer: Writer,
+        wake: int,
+        control: socket.socket,
+        keys: Sequence[KeySource],
     ) -> None:
         self._wake = wake
         self._rec = Recorder(writer)
         self._loop = Loop()
-        nat = Nat(setup.HERE4, setup.HERE6, setup.LISTEN_PORT)
+        nat = Nat(mirror.HERE4, mirror.HERE6, setup.LISTEN_PORT)
         self._network = os.readlink(f"/proc/self/fd/{files['network']}")
         diag = Diag(socket.socket(fileno=files["diag"]))
         self._owners = Owners(diag, self._network, self._rec.process)
         self._control = control
         self._keys = keys
-        self._tun = Tun(files["tun"], self._loop, self._rec, writer, nat.turns)
+        self._tun = Tun(files, network, self._loop, self._rec, writer, nat.turns)
         listeners = [files[name] for name in ("listener4", "listener6") if files[name] >= 0]
         self._tcp = Tcp(self._tun, self._loop, self._owners, nat, listeners)
         self._datagrams = Datagrams(self._tun, self._loop, self._owners)
         self._fragments = udp.Fragments()
-        self._tun.slow, self._tun.local_end = self._slow, self._tcp.local_end
+        self._tun.slow, self._tun.ended, self._tun.notice = self._slow, self._tcp.ended, self._tcp.notice
         self._exited = False  # the program has
         self._detached = False
         self._killed = False
@@ -71,9 +78,9 @@ class Pump:
         self._look = 0.0  # when to look again
         self._loop.add(wake, IN, self._on_room)
         self._loop.add(control.fileno(), IN, self._on_control)
-        self._lo = socket.socket(fileno=files["loopback"]) if files["loopback"] >= 0 else None
+        self._lo = socket.socket(fileno=files["heard"]) if files["heard"] >= 0 else None
         if self._lo is not None:
-            self._tun.watch(files["loopback"], self._on_lo)
+            self._tun.watch(files["heard"], self._on_lo)
         for source in keys:
             self._loop.add(source.fileno(), IN, self._key_reader(source))
 
