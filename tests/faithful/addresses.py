@@ -73,7 +73,7 @@ for words in ['addr'], ['route'], ['-6', 'route'], ['route', 'show', 'table', '7
     text = subprocess.run(['ip', '-o', *words], capture_output=True, text=True).stdout
     for line in text.splitlines():
         line = line.split('\\\\')[0]
-        print(' '.join(w for w in line.split() if w not in ('nodad', 'noprefixroute', 'linkdown')))
+        print(' '.join(w for w in line.split() if w not in ('nodad', 'noprefixroute', 'linkdown', 'tentative')))
 """
 
 RESOLVER = "nameserver 127.0.0.54\noptions timeout:1 attempts:1\n"

@@ -9,6 +9,7 @@ import os
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_REC, MS_SLAVE = 2, 4, 16384, 1 << 19
 _PR_SET_PDEATHSIG = 1
+_PIDFD_GETFD = 438  # the same number on every architecture
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -40,6 +41,11 @@ def punch(fd: int, size: int) -> None:
     """Give the storage of a file's first `size` bytes back; its size and offsets stay (fallocate PUNCH_HOLE)."""
     keep_size_punch_hole = 1 | 2
     _check(_libc.fallocate(fd, keep_size_punch_hole, ctypes.c_long(0), ctypes.c_long(size)), "fallocate")
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A descriptor of ours for what another process has as `fd` (pidfd_getfd(2))."""
+    return _check(_libc.syscall(_PIDFD_GETFD, pidfd, fd, 0), "pidfd_getfd")
 
 
 def inotify(path: str) -> int:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 
 from hark.tap.loop import ERR, IN, Loop
 from hark.tap.namespace import udp
+from hark.tap.namespace.flows import Address
 from hark.tap.namespace.groups import Groups
-from hark.tap.namespace.nat import Address, ends
+from hark.tap.namespace.nat import ends
 from hark.tap.namespace.owners import Owners
 from hark.tap.namespace.tun import BATCH, Tun, router
 from hark.wire import ip

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from hark.tap.loop import IN, Loop
 from hark.tap.namespace import udp
 from hark.tap.namespace.device import Device
-from hark.tap.namespace.nat import Address
+from hark.tap.namespace.flows import Address
 from hark.tap.namespace.netlink import Diag
 from hark.tap.namespace.tun import BATCH, Tun
 from hark.wire import ip

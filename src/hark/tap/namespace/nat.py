@@ -17,14 +17,13 @@ import struct
 from typing import NamedTuple
 
 from hark.tap.namespace.device import Device
+from hark.tap.namespace.flows import Address, Flow
 from hark.wire import ip
 
 _get16 = struct.Struct("!H").unpack_from
 _put16 = struct.Struct("!H").pack_into
 _PORT_FIRST, _PORT_LAST = 2000, 62000
 _PEERS = 200
-
-Address = tuple[bytes, int]
 
 
 class Turn(NamedTuple):
@@ -35,28 +34,8 @@ class Turn(NamedTuple):
     partial_sum: int  # to add to the transport's sum when it is left to the device (pseudo header only)
     whole_sum: int  # to add to the transport's sum when it is whole
     inward: bool  # from our listener to the program: recorded as rewritten; otherwise as it came
-    flow: "Flow"
+    flow: Flow
     lo: Device | None = None  # the way to the program, where it is not the device that the packet came from
-
-
-class Flow:
-    """One TCP connection of the program."""
-
-    __slots__ = ("back", "client", "device", "inlet", "key", "local", "peer", "pid", "relay", "seq", "server", "syn")
-
-    def __init__(self, client: Address, server: Address, peer: Address, key: bytes, back: bytes, local: bool) -> None:
-        self.client = client
-        self.server = server
-        self.peer = peer  # whom our listener sees
-        self.key = key  # the program's packets' addresses and ports
-        self.back = back  # our listener's packets' addresses and ports, or the server's own when local
-        self.local = local
-        self.pid = 0
-        self.syn = b""  # held, with its virtio header, until the upstream connect is decided
-        self.seq = 0  # of that SYN; of a local flow: which ends have sent a FIN
-        self.device: Device | None = None  # by which the SYN came, and answers of ours go back
-        self.inlet: Device | None = None  # where the SYN goes on to our listener
-        self.relay: object | None = None  # the pump's: the upstream socket, then the relay
 
 
 class Nat:

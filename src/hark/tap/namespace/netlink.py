@@ -6,6 +6,7 @@ May hold: building, sending and parsing of messages. May not hold: decisions abo
 import os
 import socket
 import struct
+from typing import NamedTuple
 
 NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
 _REQUEST, _ACK, _DUMP, EXCL, CREATE, APPEND = 1, 4, 0x300, 0x200, 0x400, 0x800
@@ -15,6 +16,8 @@ _ERROR, _DONE = 2, 3
 _NESTED = 0x8000
 MAIN_TABLE, LOCAL_TABLE = 254, 255
 TCP_LISTEN = 10
+_MEMORY, _CONGESTION = 1 << 6, 1 << 3  # what to ask of sock_diag, by bits: INET_DIAG_SKMEMINFO, INET_DIAG_CONG
+_CONG, _SKMEMINFO, _MARK = 4, 7, 15  # and the attributes that come
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -119,6 +122,17 @@ class Route:
             self.call(_NEWTFILTER, CREATE | EXCL, body, "add filter")
 
 
+class Settings(NamedTuple):
+    """What sock_diag says of a socket."""
+
+    inode: int
+    device: int  # the index of the interface that it is bound to, else 0
+    mark: int  # SO_MARK
+    congestion: bytes  # the name of the congestion control
+    receive_buffer: int  # SO_RCVBUF in bytes, as the kernel counts it
+    send_buffer: int  # SO_SNDBUF
+
+
 class Diag:
     """Asks the kernel which socket owns a pair of addresses. Works in the namespace its socket was made in."""
 
@@ -131,16 +145,40 @@ class Diag:
         """A sock_diag socket of the current network namespace."""
         return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
 
-    def find(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int = 0) -> tuple[int, int] | None:
+    def find(
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int = 0
+    ) -> tuple[int, int] | None:
         """(state, inode) of the socket that packets from `remote` to `local` on interface `index` would reach; None
         where there is none."""
+        reply = self._ask(proto, local, remote, 0, index)
+        return (reply[17], struct.unpack_from("=I", reply, 84)[0]) if reply else None
+
+    def settings(
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int = 0
+    ) -> "Settings | None":
+        """The socket at `local` with what it has been set to; None where there is none."""
+        reply = self._ask(proto, local, remote, _MEMORY | _CONGESTION, index)
+        if not reply:
+            return None
+        found = attributes(reply, 88)
+        memory = found.get(_SKMEMINFO, b"")
+        received, sent = struct.unpack_from("=4xI4xI", memory) if len(memory) >= 16 else (0, 0)
+        mark = struct.unpack("=I", found[_MARK])[0] if _MARK in found else 0
+        congestion = found.get(_CONG, b"").rstrip(b"\0")
+        inode = struct.unpack_from("=I", reply, 84)[0]
+        return Settings(inode, struct.unpack_from("=I", reply, 56)[0], mark, congestion, received, sent)
+
+    def _ask(
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int, index: int
+    ) -> bytes:
+        """The kernel's answer about one socket, or nothing."""
         source, target = (remote, local) if proto == socket.IPPROTO_UDP else (local, remote)  # as the kernel has it
         family = socket.AF_INET6 if len(local[0]) == 16 else socket.AF_INET
         body = struct.pack(
             "=BBBBI2s2s16s16sIII",
             family,
             proto,
-            0,
+            wanted,
             0,
             0xFFFFFFFF,
             source[1].to_bytes(2, "big"),
@@ -155,10 +193,10 @@ class Diag:
             self._socket.send(struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG, _REQUEST, 1, 0) + body)
             reply = self._socket.recv(4096)
         except OSError:
-            return None  # an owner that is not found is told as unknown
+            return b""  # an owner that is not found is reported as unknown
         if len(reply) < 88 or struct.unpack_from("=H", reply, 4)[0] != _SOCK_DIAG:
-            return None
-        return reply[17], struct.unpack_from("=I", reply, 84)[0]
+            return b""
+        return reply
 
     def udp_sockets(self) -> list[tuple[bytes, int]]:
         """Address and port of each unconnected UDP socket."""

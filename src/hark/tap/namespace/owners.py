@@ -10,10 +10,11 @@ Limits A process's descriptors are guessed first (sockets are made in rising ord
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hark.recording.blocks import Process
 from hark.tap import tree
-from hark.tap.namespace.netlink import TCP_LISTEN, Diag
+from hark.tap.namespace.netlink import TCP_LISTEN, Diag, Settings
 
 _GUESSES = 4  # descriptors tried next to the one that the process's last socket had
 _KNOWN = 1024  # processes remembered
@@ -47,6 +48,17 @@ _MARKS = (
 Address = tuple[bytes, int]
 
 
+class Owner(NamedTuple):
+    """Where a socket is to be found."""
+
+    pid: int  # 0: unknown
+    fd: int  # the process's descriptor
+    inode: int
+
+
+NOBODY = Owner(0, -1, 0)
+
+
 class Owners:
     """Finds and describes the processes of one network namespace."""
 
@@ -69,12 +81,24 @@ class Owners:
     def find(self, proto: int, local: Address, remote: Address, now: int, index: int = 0) -> int:
         """The pid that owns the socket at `local`, recorded if it is new; 0 where it cannot be told."""
         found = self._diag.find(proto, local, remote, index)
-        if found is None or not found[1]:
-            return 0
-        pid = self._holder(f"socket:[{found[1]}]")
-        if pid:
-            self._describe(pid, now)
-        return pid
+        return self._owner(found[1] if found else 0, now).pid
+
+    def socket(self, local: Address, remote: Address, now: int, index: int = 0) -> tuple["Owner", Settings | None]:
+        """Like `find` for TCP, with the socket's descriptor and what it has been set to."""
+        found = self._diag.settings(6, local, remote, index)
+        return self._owner(found.inode if found else 0, now), found
+
+    def again(self, inode: int) -> "Owner":
+        """Who has a socket now that was known by its inode."""
+        pid = self._holder(f"socket:[{inode}]")
+        return Owner(pid, self._last[pid] if pid else -1, inode)
+
+    def _owner(self, inode: int, now: int) -> "Owner":
+        pid = self._holder(f"socket:[{inode}]") if inode else 0
+        if not pid:
+            return Owner(0, -1, inode)
+        self._describe(pid, now)
+        return Owner(pid, self._last.get(pid, -1), inode)
 
     def _holder(self, target: str) -> int:
         for pid in reversed(self._last):

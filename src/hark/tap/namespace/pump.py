@@ -73,7 +73,7 @@ class Pump:
         groups = Groups(self._tun, self._loop, diag, lists)
         self._datagrams = Datagrams(self._tun, self._loop, self._owners, groups)
         self._fragments = udp.Fragments()
-        self._tun.slow, self._tun.local_end = self._slow, self._tcp.local_end
+        self._tun.slow, self._tun.ended, self._tun.notice = self._slow, self._tcp.ended, self._tcp.notice
         self._exited = False  # the program has
         self._detached = False
         self._killed = False

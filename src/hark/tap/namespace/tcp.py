@@ -1,7 +1,11 @@
-"""TCP from the TUN: connection attempts held until the real connect is decided, and the relays that follow.
+"""TCP from the devices: connection attempts held until the real connect is decided, and the relays that follow.
 
 SYN    A connection attempt is held until the real connect is decided: connected, then the SYN goes on to our
        listener; refused, a reset; unreachable, the ICMP error; timed out, silence. So connect() fails as it would.
+Ends   The real connection has the program's own address, port (where that is free on the host) and interface, and what
+       the program has set on its socket (sockopts.py, probes.py). It fails at the program as it failed (relay.py,
+       expire.py).
+Fails  An exception about one connection ends that one and is reported.
 """
 
 import contextlib
@@ -13,15 +17,21 @@ from collections import deque
 from collections.abc import Callable
 
 from hark.tap.loop import IN, OUT, Loop
-from hark.tap.namespace import mirror, setup, udp
+from hark.tap.namespace import mirror, setup, sockopts, udp
+from hark.tap.namespace.borrow import Borrower, give_back
 from hark.tap.namespace.device import Device
-from hark.tap.namespace.nat import Address, Flow, Nat, ends, rewrite
+from hark.tap.namespace.expire import expire
+from hark.tap.namespace.flows import Address, Flow, Held, Local, Over, Relayed, Released, Silent
+from hark.tap.namespace.nat import Nat, ends, rewrite
+from hark.tap.namespace.netlink import Settings
 from hark.tap.namespace.owners import Owners
-from hark.tap.namespace.relay import Relay
-from hark.tap.namespace.tun import BATCH, VNET, Tun, router
+from hark.tap.namespace.probes import Probes
+from hark.tap.namespace.relay import Relay, reset
+from hark.tap.namespace.tun import BATCH, Tun, router
 from hark.wire import ip
 
 _FORGET = 4.0  # s that a closed flow's last packets still find their way
+_BIND_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at the connect, when the other end is known
 
 
 class Tcp:
@@ -34,6 +44,10 @@ class Tcp:
         self._nat = nat
         self._relays: set[Relay] = set()
         self._closing: deque[tuple[float, Flow]] = deque()
+        self._expiring: dict[bytes, None] = {}  # flows by key whose packets are let fall
+        self._borrower = Borrower()
+        self._defaults = sockopts.Defaults()
+        self._probes = Probes(loop, self._forward)
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         for fd in listeners:
             loop.add(fd, IN, self._accepter(socket.socket(fileno=fd)))
@@ -47,11 +61,32 @@ class Tcp:
         while self._closing and self._closing[0][0] <= now:
             self._nat.close(self._closing.popleft()[1])
 
-    def local_end(self, flow: Flow, flags: int, inward: bool) -> None:
-        """A flow inside the namespace is forgotten after its reset or its second FIN."""
-        flow.seq |= 2 if inward else 1
-        if flags & ip.RST or flow.seq == 3:
-            self._closing.append((time.monotonic() + _FORGET, flow))
+    # -- packets -----------------------------------------------------------------------------------------------------
+
+    def ended(self, flow: Flow, flags: int, inward: bool) -> None:
+        """A FIN or RST of a flow has passed. One inside the namespace is forgotten after its reset or second FIN; one
+        that our listener has not accepted yet ends with the program's reset: it gave up before the SYN was let go."""
+        state = flow.state
+        if isinstance(state, Local):
+            state.fins |= 2 if inward else 1
+            if flags & ip.RST or state.fins == 3:
+                self._close(flow)
+        elif isinstance(state, Released) and flags & ip.RST and not inward:
+            self._abandon(flow)
+            self._close(flow)
+
+    def notice(self, flow: Flow, tos: int, packet: bytes) -> bool:
+        """Look at a packet of the program that has another type of service than the last, or came after a quiet time;
+        whether it is held back."""
+        if tos != flow.tos:
+            flow.tos = tos
+            state = flow.state
+            server = state.relay.server.sock if isinstance(state, Relayed) else None
+            if isinstance(state, Released):
+                server = state.server
+            if server is not None and server.fileno() >= 0:
+                sockopts.put_service(server, tos)
+        return self._probes.take(flow, packet, bytes(self._tun.vnet))
 
     def packet(self, packet: ip.Packet, data: bytes) -> None:
         """Take a TCP packet that is no part of a flow in progress: a SYN, or a stranger."""
@@ -59,105 +94,194 @@ class Tcp:
         if segment is None:
             return
         client, server = (packet.src, segment.sport), (packet.dst, segment.dport)
+        key = ends(client, server)
         if segment.flags & (ip.SYN | ip.ACK) != ip.SYN:
-            if segment.sport == setup.LISTEN_PORT and client[0] in (mirror.HERE4, mirror.HERE6):
-                return  # our own listener's last words about a flow that is closed
-            # A stranger: a flow of which we know nothing, as a host that has crashed and come back would see it.
-            self._tun.rec.frame(data)
-            if not segment.flags & ip.RST:
-                self._refuse(client, server, segment.ack, segment.seq)
+            self._stranger(client, server, segment, data, key)
             return
-        turn = self._nat.turns.get(ends(client, server))
+        self._expiring.pop(key, None)
+        turn = self._nat.turns.get(key)
         if turn is not None:
-            flow = turn.flow
-            if flow.seq == segment.seq and not flow.local and flow.syn:
-                self._tun.rec.frame(data, flow.pid)  # sent again while the answer is still out
+            if turn.flow.isn == segment.seq and self._again(turn.flow, data):
                 return
-            if isinstance(flow.relay, Relay):
-                flow.relay.reset(flow.relay.program)
-            self._nat.close(flow)
+            self._abandon(turn.flow)
+            self._nat.close(turn.flow)
         self._syn(client, server, segment.seq, data)
 
-    def _syn(self, client: Address, server: Address, seq: int, data: bytes) -> None:
-        pid = self._owners.find(ip.TCP, client, server, time.time_ns(), self._tun.device.index)
-        self._tun.rec.frame(data, pid)
+    def _stranger(self, client: Address, server: Address, segment: ip.Segment, data: bytes, key: bytes) -> None:
+        if segment.sport == setup.LISTEN_PORT and client[0] in (mirror.HERE4, mirror.HERE6):
+            return  # our own listener's last words about a flow that is closed
+        self._tun.rec.frame(data)
+        if not segment.flags & ip.RST and key not in self._expiring:
+            # A flow of which we know nothing: answered as by a host that has crashed and come back.
+            self._refuse(client, server, segment.ack, segment.seq)
+
+    def _again(self, flow: Flow, data: bytes) -> bool:
+        """A SYN was sent again; whether that has been seen to."""
+        state = flow.state
+        if isinstance(state, Released):
+            self._tun.rec.frame(data, flow.owner.pid)
+            self._forward(flow, state.syn, state.vnet)
+        elif isinstance(state, Held | Silent):
+            self._tun.rec.frame(data, flow.owner.pid)  # the answer is still out
+        else:
+            return False
+        return True
+
+    def _abandon(self, flow: Flow) -> None:
+        """The program has given up: end what stands for it outside."""
+        state = flow.state
+        flow.state = Over()
+        if isinstance(state, Held) and state.sock is not None:
+            self._loop.remove(state.sock.fileno())
+            state.sock.close()
+        elif isinstance(state, Released) and state.server is not None:
+            reset(state.server)
+        elif isinstance(state, Relayed):
+            state.relay.reset()
+
+    def _close(self, flow: Flow) -> None:
+        """Forget it when its last packets have passed."""
+        self._closing.append((time.monotonic() + _FORGET, flow))
+
+    # -- connecting --------------------------------------------------------------------------------------------------
+
+    def _syn(self, client: Address, server: Address, isn: int, data: bytes) -> None:
+        now = time.time_ns()
+        owner, settings = self._owners.socket(client, server, now, self._tun.device.index)
+        self._tun.rec.frame(data, owner.pid)
         local = self._tun.is_own(server[0]) and self._owners.listens(ip.TCP, server, client, self._tun.device.index)
         device = self._tun.device
         inlet = self._tun.devices[0] if device is self._tun.lo else device
         way = device if device is self._tun.lo else None
         flow = self._nat.open(client, server, local, way, mirror.peers(inlet.number, len(client[0])))
-        flow.pid, flow.device, flow.inlet = pid, device, inlet
+        flow.owner, flow.device, flow.inlet = owner, device, inlet
+        flow.isn, flow.seen, flow.tos = isn, now, sockopts.service(data)
         if local:
             self._tun.inject(data, bytes(self._tun.vnet))
             return
-        flow.seq, flow.syn = seq, bytes(self._tun.vnet) + data
+        held = flow.state = Held(data, bytes(self._tun.vnet))
         target = udp.host_address(server[0])
-        targets = [target, "::1"] if target.startswith("127.") else [target]
-        self._connect(flow, targets)
-
-    def _connect(self, flow: Flow, targets: list[str]) -> None:
-        """Try the next upstream address; a connected socket releases the held SYN."""
-        target, rest = targets[0], targets[1:]
+        # Where ::1 does not cross, a program that is refused there goes on to 127.0.0.1.
+        targets = [target, "::1"] if target.startswith("127.") and self._tun.lo is None else [target]
         try:
-            family = socket.AF_INET6 if ":" in target else socket.AF_INET
+            self._connect(flow, held, settings, targets)
+        except Exception as error:
+            self._crashed(error)
+            self._failed(flow, held, errno.ECONNREFUSED)
+
+    def _connect(
+        self, flow: Flow, held: Held, settings: Settings | None, targets: list[str], port: bool = True
+    ) -> None:
+        """Try the next upstream address; a connected socket releases the held SYN. `port`: try the program's own."""
+        target = targets[0]
+        family = socket.AF_INET6 if ":" in target else socket.AF_INET
+        try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
             self._tun.rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
-            self._failed(flow, errno.ECONNREFUSED)
+            self._failed(flow, held, errno.ECONNREFUSED)
             return
-        index = flow.device.index if flow.device is not None else 0
-        scope = index if flow.server[0][:2] == b"\xfe\x80" else 0
-        number = sock.connect_ex((target, flow.server[1], 0, scope) if ":" in target else (target, flow.server[1]))
+        held.sock = sock
+        sockopts.from_syn(sock, held.syn, settings, self._defaults)
+        if settings is not None and settings.device and flow.device is not None and flow.device.index:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
+        bound = self._bind(sock, flow, family, port)
+        scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0
+        place = (target, flow.server[1], 0, scope) if family == socket.AF_INET6 else (target, flow.server[1])
+
+        def decided(number: int) -> None:
+            if number == errno.EADDRNOTAVAIL and bound:  # an earlier connection of that port is not forgotten yet
+                sock.close()
+                self._connect(flow, held, settings, targets, port=False)
+            elif number and number != errno.ECONNRESET and targets[1:]:
+                sock.close()
+                self._connect(flow, held, settings, targets[1:])
+            else:
+                self._decided(flow, held, number)
+
+        def connected(event: int) -> None:
+            self._loop.remove(sock.fileno())
+            decided(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+        def failed(error: Exception) -> None:
+            self._crashed(error)
+            self._loop.remove(sock.fileno())
+            self._failed(flow, held, errno.ECONNREFUSED)
+
+        number = sock.connect_ex(place)
         if number == errno.EINPROGRESS:
             # On loopback the handshake is over by now, which saves a round of the loop.
             with contextlib.suppress(OSError):
                 sock.getpeername()
                 number = 0
         if number == errno.EINPROGRESS:
-            self._loop.add(sock.fileno(), OUT, lambda event: self._connected(flow, sock, rest))
+            self._loop.add(sock.fileno(), OUT, connected, failed)
         else:
-            self._decided(flow, sock, number, rest)
+            decided(number)
 
-    def _connected(self, flow: Flow, sock: socket.socket, rest: list[str]) -> None:
-        self._loop.remove(sock.fileno())
-        self._decided(flow, sock, sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), rest)
+    def _bind(self, sock: socket.socket, flow: Flow, family: int, port: bool) -> bool:
+        """Give the real connection the program's own end, where that is an address of the host; whether the port is
+        the program's."""
+        address = flow.client[0]
+        if not self._tun.is_own(address) or len(address) != (16 if family == socket.AF_INET6 else 4):
+            return False
+        text = udp.host_address(address)
+        scope = flow.device.index if flow.device is not None and address[:2] == b"\xfe\x80" else 0
+        more = (0, scope) if family == socket.AF_INET6 else ()
+        if port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an earlier one may not be forgotten yet
+            with contextlib.suppress(OSError):  # somebody on the host has it: the kernel chooses another
+                sock.bind((text, flow.client[1], *more))
+                return True
+        with contextlib.suppress(OSError):  # the host has lost that address since the start: it chooses one
+            sock.setsockopt(socket.IPPROTO_IP, _BIND_NO_PORT, 1)
+            sock.bind((text, 0, *more))
+        return False
 
-    def _decided(self, flow: Flow, sock: socket.socket, number: int, rest: list[str]) -> None:
-        if number:
+    def _decided(self, flow: Flow, held: Held, number: int) -> None:
+        sock, held.sock = held.sock, None
+        if flow.state is not held or sock is None:
+            return  # the program has given up meanwhile
+        if number and number != errno.ECONNRESET:
             sock.close()
-            if rest:
-                self._connect(flow, rest)
-            else:
-                # The address that the program asked for has the say, not the fall-back.
-                self._failed(flow, errno.ECONNREFUSED if flow.server[0][0] == 127 else number)
+            # The address that the program asked for has the say, not the fall-back.
+            fallen = flow.server[0][0] == 127 and self._tun.lo is None
+            self._failed(flow, held, errno.ECONNREFUSED if fallen else number)
             return
-        flow.relay = sock
-        syn = flow.syn
+        if number:  # connected, and reset at once: the program connects, and then is reset
+            sock.close()
+        released = flow.state = Released(held, None if number else sock)
+        self._forward(flow, released.syn, released.vnet)
+
+    def _forward(self, flow: Flow, packet: bytes, vnet: bytes) -> None:
+        """Let a packet of the program go on to our listener."""
         turn = self._nat.turns.get(flow.key)
         if turn is None or turn.flow is not flow:
-            sock.close()  # the program has given up and begun anew on the same port
             return
-        vnet, copy = syn[:VNET], bytearray(syn[VNET:])
+        copy = bytearray(packet)
         head, low, high = (20, 12, 24) if copy[0] >> 4 == 4 else (40, 8, 44)
         rewrite(copy, 0, head, low, high, turn.ends, turn.ip_sum, vnet[0] & 1, turn.partial_sum, turn.whole_sum)
         self._tun.inject(bytes(copy), vnet, flow.inlet)
 
-    def _failed(self, flow: Flow, number: int) -> None:
+    def _failed(self, flow: Flow, held: Held, number: int) -> None:
         """Tell the program what the real connect has met."""
+        if flow.state is not held:
+            return
         if number == errno.ETIMEDOUT:
-            return  # silence: the flow stays, so that its further SYNs are swallowed
-        packet = flow.syn[VNET:]
+            flow.state = Silent()
+            return
+        flow.state = Over()
         self._nat.close(flow)
         if number == errno.ECONNREFUSED or errno.errorcode.get(number, "") not in ip.UNREACHABLE:
-            self._refuse(flow.client, flow.server, 0, flow.seq + 1, flow.device)
+            self._refuse(flow.client, flow.server, 0, flow.isn + 1, flow.device)
             return
-        self._tun.answer(ip.unreachable(router(flow.server[0]), packet, errno.errorcode[number]), flow.device)
+        self._tun.answer(ip.unreachable(router(flow.server[0]), held.syn, errno.errorcode[number]), flow.device)
 
-    def _refuse(
-        self, client: Address, server: Address, seq: int, ack: int, device: Device | None = None
-    ) -> None:
-        reset = ip.rst_packet(server[0], client[0], server[1], client[1], seq, ack & 0xFFFFFFFF)
-        self._tun.answer(reset, device)
+    def _refuse(self, client: Address, server: Address, seq: int, ack: int, device: Device | None = None) -> None:
+        packet = ip.rst_packet(server[0], client[0], server[1], client[1], seq, ack & 0xFFFFFFFF)
+        self._tun.answer(packet, device)
+
+    # -- connected ---------------------------------------------------------------------------------------------------
 
     def _accepter(self, listener: socket.socket) -> Callable[[int], None]:
         six = listener.family == socket.AF_INET6
@@ -171,8 +295,12 @@ class Tcp:
                 except OSError as error:
                     self._turn_away(listener, error)
                     return
-                packed = socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, peer[0])
-                self._start(program, self._nat.accepted((packed, peer[1])))
+                try:
+                    packed = socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, peer[0])
+                    self._start(program, self._nat.accepted((packed, peer[1])))
+                except Exception as error:
+                    self._crashed(error)
+                    reset(program)
 
         return accept
 
@@ -185,23 +313,68 @@ class Tcp:
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def _start(self, program: socket.socket, flow: Flow | None) -> None:
-        server = flow.relay if flow is not None else None
-        if flow is None or not isinstance(server, socket.socket):
+        if flow is None or not isinstance(flow.state, Released):
             program.close()  # its flow has ended in the meantime
             return
+        server = flow.state.server
+        if server is None:
+            flow.state = Over()
+            reset(program)
+            self._close(flow)
+            return
         program.setblocking(False)
-        flow.syn = b""
 
         def done(relay: Relay) -> None:
             self._relays.discard(relay)
-            self._closing.append((time.monotonic() + _FORGET, flow))
+            flow.state = Over()
+            self._close(flow)
+
+        def expired(relay: Relay, number: int) -> None:
+            self._expire(flow, number)
 
         try:
-            relay = Relay(self._loop, program, server, done)
+            relay = Relay(self._loop, program, server, done, expired, self._crashed)
         except OSError:
+            flow.state = Over()
             program.close()  # reset before it began
             server.close()
-            self._closing.append((time.monotonic() + _FORGET, flow))
+            self._close(flow)
             return
-        flow.relay = relay
+        flow.state = Relayed(relay)
         self._relays.add(relay)
+        self._loop.later(sockopts.CHECKS[0], lambda: self._check(flow, relay, 0), self._crashed)
+
+    def _check(self, flow: Flow, relay: Relay, stage: int) -> None:
+        """Carry over what the program has set on its socket since."""
+        if relay.closed or relay.doomed or self._borrower.refused or not flow.owner.pid:
+            return
+        server = relay.server.sock
+        borrowed = self._borrower.borrow(flow.owner, len(flow.client[0]) == 16)
+        if borrowed is None:
+            flow.owner = self._owners.again(flow.owner.inode)  # e.g. it is a child's by now
+        else:
+            try:
+                values = sockopts.values(borrowed, server.family)
+            finally:
+                give_back(borrowed)
+            sockopts.carry(server, server.family, values, flow.carried or self._defaults.of[server.family])
+            flow.carried = values
+        stage = min(stage + 1, len(sockopts.CHECKS) - 1)
+        self._loop.later(sockopts.CHECKS[stage], lambda: self._check(flow, relay, stage), self._crashed)
+
+    def _expire(self, flow: Flow, number: int) -> None:
+        """The real connection has timed out: so shall the program's."""
+        borrowed = self._borrower.borrow(flow.owner, len(flow.client[0]) == 16)
+        if borrowed is None:
+            return
+        self._nat.close(flow)
+        self._expiring[flow.key] = None
+        expire(self._loop, borrowed, lambda: self._expiring.pop(flow.key, None))
+
+    def _crashed(self, error: Exception) -> None:
+        what = f"{type(error).__name__}: {error}"
+        self._tun.rec.loss("connection", 1, f"a fault in hark, please report it: {what}")
+
+
+def _name(index: int) -> bytes:
+    return socket.if_indextoname(index).encode()

@@ -18,23 +18,32 @@ from hark.recording.ring import Writer
 from hark.tap.loop import IN, Handler, Loop
 from hark.tap.namespace import mirror
 from hark.tap.namespace.device import Device
+from hark.tap.namespace.flows import Flow
 from hark.tap.namespace.host import Link, Network
-from hark.tap.namespace.nat import Flow, Turn, rewrite
+from hark.tap.namespace.nat import Turn, rewrite
 from hark.tap.recorder import Recorder
 from hark.wire import ip
 
 BATCH = 64  # packets read before the other descriptors get their turn
+QUIET = 500_000_000  # ns: a keep-alive probe comes after seconds without a packet (probes.py)
 VNET = 10  # bytes of the virtio header in front of every packet
 LOOPBACK6 = bytes(15) + b"\1"
 Buffer = bytes | bytearray | memoryview
 
 
 class Tun:
-    """The devices together. `slow` takes a packet that is no part of a known TCP connection; `local_end` is called for
-    a FIN or RST of a connection inside the namespace, with its flow, the flags, and whether it goes to the client."""
+    """The devices together. `slow` takes a packet that is no part of a known TCP connection; `ended` is called for a
+    FIN or RST, with its flow, the flags, and whether it goes to the client; `notice` for a packet of the program that
+    has another type of service than the one before, or came after a quiet time: whether it is not to go on."""
 
     def __init__(
-        self, files: dict[str, int], network: Network, loop: Loop, rec: Recorder, writer: Writer, turns: dict[bytes, Turn]
+        self,
+        files: dict[str, int],
+        network: Network,
+        loop: Loop,
+        rec: Recorder,
+        writer: Writer,
+        turns: dict[bytes, Turn],
     ) -> None:
         self._loop = loop
         self._writer = writer
@@ -46,7 +55,8 @@ class Tun:
         self.vnet = bytearray(VNET)  # the virtio header of the packet that was read last
         self.stalled = False
         self.slow: Callable[[bytes], None] = lambda data: None
-        self.local_end: Callable[[Flow, int, bool], None] = lambda flow, flags, inward: None
+        self.ended: Callable[[Flow, int, bool], None] = lambda flow, flags, inward: None
+        self.notice: Callable[[Flow, int, bytes], bool] = lambda flow, tos, packet: False
         self.devices = [
             Device(files[f"device{number}"], number, link, bool(link.mac))
             for number, link in enumerate(mirror.links(network))
@@ -106,7 +116,11 @@ class Tun:
         """The slow path. What is for ::1 came by way of the first device, and is answered on lo."""
         six = data[0] >> 4 == 6 and data[24:40] == LOOPBACK6 and self.lo is not None
         self.device = self.lo if six and self.lo is not None else device
-        self.slow(data)
+        try:
+            self.slow(data)
+        except Exception as error:  # one packet's fault is no other's
+            what = f"{type(error).__name__}: {error}"
+            self.rec.loss("packet", 1, f"a fault in hark, please report it: {what}")
 
     def _on_packets(self, device: Device) -> None:
         """The hot path. Offsets are those of an IPv4 header without options, or of an IPv6 header without
@@ -147,6 +161,15 @@ class Tun:
                 )
                 parts = (vnet, ether, data[start : start + size])
             else:
+                flow, now = turn.flow, time.time_ns()
+                tos = data[start + 1] if head == 20 else (first << 4 | data[start + 1] >> 4) & 0xFF
+                if (tos != flow.tos or now - flow.seen > QUIET) and self.notice(
+                    flow, tos, bytes(data[start : start + size])
+                ):
+                    flow.seen = now
+                    writer.commit(pcapng.end_frame(data, at, size, now, 0))
+                    continue
+                flow.seen = now
                 top = head + 20
                 copy = bytearray(data[start : start + top])
                 rewrite(copy, 0, head, low, high, turn.ends, turn.ip_sum, vnet[0] & 1, turn.partial_sum, turn.whole_sum)
@@ -157,8 +180,8 @@ class Tun:
                 self.rec.loss("packet", 1, f"writing to the TUN: {error.strerror}")
                 continue
             writer.commit(pcapng.end_frame(data, at, size, time.time_ns(), 0))
-            if flags & (ip.FIN | ip.RST) and turn.flow.local:
-                self.local_end(turn.flow, flags, turn.inward)
+            if flags & (ip.FIN | ip.RST):
+                self.ended(turn.flow, flags, turn.inward)
 
 
 def router(target: bytes) -> bytes:

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator
 
 from hark.tap.namespace.device import Device
-from hark.tap.namespace.nat import Address
+from hark.tap.namespace.flows import Address
 from hark.wire import ip
 
 IDLE = 180.0  # seconds (RFC 4787 REQ-5 asks for two minutes at least)
