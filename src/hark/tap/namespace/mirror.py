@@ -61,8 +61,8 @@ def open_device(link: Link) -> int:
     kind = _IFF_TAP if link.mac else _IFF_TUN
     request = struct.pack("16sH22x", os.fsencode(link.name), kind | _IFF_NO_PI | _IFF_VNET_HDR)
     try:
-        if link.index:
-            fcntl.ioctl(fd, _TUNSETIFINDEX, struct.pack("I", link.index))
+        if link.ifindex:
+            fcntl.ioctl(fd, _TUNSETIFINDEX, struct.pack("I", link.ifindex))
         fcntl.ioctl(fd, _TUNSETIFF, request)
         fcntl.ioctl(fd, _TUNSETOFFLOAD, _OFFLOAD_CSUM_TSO4_TSO6)
     except OSError:
@@ -87,13 +87,13 @@ def build(network: Network, made: list[tuple[int, Link]]) -> bool:
         indexes = {LOOPBACK_INDEX: LOOPBACK_INDEX}
         for _, link in made:
             index = index_of(link.name)
-            indexes[link.index] = index
+            indexes[link.ifindex] = index
             route.up(index, MTU, QUEUE, link.mac)
-        families = [socket.AF_INET] + ([socket.AF_INET6] if network.has_six() else [])
+        families: list[int] = [socket.AF_INET] + ([socket.AF_INET6] if network.has_six() else [])
         for family in families:
             _before_the_hosts(route, network, made, family)
         for address in network.addresses:
-            _try(route, netlink.NEWADDR, hosts.address_message(address, indexes.get(address.index, 0)))
+            _try(route, netlink.NEWADDR, hosts.address_message(address, indexes.get(address.ifindex, 0)))
         carrier = index_of(made[0][1].name)
         for body in network.routes:
             _try(route, netlink.NEWROUTE, body)
@@ -101,7 +101,7 @@ def build(network: Network, made: list[tuple[int, Link]]) -> bool:
         for body in network.rules:
             _try(route, netlink.NEWRULE, body)
         for address in network.addresses:
-            _own(route, address, indexes.get(address.index, 0), carrier)
+            _own(route, address, indexes.get(address.ifindex, 0), carrier)
         for family, net, prefix in network.held:
             _try_route(route, HELD_TABLE, family, carrier, net, prefix)
         return network.has_six() and _try_redirect(route, carrier)
@@ -147,7 +147,7 @@ def _over_lo(route: Route, network: Network, body: bytes, carrier: int) -> None:
     sources = [
         address.local
         for address in network.addresses
-        if address.index == LOOPBACK_INDEX and address.family == body[0] and not address.scope
+        if address.ifindex == LOOPBACK_INDEX and address.family == body[0] and not address.scope
     ]
     _try_route(route, TABLE, body[0], carrier, found[1], body[1], found.get(7) or b"".join(sources[:1]))
 
@@ -155,15 +155,15 @@ def _over_lo(route: Route, network: Network, body: bytes, carrier: int) -> None:
 def _try(route: Route, kind: int, body: bytes) -> bool:
     """Make one thing of the host's; whether that went. EEXIST: the kernel has made it by itself."""
     try:
-        route.call(kind, netlink.CREATE | (netlink.EXCL if kind != netlink.NEWROUTE else netlink.APPEND), body, "mirror")
+        route.call(
+            kind, netlink.CREATE | (netlink.EXCL if kind != netlink.NEWROUTE else netlink.APPEND), body, "mirror"
+        )
     except OSError:
         return False
     return True
 
 
-def _try_route(
-    route: Route, table: int, family: int, index: int, to: bytes, prefix: int, source: bytes = b""
-) -> bool:
+def _try_route(route: Route, table: int, family: int, index: int, to: bytes, prefix: int, source: bytes = b"") -> bool:
     try:
         route.route(table, family, index, to, prefix, source)
     except OSError:

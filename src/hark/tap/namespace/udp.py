@@ -125,12 +125,11 @@ class Endpoint:
             self.sock.setsockopt(self._level, socket.IPV6_TCLASS if self._six else socket.IP_TOS, tos)
         self._looks = looks
 
-    def _too_big(
-        self, payload: bytes | memoryview, looks: tuple[int, int], data: bytes, router: bytes
-    ) -> list[bytes]:
+    def _too_big(self, payload: bytes | memoryview, looks: tuple[int, int], data: bytes, router: bytes) -> list[bytes]:
         """A datagram over the path's MTU goes out in fragments, as it would have, and the program is told the MTU, as
         it would have been had it asked not to fragment (path-MTU discovery): the packet alone does not say which."""
-        mtu = max([_LEAST_MTU[self.width], *(info for origin, _, info, _, _, _ in self._queue() if origin == _BY_ITSELF)])
+        noted = [info for origin, _, info, _, _, _ in self._queue() if origin == _BY_ITSELF]
+        mtu = max(noted, default=_LEAST_MTU[self.width])
         self._fragment(_PMTU_DONT)
         try:
             self._out(payload, looks)
