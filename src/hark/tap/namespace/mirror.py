@@ -36,6 +36,7 @@ _TUNSETIFF, _TUNSETOFFLOAD, _TUNSETIFINDEX = 0x400454CA, 0x400454D0, 0x400454DA
 _IFF_TUN, _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x0002, 0x1000, 0x4000
 _OFFLOAD_CSUM_TSO4_TSO6 = 1 | 2 | 4
 _SIOCGIFINDEX = 0x8933
+_LOOPBACK6 = bytes(15) + b"\1"
 _LAST_PRIORITY = 32768  # behind the rules for the main and default tables
 
 
@@ -89,7 +90,7 @@ def build(network: Network, made: list[tuple[int, Link]]) -> bool:
             index = index_of(link.name)
             indexes[link.ifindex] = index
             route.up(index, MTU, QUEUE, link.mac)
-        families: list[int] = [socket.AF_INET] + ([socket.AF_INET6] if network.has_six() else [])
+        families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6) if network.has_six() else (socket.AF_INET,)
         for family in families:
             _before_the_hosts(route, network, made, family)
         for address in network.addresses:
@@ -132,7 +133,7 @@ def _before_the_hosts(route: Route, network: Network, made: list[tuple[int, Link
 
 def _own(route: Route, address: hosts.Address, index: int, carrier: int) -> None:
     """Send what is for one of the host's own addresses to a device, as the host may have a server there."""
-    if address.local[0] == 127 and len(address.local) == 4 or address.local == socket.inet_pton(socket.AF_INET6, "::1"):
+    if (len(address.local) == 4 and address.local[0] == 127) or address.local == _LOOPBACK6:
         return
     target = carrier if index in (0, LOOPBACK_INDEX) else index
     _try_route(route, TABLE, address.family, target, address.local, 8 * len(address.local), address.local)
