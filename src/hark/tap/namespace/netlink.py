@@ -163,9 +163,12 @@ class Diag:
         reply = self._ask(proto, local, remote, 0)
         return (reply[17], struct.unpack_from("=I", reply, 84)[0]) if reply else None
 
-    def settings(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int]) -> "Settings | None":
-        """The socket at `local` with what it has been set to; None where there is none."""
-        reply = self._ask(proto, local, remote, _MEMORY | _CONGESTION)
+    def settings(
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int
+    ) -> "Settings | None":
+        """The socket at `local` with what it has been set to; None where there is none. `index` is that of the
+        interface by which its packets leave: one that is bound to it is not found otherwise."""
+        reply = self._ask(proto, local, remote, _MEMORY | _CONGESTION, index)
         if not reply:
             return None
         found = attributes(reply, 88)
@@ -176,7 +179,9 @@ class Diag:
         inode = struct.unpack_from("=I", reply, 84)[0]
         return Settings(inode, struct.unpack_from("=I", reply, 56)[0], mark, congestion, received, sent)
 
-    def _ask(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int) -> bytes:
+    def _ask(
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int, index: int = 0
+    ) -> bytes:
         """The kernel's answer about one socket, or nothing."""
         source, target = (remote, local) if proto == socket.IPPROTO_UDP else (local, remote)  # as the kernel has it
         family = socket.AF_INET6 if len(local[0]) == 16 else socket.AF_INET
@@ -191,7 +196,7 @@ class Diag:
             target[1].to_bytes(2, "big"),
             source[0],
             target[0],
-            0,
+            index,
             0xFFFFFFFF,
             0xFFFFFFFF,
         )

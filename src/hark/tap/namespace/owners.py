@@ -83,9 +83,10 @@ class Owners:
         found = self._diag.find(proto, local, remote)
         return self._owner(found[1] if found else 0, now).pid
 
-    def socket(self, local: Address, remote: Address, now: int) -> tuple["Owner", Settings | None]:
-        """Like `find` for TCP, with the socket's descriptor and what it has been set to."""
-        found = self._diag.settings(6, local, remote)
+    def socket(self, local: Address, remote: Address, index: int, now: int) -> tuple["Owner", Settings | None]:
+        """Like `find` for TCP, with the socket's descriptor and what it has been set to; its packets leave by the
+        interface of that index."""
+        found = self._diag.settings(6, local, remote, index)
         return self._owner(found.inode if found else 0, now), found
 
     def again(self, inode: int) -> "Owner":

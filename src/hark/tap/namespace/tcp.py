@@ -147,7 +147,7 @@ class Tcp:
 
     def _syn(self, client: Address, server: Address, isn: int, data: bytes) -> None:
         now = time.time_ns()
-        owner, settings = self._owners.socket(client, server, now)
+        owner, settings = self._owners.socket(client, server, self._tun.device.index, now)
         self._tun.rec.frame(data, owner.pid)
         local = self._tun.is_own(server[0]) and self._owners.listens(ip.TCP, server, client)
         device = self._tun.device
@@ -185,7 +185,10 @@ class Tcp:
         sockopts.from_syn(sock, held.syn, settings, self._defaults)
         if settings is not None and settings.device and flow.device is not None and flow.device.index:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
-        bound = self._bind(sock, flow, family, port)
+            # A loopback source is what the namespace chose for the way to us, not what the host would by that interface.
+            bound = flow.client[0][0] != 127 and self._bind(sock, flow, family, port)
+        else:
+            bound = self._bind(sock, flow, family, port)
         scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0
         place = (target, flow.server[1], 0, scope) if family == socket.AF_INET6 else (target, flow.server[1])
 
