@@ -168,12 +168,12 @@ def pseudo(src: bytes, dst: bytes, proto: int, length: int) -> bytes:
     return src + dst + struct.pack("!BBH", 0, proto, length)
 
 
-def udp_packet(src: bytes, dst: bytes, sport: int, dport: int, payload: bytes) -> bytes:
+def udp_packet(src: bytes, dst: bytes, sport: int, dport: int, payload: bytes, ttl: int = 64) -> bytes:
     """A whole UDP packet with its checksum."""
     length = 8 + len(payload)
     head = struct.pack("!HHHH", sport, dport, length, 0)
     total = checksum(pseudo(src, dst, UDP, length) + head + payload) or 0xFFFF
-    return ip_header(src, dst, UDP, length) + head[:6] + struct.pack("!H", total) + payload
+    return ip_header(src, dst, UDP, length, ttl) + head[:6] + struct.pack("!H", total) + payload
 
 
 def rst_packet(src: bytes, dst: bytes, sport: int, dport: int, seq: int, ack: int) -> bytes:

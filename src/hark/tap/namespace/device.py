@@ -13,11 +13,12 @@ _ETHERTYPES = (b"\x08\0", b"\x86\xdd")  # IPv4, IPv6
 class Device:
     """One interface of the namespace: a descriptor, and the Ethernet header that its packets need, if any."""
 
-    __slots__ = ("fd", "four", "index", "number", "scratch", "six")
+    __slots__ = ("fd", "four", "index", "name", "number", "scratch", "six")
 
     def __init__(self, fd: int, number: int, link: Link, ethernet: bool) -> None:
         self.fd = fd
         self.number = number  # among the devices: chooses the network of its NAT peers
+        self.name = link.name
         self.index = link.index  # of the host's interface, 0 where there is none
         # To the device and from it. Nobody looks at the second.
         self.four, self.six = (link.mac * 2 + kind if ethernet else b"" for kind in _ETHERTYPES)

@@ -82,6 +82,10 @@ class Network(NamedTuple):
         """All addresses of the host."""
         return frozenset(address.local for address in self.addresses)
 
+    def broadcasts(self) -> frozenset[bytes]:
+        """The broadcast addresses of the host's networks."""
+        return frozenset(address.broadcast for address in self.addresses if address.broadcast)
+
 
 def look(uid: int) -> Network:
     """Read it all; `uid` is whose rules count. An old kernel's refusal of one table leaves that one empty."""
@@ -100,7 +104,10 @@ def look(uid: int) -> Network:
     shown = _chosen(links, addresses, routes)
     known = {link.index for link in shown} | {LOOPBACK_INDEX}
     kept = _without_stable([address for address in addresses if address is not None and address.index in known])
-    kept.sort(key=lambda address: bool(address.flags & 1))  # an IPv4 secondary comes behind its primary
+    # In the order in which they came to be: the kernel lists the newest IPv6 address first, and the oldest IPv4 one. A
+    # secondary IPv4 address comes behind its primary one.
+    four = sorted((address for address in kept if len(address.local) == 4), key=lambda address: address.flags & 1)
+    kept = [*four, *reversed([address for address in kept if len(address.local) == 16])]
     ready = [body for body in (_route(body, known) for body in routes) if body]
     ready.sort(key=lambda body: 5 in attributes(body, 12))  # gateways are reached by the routes without one
     rewritten = [body for body in (_rule(body, uid) for body in rules) if body]

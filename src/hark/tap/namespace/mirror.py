@@ -96,7 +96,8 @@ def build(network: Network, made: list[tuple[int, Link]]) -> bool:
             _try(route, netlink.NEWADDR, hosts.address_message(address, indexes.get(address.index, 0)))
         carrier = index_of(made[0][1].name)
         for body in network.routes:
-            _try(route, netlink.NEWROUTE, _instead_of_lo(body, carrier))
+            _try(route, netlink.NEWROUTE, body)
+            _over_lo(route, network, body, carrier)
         for body in network.rules:
             _try(route, netlink.NEWRULE, body)
         for address in network.addresses:
@@ -137,14 +138,18 @@ def _own(route: Route, address: hosts.Address, index: int, carrier: int) -> None
     _try_route(route, TABLE, address.family, target, address.local, 8 * len(address.local), address.local)
 
 
-def _instead_of_lo(body: bytes, carrier: int) -> bytes:
+def _over_lo(route: Route, network: Network, body: bytes, carrier: int) -> None:
     """A route over lo leads to what nobody answers from: the packets are to be seen."""
     by_the_kernel = 2  # an address brings it along
     found = netlink.attributes(body, 12)
-    if body[5] == by_the_kernel or found.get(4) != struct.pack("=I", LOOPBACK_INDEX):
-        return body
-    found[4] = struct.pack("=I", carrier)
-    return body[:12] + b"".join(netlink.attribute(number, value) for number, value in found.items())
+    if body[5] == by_the_kernel or found.get(4) != struct.pack("=I", LOOPBACK_INDEX) or 1 not in found:
+        return
+    sources = [
+        address.local
+        for address in network.addresses
+        if address.index == LOOPBACK_INDEX and address.family == body[0] and not address.scope
+    ]
+    _try_route(route, TABLE, body[0], carrier, found[1], body[1], found.get(7) or b"".join(sources[:1]))
 
 
 def _try(route: Route, kind: int, body: bytes) -> bool:

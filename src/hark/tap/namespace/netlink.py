@@ -58,20 +58,7 @@ class Route:
     def dump(self, kind: int, body: bytes, most: int = 65536) -> list[bytes]:
         """What a table holds: each message's body, its fixed header first; those after the first `most` are dropped."""
         self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _DUMP, 1, 0) + body)
-        found: list[bytes] = []
-        while True:
-            reply = self._socket.recv(1 << 17)
-            at = 0
-            while at + 16 <= len(reply):
-                size, answer = struct.unpack_from("=IH", reply, at)
-                if answer == _ERROR:
-                    code = -struct.unpack_from("=i", reply, at + 16)[0]
-                    raise OSError(code, os.strerror(code), "netlink dump")
-                if answer == _DONE or size < 16:
-                    return found
-                if len(found) < most:
-                    found.append(reply[at + 16 : at + size])
-                at += (size + 3) & ~3
+        return _messages(self._socket)[:most]
 
     def up(self, index: int, mtu: int = 0, queue: int = 0, mac: bytes = b"") -> None:
         """Bring an interface up; mtu in bytes, queue in packets, 0 for what it has. (The ioctl for the queue's length
@@ -158,9 +145,12 @@ class Diag:
         """A sock_diag socket of the current network namespace."""
         return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
 
-    def find(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int]) -> tuple[int, int] | None:
-        """(state, inode) of the socket that packets from `remote` to `local` would reach; None where there is none."""
-        reply = self._ask(proto, local, remote, 0)
+    def find(
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int = 0
+    ) -> tuple[int, int] | None:
+        """(state, inode) of the socket that packets from `remote` to `local` on interface `index` would reach; None
+        where there is none."""
+        reply = self._ask(proto, local, remote, 0, index)
         return (reply[17], struct.unpack_from("=I", reply, 84)[0]) if reply else None
 
     def settings(
@@ -180,7 +170,7 @@ class Diag:
         return Settings(inode, struct.unpack_from("=I", reply, 56)[0], mark, congestion, received, sent)
 
     def _ask(
-        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int, index: int = 0
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int, index: int
     ) -> bytes:
         """The kernel's answer about one socket, or nothing."""
         source, target = (remote, local) if proto == socket.IPPROTO_UDP else (local, remote)  # as the kernel has it
@@ -208,3 +198,36 @@ class Diag:
         if len(reply) < 88 or struct.unpack_from("=H", reply, 4)[0] != _SOCK_DIAG:
             return b""
         return reply
+
+    def udp_sockets(self) -> list[tuple[bytes, int]]:
+        """Address and port of each unconnected UDP socket."""
+        found = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            body = struct.pack("=BBBBI48x", family, socket.IPPROTO_UDP, 0, 0, 0xFFFFFFFF)
+            try:
+                self._socket.send(struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG, _REQUEST | _DUMP, 1, 0) + body)
+                messages = _messages(self._socket)
+            except OSError:
+                continue  # without it no group is heard
+            for message in messages:
+                port, peer = struct.unpack_from("!HH", message, 4)
+                if not peer:
+                    found.append((message[8 : 12 if family == socket.AF_INET else 24], port))
+        return found
+
+
+def _messages(sock: socket.socket) -> list[bytes]:
+    """The bodies of a dump's messages, up to its end. Raises OSError."""
+    found: list[bytes] = []
+    while True:
+        reply = sock.recv(1 << 17)
+        at = 0
+        while at + 16 <= len(reply):
+            size, kind = struct.unpack_from("=IH", reply, at)
+            if kind == _ERROR:
+                code = -struct.unpack_from("=i", reply, at + 16)[0]
+                raise OSError(code, os.strerror(code), "netlink dump")
+            if kind == _DONE or size < 16:
+                return found
+            found.append(reply[at + 16 : at + size])
+            at += (size + 3) & ~3

@@ -73,17 +73,17 @@ class Owners:
         self._latest = Process(0, 0, "")
         self._boot = _boot_time()
 
-    def listens(self, proto: int, local: Address, remote: Address) -> bool:
-        """Whether something in the namespace would take a packet from `remote` to `local`."""
-        found = self._diag.find(proto, local, remote)
+    def listens(self, proto: int, local: Address, remote: Address, index: int = 0) -> bool:
+        """Whether something in the namespace would take a packet from `remote` to `local` on interface `index`."""
+        found = self._diag.find(proto, local, remote, index)
         return found is not None and (proto != 6 or found[0] == TCP_LISTEN)
 
-    def find(self, proto: int, local: Address, remote: Address, now: int) -> int:
+    def find(self, proto: int, local: Address, remote: Address, now: int, index: int = 0) -> int:
         """The pid that owns the socket at `local`, recorded if it is new; 0 where it cannot be told."""
-        found = self._diag.find(proto, local, remote)
+        found = self._diag.find(proto, local, remote, index)
         return self._owner(found[1] if found else 0, now).pid
 
-    def socket(self, local: Address, remote: Address, index: int, now: int) -> tuple["Owner", Settings | None]:
+    def socket(self, local: Address, remote: Address, now: int, index: int = 0) -> tuple["Owner", Settings | None]:
         """Like `find` for TCP, with the socket's descriptor and what it has been set to; its packets leave by the
         interface of that index."""
         found = self._diag.settings(6, local, remote, index)

@@ -18,6 +18,7 @@ from hark.tap import tree
 from hark.tap.loop import IN, Loop
 from hark.tap.namespace import mirror, setup, udp
 from hark.tap.namespace.datagrams import Datagrams
+from hark.tap.namespace.groups import Groups
 from hark.tap.namespace.host import Network
 from hark.tap.namespace.nat import Nat
 from hark.tap.namespace.netlink import Diag
@@ -29,6 +30,7 @@ from hark.wire import ip
 
 _LOOK_MAX = 0.3  # s between looks whether what the program left running has ended
 _DRAIN = 3.0  # s without any event after which the end waits for nobody
+_IGMP = 2
 _KILL, _DETACH, _EXITED = b"kdx"
 
 
@@ -67,7 +69,9 @@ class Pump:
         self._tun = Tun(files, network, self._loop, self._rec, writer, nat.turns)
         listeners = [files[name] for name in ("listener4", "listener6") if files[name] >= 0]
         self._tcp = Tcp(self._tun, self._loop, self._owners, nat, listeners)
-        self._datagrams = Datagrams(self._tun, self._loop, self._owners)
+        lists = [files[name] for name in ("igmp", "igmp6") if files[name] >= 0]
+        groups = Groups(self._tun, self._loop, diag, lists)
+        self._datagrams = Datagrams(self._tun, self._loop, self._owners, groups)
         self._fragments = udp.Fragments()
         self._tun.slow, self._tun.ended, self._tun.notice = self._slow, self._tcp.ended, self._tcp.notice
         self._exited = False  # the program has
@@ -166,6 +170,8 @@ class Pump:
             self._tcp.packet(packet, data)
         elif packet.proto == ip.UDP:
             self._datagrams.take_udp(packet, data)
+        elif packet.proto == _IGMP:
+            self._datagrams.take_igmp()
         elif packet.proto in (ip.ICMP, ip.ICMPV6):
             self._datagrams.take_icmp(packet, data)
 

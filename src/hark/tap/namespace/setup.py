@@ -67,7 +67,7 @@ def look(private: str, agent: str) -> Host:
 
 
 # Descriptors in the order in which they are handed over.
-ENDS = ("listener4", "listener6", "loopback", "heard", "keys", "keylog", "diag", "network")
+ENDS = ("listener4", "listener6", "loopback", "heard", "igmp", "igmp6", "keys", "keylog", "diag", "network")
 
 
 def ends(host: Host) -> tuple[str, ...]:
@@ -95,6 +95,8 @@ def build(host: Host) -> list[int]:
         _listener(mirror.HERE6) if host.network.has_six() else -1,
         _loopback() if crosses else -1,
         -1 if crosses else _heard(),
+        _list("igmp"),
+        _list("igmp6"),
         keys.detach(),
         keylog,
         Diag.open().detach(),
@@ -211,6 +213,14 @@ def _loopback() -> int:
             return packets.detach()
     except OSError:
         return -1  # ::1 stays among the processes of the tree
+
+
+def _list(name: str) -> int:
+    """One of the kernel's lists of group memberships in this namespace."""
+    try:
+        return os.open(f"/proc/self/net/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1  # a kernel without multicast
 
 
 def _heard() -> int:

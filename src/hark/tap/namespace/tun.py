@@ -50,6 +50,7 @@ class Tun:
         self._turns = turns
         self._watched: list[int] = []
         self._own = network.own()
+        self._broadcast = network.broadcasts()
         self.rec = rec
         self.vnet = bytearray(VNET)  # the virtio header of the packet that was read last
         self.stalled = False
@@ -70,6 +71,10 @@ class Tun:
     def is_own(self, address: bytes) -> bool:
         """Whether it is an address of the host itself, so that a process of the tree may listen there."""
         return (address[0] == 127 and len(address) == 4) or address in self._own
+
+    def is_broadcast(self, address: bytes) -> bool:
+        """Whether it is the broadcast address of one of the host's networks."""
+        return address in self._broadcast
 
     def watch(self, fd: int, handler: Handler) -> None:
         """Watch a descriptor whose packets go into the ring: left alone while that is full."""
