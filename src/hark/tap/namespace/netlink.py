@@ -138,7 +138,7 @@ class Diag:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._socket.settimeout(0.2)
+        self._socket.setblocking(False)  # the answer is there when the request has been sent
 
     @staticmethod
     def open() -> socket.socket:
