@@ -154,8 +154,7 @@ for server in S4, S6:
 try: udp(S4).sendto(b'x' * 65508, S4)
 except OSError as error: print(error)
 """,
-        b"0 0\n1 1\n1472 1472\n1473 1473\n9000 9000\n65000 65000\n65507 65507\n" * 2
-        + b"[Errno 90] Message too long\n",
+        b"0 0\n1 1\n1472 1472\n1473 1473\n9000 9000\n65000 65000\n65507 65507\n" * 2 + b"[Errno 90] Message too long\n",
     ),
     case(
         "errors",
@@ -177,8 +176,7 @@ for host in '192.0.2.10', '2001:db8:1::10', '127.0.0.1', '::1', '10.77.0.2':
 """,
         b"".join(
             b"connected %b [Errno 111] Connection refused\nunconnected %b timed out\n"
-            b"b'lost' ECONNREFUSED %b 0 ('%b', 9)\nb'y'\n"
-            % (host, host, b"3 1 4" if b":" in host else b"2 3 3", host)
+            b"b'lost' ECONNREFUSED %b 0 ('%b', 9)\nb'y'\n" % (host, host, b"3 1 4" if b":" in host else b"2 3 3", host)
             for host in (b"192.0.2.10", b"2001:db8:1::10", b"127.0.0.1", b"::1", b"10.77.0.2")
         ),
     ),

@@ -10,7 +10,7 @@ Limits IDLE seconds without traffic end an endpoint; MOST at a time, the idlest 
 import errno
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from hark.tap.loop import ERR, IN, Loop
 from hark.tap.namespace import udp
@@ -22,6 +22,7 @@ from hark.tap.namespace.tun import BATCH, Tun, router
 from hark.wire import ip
 
 _LOCAL_FLOWS = 4096  # UDP pairs inside the namespace that are remembered
+_AGAIN = 0.05  # s after which it is asked again whether a process of the tree listens: the question is a system call
 _MLD = (131, 132, 143)  # ICMPv6 types (RFC 3810 §5.2, RFC 2710 §3)
 
 Key = tuple[int, bytes, int]  # protocol, the program's address and port or identifier
@@ -37,6 +38,7 @@ class Datagrams:
         self._groups = groups
         self._endpoints: dict[Key, udp.Udp | udp.Echo] = {}
         self._local_udp: dict[bytes, None] = {}
+        self._outside: dict[Address, float] = {}  # own addresses where nobody of the tree listened, until when
 
     def sweep(self, now: float) -> None:
         """End the endpoints that were idle for too long; `now` is time.monotonic()."""
@@ -66,9 +68,11 @@ class Datagrams:
                 return
         self._tun.rec.frame(data, endpoint.pid)
         payload = data[packet.start + 8 : packet.end]
-        if udp.is_for_many(packet.dst) or self._tun.is_broadcast(packet.dst):
+        if server != endpoint.server:
+            endpoint.aim(server, self._tun.is_broadcast(packet.dst))
+        if endpoint.heard:
             self._groups.asked((packet.src, sport), server, payload, self._tun.device)
-        self._send(key, endpoint, server, payload, data)
+        self._send(key, endpoint, payload, data)
 
     def _udp(self, client: Address, server: Address) -> udp.Udp:
         endpoint = udp.Udp(client, self._tun.device, udp.is_for_many(server[0]))
@@ -77,8 +81,13 @@ class Datagrams:
 
     def _is_local(self, packet: ip.Packet, sport: int, server: Address, pair: bytes) -> bool:
         """Whether the datagram goes to a process of the tree itself; remembered, with its answers."""
-        client = (packet.src, sport)
+        client, now = (packet.src, sport), time.monotonic()
+        if self._outside.get(server, 0.0) > now:
+            return False
         if not self._owners.listens(ip.UDP, server, client, self._tun.device.index):
+            if len(self._outside) >= _LOCAL_FLOWS:
+                self._outside.clear()
+            self._outside[server] = now + _AGAIN
             return False
         for either in (pair, ends(server, client)):
             self._local_udp[either] = None
@@ -104,7 +113,8 @@ class Datagrams:
             if endpoint is None:
                 return
         head = b"\x80\0\0\0" if packet.version == 6 else b"\x08\0\0\0"
-        self._send(key, endpoint, (packet.dst, 0), head + bytes(message), data)
+        endpoint.aim((packet.dst, 0), self._tun.is_broadcast(packet.dst))
+        self._send(key, endpoint, head + bytes(message), data)
 
     def take_igmp(self) -> None:
         """An IGMP packet has come from a device: the program has joined or left a group (RFC 3376 §5.1)."""
@@ -128,30 +138,34 @@ class Datagrams:
         self._loop.add(endpoint.fileno(), IN, lambda event: self._ready(key, endpoint, event))
         return endpoint
 
-    def _send(self, key: Key, endpoint: udp.Udp | udp.Echo, server: Address, payload: bytes, data: bytes) -> None:
+    def _send(self, key: Key, endpoint: udp.Udp | udp.Echo, payload: bytes, data: bytes) -> None:
         endpoint.used = time.monotonic()
         try:
-            self._answer(endpoint, endpoint.send(server, payload, data, router(server[0])))
+            for packet in endpoint.send(payload, data, router(endpoint.client[0])):
+                self._tun.answer(packet, endpoint.device)
         except (OSError, ValueError, struct.error) as error:
             self._failed(key, error)
 
     def _ready(self, key: Key, endpoint: udp.Udp | udp.Echo, event: int) -> None:
-        source = router(endpoint.client[0])
+        device = endpoint.device
+        endpoint.used = time.monotonic()
         try:
             if event & ERR:
-                self._answer(endpoint, endpoint.errors(source))
+                self._errors(endpoint)
             for _ in range(BATCH):
                 if self._tun.stalled:
                     return
-                self._answer(endpoint, endpoint.receive(source))
-                endpoint.used = time.monotonic()
-        except BlockingIOError:
-            return
+                try:
+                    self._tun.answer(endpoint.receive(), device)
+                except BlockingIOError:
+                    return
+                except OSError:
+                    self._errors(endpoint)
         except (OSError, ValueError, struct.error) as error:
             self._failed(key, error)
 
-    def _answer(self, endpoint: udp.Udp | udp.Echo, packets: Iterator[bytes]) -> None:
-        for packet in packets:
+    def _errors(self, endpoint: udp.Udp | udp.Echo) -> None:
+        for packet in endpoint.errors(router(endpoint.client[0])):
             self._tun.answer(packet, endpoint.device)
 
     def _failed(self, key: Key, error: Exception) -> None:

@@ -19,7 +19,7 @@ class Device:
         self.fd = fd
         self.number = number  # among the devices: chooses the network of its NAT peers
         self.name = link.name
-        self.index = link.index  # of the host's interface, 0 where there is none
+        self.index = link.ifindex  # of the host's interface, 0 where there is none
         # To the device and from it. Nobody looks at the second.
         self.four, self.six = (link.mac * 2 + kind if ethernet else b"" for kind in _ETHERTYPES)
         self.scratch = bytearray(len(self.four))  # where the header of a packet that is read goes

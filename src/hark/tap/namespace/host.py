@@ -38,7 +38,7 @@ _KEPT6 = _KEPT4 | 0x10  # and home
 class Link(NamedTuple):
     """One interface."""
 
-    index: int
+    ifindex: int
     name: str
     mac: bytes  # empty where it is no Ethernet: it becomes a point-to-point interface
 
@@ -50,7 +50,7 @@ class Address(NamedTuple):
     prefix: int
     flags: int
     scope: int
-    index: int
+    ifindex: int
     local: bytes
     peer: bytes  # what IFA_ADDRESS says: the other end, or the same
     broadcast: bytes
@@ -102,8 +102,8 @@ def look(uid: int) -> Network:
     finally:
         route.close()
     shown = _chosen(links, addresses, routes)
-    known = {link.index for link in shown} | {LOOPBACK_INDEX}
-    kept = _without_stable([address for address in addresses if address is not None and address.index in known])
+    known = {link.ifindex for link in shown} | {LOOPBACK_INDEX}
+    kept = _without_stable([address for address in addresses if address is not None and address.ifindex in known])
     # In the order in which they came to be: the kernel lists the newest IPv6 address first, and the oldest IPv4 one. A
     # secondary IPv4 address comes behind its primary one.
     four = sorted((address for address in kept if len(address.local) == 4), key=lambda address: address.flags & 1)
@@ -141,20 +141,29 @@ def _address(body: bytes) -> Address | None:
     preferred = struct.unpack_from("=I", found[6])[0] if 6 in found else _FOREVER
     deprecated = not preferred or bool(flags & _DEPRECATED)
     return Address(
-        family, prefix, flags, scope, index, local, found.get(1, local), found.get(4, b""), found.get(3, b""), deprecated
+        family,
+        prefix,
+        flags,
+        scope,
+        index,
+        local,
+        found.get(1, local),
+        found.get(4, b""),
+        found.get(3, b""),
+        deprecated,
     )
 
 
 def _chosen(links: list[Link], addresses: list[Address | None], routes: list[bytes]) -> list[Link]:
     """The interfaces to mirror: those with an address, those with a default route first."""
-    with_address = {address.index for address in addresses if address is not None}
+    with_address = {address.ifindex for address in addresses if address is not None}
     ways = set()
     for body in routes:
         found = attributes(body, 12)
         if not body[1] and 4 in found and body[7] == _UNICAST:
             ways.add(struct.unpack("=I", found[4])[0])
-    candidates = [link for link in links if link.index in with_address]
-    candidates.sort(key=lambda link: (link.index not in ways, not link.mac, link.index))
+    candidates = [link for link in links if link.ifindex in with_address]
+    candidates.sort(key=lambda link: (link.ifindex not in ways, not link.mac, link.ifindex))
     return candidates[:LINKS]
 
 
@@ -162,7 +171,7 @@ def _without_stable(addresses: list[Address]) -> list[Address]:
     """Temporary addresses (RFC 8981) cannot be made by hand as such. Where a network has one in use, its stable
     neighbours are marked as deprecated, so that the same one is chosen (RFC 6724, rule 7 by means of rule 3)."""
     networks = {
-        (address.index, address.local[:8])
+        (address.ifindex, address.local[:8])
         for address in addresses
         if len(address.local) == 16 and address.flags & _TEMPORARY and not address.deprecated
     }
@@ -171,7 +180,7 @@ def _without_stable(addresses: list[Address]) -> list[Address]:
         if len(address.local) == 16
         and not address.flags & _TEMPORARY
         and address.flags & _MANAGED
-        and (address.index, address.local[:8]) in networks
+        and (address.ifindex, address.local[:8]) in networks
         else address
         for address in addresses
     ]
@@ -190,9 +199,8 @@ def _route(body: bytes, known: set[int]) -> bytes:
         return b""
     if kind != _UNICAST and kind not in (*_FORBIDDING, 9):
         return b""
-    if kind == _UNICAST and 9 not in found:
-        if 4 not in found or struct.unpack("=I", found[4])[0] not in known:
-            return b""
+    if kind == _UNICAST and 9 not in found and struct.unpack("=I", found.get(4, bytes(4)))[0] not in known:
+        return b""
     onlink = 4
     body = struct.pack("=BBBBBBBBI", family, prefix, source, tos, 0, protocol, scope, kind, flags & onlink)
     body += attribute(15, struct.pack("=I", table))
@@ -228,9 +236,7 @@ def _rule(body: bytes, uid: int) -> bytes:
     found[15] = struct.pack("=I", table)
     family, to, source, tos, _, _, _, action, flags = struct.unpack_from("=BBBBBBBBI", body)
     permanent_unresolved_detached = 1 | 4 | 8 | 16
-    head = struct.pack(
-        "=BBBBBBBBI", family, to, source, tos, 0, 0, 0, action, flags & ~permanent_unresolved_detached
-    )
+    head = struct.pack("=BBBBBBBBI", family, to, source, tos, 0, 0, 0, action, flags & ~permanent_unresolved_detached)
     return head + b"".join(attribute(number, value) for number, value in found.items() if number in kept)
 
 

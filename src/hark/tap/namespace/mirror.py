@@ -36,6 +36,7 @@ _TUNSETIFF, _TUNSETOFFLOAD, _TUNSETIFINDEX = 0x400454CA, 0x400454D0, 0x400454DA
 _IFF_TUN, _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x0002, 0x1000, 0x4000
 _OFFLOAD_CSUM_TSO4_TSO6 = 1 | 2 | 4
 _SIOCGIFINDEX = 0x8933
+_LOOPBACK6 = bytes(15) + b"\1"
 _LAST_PRIORITY = 32768  # behind the rules for the main and default tables
 
 
@@ -61,8 +62,8 @@ def open_device(link: Link) -> int:
     kind = _IFF_TAP if link.mac else _IFF_TUN
     request = struct.pack("16sH22x", os.fsencode(link.name), kind | _IFF_NO_PI | _IFF_VNET_HDR)
     try:
-        if link.index:
-            fcntl.ioctl(fd, _TUNSETIFINDEX, struct.pack("I", link.index))
+        if link.ifindex:
+            fcntl.ioctl(fd, _TUNSETIFINDEX, struct.pack("I", link.ifindex))
         fcntl.ioctl(fd, _TUNSETIFF, request)
         fcntl.ioctl(fd, _TUNSETOFFLOAD, _OFFLOAD_CSUM_TSO4_TSO6)
     except OSError:
@@ -87,13 +88,13 @@ def build(network: Network, made: list[tuple[int, Link]]) -> bool:
         indexes = {LOOPBACK_INDEX: LOOPBACK_INDEX}
         for _, link in made:
             index = index_of(link.name)
-            indexes[link.index] = index
+            indexes[link.ifindex] = index
             route.up(index, MTU, QUEUE, link.mac)
-        families = [socket.AF_INET] + ([socket.AF_INET6] if network.has_six() else [])
+        families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6) if network.has_six() else (socket.AF_INET,)
         for family in families:
             _before_the_hosts(route, network, made, family)
         for address in network.addresses:
-            _try(route, netlink.NEWADDR, hosts.address_message(address, indexes.get(address.index, 0)))
+            _try(route, netlink.NEWADDR, hosts.address_message(address, indexes.get(address.ifindex, 0)))
         carrier = index_of(made[0][1].name)
         for body in network.routes:
             _try(route, netlink.NEWROUTE, body)
@@ -101,7 +102,7 @@ def build(network: Network, made: list[tuple[int, Link]]) -> bool:
         for body in network.rules:
             _try(route, netlink.NEWRULE, body)
         for address in network.addresses:
-            _own(route, address, indexes.get(address.index, 0), carrier)
+            _own(route, address, indexes.get(address.ifindex, 0), carrier)
         for family, net, prefix in network.held:
             _try_route(route, HELD_TABLE, family, carrier, net, prefix)
         return network.has_six() and _try_redirect(route, carrier)
@@ -132,7 +133,7 @@ def _before_the_hosts(route: Route, network: Network, made: list[tuple[int, Link
 
 def _own(route: Route, address: hosts.Address, index: int, carrier: int) -> None:
     """Send what is for one of the host's own addresses to a device, as the host may have a server there."""
-    if address.local[0] == 127 and len(address.local) == 4 or address.local == socket.inet_pton(socket.AF_INET6, "::1"):
+    if (len(address.local) == 4 and address.local[0] == 127) or address.local == _LOOPBACK6:
         return
     target = carrier if index in (0, LOOPBACK_INDEX) else index
     _try_route(route, TABLE, address.family, target, address.local, 8 * len(address.local), address.local)
@@ -147,7 +148,7 @@ def _over_lo(route: Route, network: Network, body: bytes, carrier: int) -> None:
     sources = [
         address.local
         for address in network.addresses
-        if address.index == LOOPBACK_INDEX and address.family == body[0] and not address.scope
+        if address.ifindex == LOOPBACK_INDEX and address.family == body[0] and not address.scope
     ]
     _try_route(route, TABLE, body[0], carrier, found[1], body[1], found.get(7) or b"".join(sources[:1]))
 
@@ -155,15 +156,15 @@ def _over_lo(route: Route, network: Network, body: bytes, carrier: int) -> None:
 def _try(route: Route, kind: int, body: bytes) -> bool:
     """Make one thing of the host's; whether that went. EEXIST: the kernel has made it by itself."""
     try:
-        route.call(kind, netlink.CREATE | (netlink.EXCL if kind != netlink.NEWROUTE else netlink.APPEND), body, "mirror")
+        route.call(
+            kind, netlink.CREATE | (netlink.EXCL if kind != netlink.NEWROUTE else netlink.APPEND), body, "mirror"
+        )
     except OSError:
         return False
     return True
 
 
-def _try_route(
-    route: Route, table: int, family: int, index: int, to: bytes, prefix: int, source: bytes = b""
-) -> bool:
+def _try_route(route: Route, table: int, family: int, index: int, to: bytes, prefix: int, source: bytes = b"") -> bool:
     try:
         route.route(table, family, index, to, prefix, source)
     except OSError:

@@ -169,9 +169,7 @@ class Diag:
         inode = struct.unpack_from("=I", reply, 84)[0]
         return Settings(inode, struct.unpack_from("=I", reply, 56)[0], mark, congestion, received, sent)
 
-    def _ask(
-        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int, index: int
-    ) -> bytes:
+    def _ask(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int, index: int) -> bytes:
         """The kernel's answer about one socket, or nothing."""
         source, target = (remote, local) if proto == socket.IPPROTO_UDP else (local, remote)  # as the kernel has it
         family = socket.AF_INET6 if len(local[0]) == 16 else socket.AF_INET

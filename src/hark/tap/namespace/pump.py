@@ -45,8 +45,8 @@ class KeySource(Protocol):
 
 
 class Pump:
-    """Runs the namespace's traffic. `files` are setup.ends' descriptors, `network` what stands in it; `control` is the socket to hark's first
-    process."""
+    """Runs the namespace's traffic. `files` are setup.ends' descriptors, `network` what stands in it; `control` is the
+    socket to hark's first process."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hark.tap.namespace.device import Device
 from hark.tap.namespace.flows import Address
@@ -43,7 +43,9 @@ class Endpoint:
         self._level = socket.IPPROTO_IPV6 if self._six else socket.IPPROTO_IP
         self._looks = 0, 0  # TTL and TOS that the socket sends with; 0: not set yet
         self._names: dict[tuple[object, ...], bytes] = {}
-        self._server: Address = (b"", 0)
+        self.server: Address = (b"", 0)  # whom the last datagram was for
+        self.heard = False  # whether that is a group or a broadcast address
+        self._many = False
         self._target: tuple[object, ...] = ()
         self.sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, proto)
         try:
@@ -60,31 +62,48 @@ class Endpoint:
         """End it."""
         self.sock.close()
 
-    def send(self, server: Address, payload: bytes | memoryview, data: bytes, router: bytes) -> Iterator[bytes]:
+    def aim(self, server: Address, broadcast: bool) -> None:
+        """Whom the next datagrams are for, and whether that is the broadcast address of a network."""
+        self.server, self._target = server, sockaddr(server, self.device)
+        self._many = is_for_many(server[0])
+        self.heard = self._many or broadcast
+
+    def send(self, payload: bytes | memoryview, data: bytes, router: bytes) -> Sequence[bytes]:
         """Send one datagram, with the TTL and TOS that the program's packet `data` has; the ICMP packets for the
         program that come of it: errors of this one, and of earlier ones."""
-        if server != self._server:
-            self._server, self._target = server, sockaddr(server, self.device)
         looks = (data[7], (data[0] & 15) << 4 | data[1] >> 4) if self._six else (data[8], data[1])
-        for last in (False, True):
-            try:
-                if looks != self._looks:
-                    self._look(looks)
-                self._out(server, payload, looks)
-                return
-            except BlockingIOError:
-                return  # the host's send buffer is full: UDP loses
-            except OSError as error:
-                if error.errno == errno.EMSGSIZE:
-                    yield from self._too_big(server, payload, looks, data, router)
-                    return
-                # It may be the report of an earlier datagram's error, which this one met: then it goes now.
-                yield from self.errors(router)
-                if last:
-                    yield self._complaint(server, data, router, error)
+        try:
+            if looks != self._looks:
+                self._look(looks)
+            if self._many:
+                self._out(payload, looks)
+            else:
+                self.sock.sendto(payload, self._target)
+            return ()
+        except BlockingIOError:
+            return ()  # the host's send buffer is full: UDP loses
+        except OSError as error:
+            return self._refused(payload, looks, data, router, error)
 
-    def _out(self, server: Address, payload: bytes | memoryview, looks: tuple[int, int]) -> None:
-        if is_for_many(server[0]):
+    def _refused(
+        self, payload: bytes | memoryview, looks: tuple[int, int], data: bytes, router: bytes, error: OSError
+    ) -> list[bytes]:
+        """It may be the report of an earlier datagram's error, which this one met: then it goes now."""
+        if error.errno == errno.EMSGSIZE:
+            return self._too_big(payload, looks, data, router)
+        told = list(self.errors(router))
+        try:
+            self._out(payload, looks)
+        except BlockingIOError:
+            return told
+        except OSError as again:
+            if again.errno == errno.EMSGSIZE:
+                return told + self._too_big(payload, looks, data, router)
+            told.append(self._complaint(data, router, again))
+        return told
+
+    def _out(self, payload: bytes | memoryview, looks: tuple[int, int]) -> None:
+        if self._many:
             self.sock.sendmsg((payload,), self._by_device(looks), 0, self._target)
         else:
             self.sock.sendto(payload, self._target)
@@ -106,59 +125,51 @@ class Endpoint:
             self.sock.setsockopt(self._level, socket.IPV6_TCLASS if self._six else socket.IP_TOS, tos)
         self._looks = looks
 
-    def _too_big(
-        self, server: Address, payload: bytes | memoryview, looks: tuple[int, int], data: bytes, router: bytes
-    ) -> Iterator[bytes]:
+    def _too_big(self, payload: bytes | memoryview, looks: tuple[int, int], data: bytes, router: bytes) -> list[bytes]:
         """A datagram over the path's MTU goes out in fragments, as it would have, and the program is told the MTU, as
         it would have been had it asked not to fragment (path-MTU discovery): the packet alone does not say which."""
-        least = _LEAST_MTU[self.width]
-        mtu = max([least, *(info for _, origin, _, info, _, _ in self._queue() if origin == _BY_ITSELF)])
+        noted = [info for origin, _, info, _, _, _ in self._queue() if origin == _BY_ITSELF]
+        mtu = max(noted, default=_LEAST_MTU[self.width])
         self._fragment(_PMTU_DONT)
         try:
-            self._out(server, payload, looks)
+            self._out(payload, looks)
         except OSError:
             pass  # the report below says it
         self._fragment(_PMTU_DO)
         if self._six or data[6] & 0x40:  # without "don't fragment" (RFC 791 §3.1) nothing is to be told
-            yield ip.too_big(router, data, mtu)
+            return [ip.too_big(router, data, mtu)]
+        return []
 
     def _fragment(self, mode: int) -> None:
         self.sock.setsockopt(self._level, _IPV6_MTU_DISCOVER if self._six else _IP_MTU_DISCOVER, mode)
 
-    def _complaint(self, server: Address, data: bytes, router: bytes, error: OSError) -> bytes:
+    def _complaint(self, data: bytes, router: bytes, error: OSError) -> bytes:
         """The ICMP error that stands for a failed send."""
-        source = server[0] if error.errno == errno.ECONNREFUSED else router
+        source = self.server[0] if error.errno == errno.ECONNREFUSED else router
         return ip.unreachable(source, data, errno.errorcode.get(error.errno or 0, ""))
 
-    def receive(self, router: bytes) -> Iterator[bytes]:
-        """A packet for the program out of what the socket has: a datagram, or the ICMP form of errors. Raises
-        BlockingIOError when there is nothing."""
-        try:
-            data, name = self.sock.recvfrom(65535)
-        except BlockingIOError:
-            raise
-        except OSError:
-            yield from self.errors(router)
-            return
-        yield self.dress(data, self.packed(name), name[1])
+    def receive(self) -> bytes:
+        """A packet for the program out of a datagram that the socket has. Raises BlockingIOError when there is
+        nothing, another OSError where there are `errors`."""
+        data, name = self.sock.recvfrom(65535)
+        source = self._names.get(name)
+        return self.dress(data, self.packed(name) if source is None else source, name[1])
 
     def packed(self, name: tuple[object, ...]) -> bytes:
         """A peer's address as it stands in packets."""
-        known = self._names.get(name)
-        if known is None:
-            if len(self._names) >= _NAMES:
-                self._names.clear()
-            known = self._names[name] = packed(str(name[0]))
+        if len(self._names) >= _NAMES:
+            self._names.clear()
+        self._names[name] = known = packed(str(name[0]))
         return known
 
     def errors(self, router: bytes) -> Iterator[bytes]:
         """The ICMP errors that came in for datagrams sent earlier."""
-        for _, origin, code, info, quoted, (offender, server) in self._queue():
+        for origin, code, info, quoted, offender, server in self._queue():
             if origin in (_BY_ICMP, _BY_ICMPV6):
                 yield ip.icmp_error(offender or router, self.undress(quoted, server), code, info)
 
-    def _queue(self) -> Iterator[tuple[int, int, tuple[int, int], int, bytes, tuple[bytes, Address]]]:
-        """The socket's error queue: errno, origin, type and code, the field, the datagram, the offender and whom the
+    def _queue(self) -> Iterator[tuple[int, tuple[int, int], int, bytes, bytes, Address]]:
+        """The socket's error queue: origin, type and code, the field, the datagram, the offender, and whom the
         datagram was for."""
         while True:
             try:
@@ -168,9 +179,9 @@ class Endpoint:
             for level, kind, note in notes:
                 if (level, kind) not in ((0, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)) or len(note) < 16:
                     continue
-                number, origin, icmp_type, icmp_code, info = struct.unpack_from("=IBBBxI", note)
-                server = (packed(name[0]), name[1]) if name else self._server
-                yield number, origin, (icmp_type, icmp_code), info, quoted, (self._offender(note[16:]), server)
+                origin, icmp_type, icmp_code, info = struct.unpack_from("=4xBBBxI", note)
+                server = (packed(name[0]), name[1]) if name else self.server
+                yield origin, (icmp_type, icmp_code), info, quoted, self._offender(note[16:]), server
 
     def _offender(self, name: bytes) -> bytes:
         """The address in a sockaddr, empty where there is none of our family."""
