@@ -157,7 +157,7 @@ class Diag:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._socket.settimeout(0.2)
+        self._socket.setblocking(False)  # the answer is there when the request has been sent
 
     @staticmethod
     def open() -> socket.socket:
@@ -173,9 +173,10 @@ class Diag:
         return (reply[17], struct.unpack_from("=I", reply, 84)[0]) if reply else None
 
     def settings(
-        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int = 0
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int
     ) -> "Settings | None":
-        """The socket at `local` with what it has been set to; None where there is none."""
+        """The socket at `local` with what it has been set to; None where there is none. `index` is that of the
+        interface by which its packets leave: one that is bound to it is not found otherwise."""
         reply = self._ask(proto, local, remote, _MEMORY | _CONGESTION, index)
         if not reply:
             return None

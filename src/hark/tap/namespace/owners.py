@@ -84,7 +84,8 @@ class Owners:
         return self._owner(found[1] if found else 0, now).pid
 
     def socket(self, local: Address, remote: Address, now: int, index: int = 0) -> tuple["Owner", Settings | None]:
-        """Like `find` for TCP, with the socket's descriptor and what it has been set to."""
+        """Like `find` for TCP, with the socket's descriptor and what it has been set to; its packets leave by the
+        interface of that index."""
         found = self._diag.settings(6, local, remote, index)
         return self._owner(found.inode if found else 0, now), found
 

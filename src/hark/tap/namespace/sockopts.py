@@ -10,16 +10,17 @@ Not         options that the user may not set outside either, TCP_FASTOPEN, TCP_
 """
 
 import socket
-import struct
 from typing import NamedTuple
 
 from hark.tap.namespace.netlink import Settings
-from hark.wire import ip
 
 CHECKS = (0.05, 0.5, 2.0, 8.0, 30.0)  # s after the connect or the last look; the last one again and again
 _SO_MARK, _SO_MAX_PACING_RATE, _SO_BUF_LOCK = 36, 47, 72
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
-_TCP_MAXSEG_OPTION = 2  # its kind in the header, RFC 9293 §3.2
+_TCP_HEADER = 20  # bytes before the options
+_MAXSEG = b"\2\4"  # the option's kind and length (RFC 9293 §3.2); Linux has it first
+# A program's segments fill the device's packets of 65,521 bytes (mirror.py): a size far below was set by the program.
+_SMALL = 60000
 _SNDBUF_LOCK, _RCVBUF_LOCK = 1, 2
 _CONGESTION_NAME = 16  # bytes
 
@@ -90,18 +91,16 @@ class Defaults:
 
     def __init__(self) -> None:
         self.of: dict[int, Values] = {}
+        self.hops: dict[int, int] = {}  # the hop limit of packets
         for family in OPTIONS:
             try:
                 with socket.socket(family, socket.SOCK_STREAM) as sock:
-                    self.of[family] = values(sock, family)
+                    found = self.of[family] = values(sock, family)
                     self.buffers = tuple(sock.getsockopt(socket.SOL_SOCKET, name) for _, name in _BUFFERS)
-                    self.congestion = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _CONGESTION_NAME)
+                    self.hops[family] = int(found[len(_COMMON)])
+                    self.congestion = bytes(found[len(_COMMON) - 1]).rstrip(b"\0")
             except OSError:
                 continue  # a host without that family has no connections of it
-
-    def hops(self, family: int) -> int:
-        """The hop limit of packets."""
-        return int(self.of[family][len(_COMMON)])
 
 
 def service(packet: bytes) -> int:
@@ -122,48 +121,30 @@ def from_syn(sock: socket.socket, syn: bytes, settings: Settings | None, default
     four = syn[0] >> 4 == 4
     family = socket.AF_INET if four else socket.AF_INET6
     if sock.family == family:
-        if service(syn):
-            put_service(sock, service(syn))
-        hops = syn[8] if four else syn[7]
-        if hops != defaults.hops(family):
-            put(sock, *(OPTIONS[family][len(_COMMON)][:2]), hops)
+        tos, hops = service(syn), syn[8] if four else syn[7]
+        if tos:
+            put_service(sock, tos)
+        if hops != defaults.hops[family]:
+            put(sock, *OPTIONS[family][len(_COMMON)][:2], hops)
         if four and not syn[6] & 0x40:  # no don't-fragment bit
             put(sock, socket.IPPROTO_IP, _IP_MTU_DISCOVER, 0)
     size = segment_size(syn)
-    if 0 < size < _SMALL[family]:
+    if 0 < size < _SMALL:
         put(sock, socket.IPPROTO_TCP, socket.TCP_MAXSEG, size)
     if settings is None:
         return
     if settings.mark:
         put(sock, socket.SOL_SOCKET, _SO_MARK, settings.mark)
-    if settings.congestion and settings.congestion != defaults.congestion.rstrip(b"\0"):
+    if settings.congestion != defaults.congestion and settings.congestion:
         put(sock, socket.IPPROTO_TCP, socket.TCP_CONGESTION, settings.congestion)
-    for name, now, usual in zip(
-        (socket.SO_SNDBUF, socket.SO_RCVBUF),
-        (settings.send_buffer, settings.receive_buffer),
-        defaults.buffers,
-        strict=True,
-    ):
-        if now and now != usual:
-            put(sock, socket.SOL_SOCKET, name, now // 2)
-
-
-# A program's segments fill the device's packets of 65,521 bytes (mirror.py): a size far below was set by the program.
-_SMALL = {socket.AF_INET: 60000, socket.AF_INET6: 60000}
+    buffers = (settings.send_buffer, settings.receive_buffer)
+    if buffers != defaults.buffers:
+        for (_, name), now, usual in zip(_BUFFERS, buffers, defaults.buffers, strict=True):
+            if now and now != usual:
+                put(sock, socket.SOL_SOCKET, name, now // 2)
 
 
 def segment_size(syn: bytes) -> int:
-    """The maximum segment size that a SYN announces (RFC 9293 §3.7.1); 0 where it does not."""
-    packet = ip.parse(syn)
-    segment = ip.tcp(syn, packet.start, packet.end) if packet is not None else None
-    if packet is None or segment is None:
-        return 0
-    at = packet.start + 20
-    while at + 1 < segment.start and syn[at]:
-        if syn[at] == 1:  # padding
-            at += 1
-            continue
-        if syn[at] == _TCP_MAXSEG_OPTION and at + 4 <= segment.start:
-            return int(struct.unpack_from("!H", syn, at + 2)[0])
-        at += max(syn[at + 1], 2)
-    return 0
+    """The maximum segment size that a SYN announces (RFC 9293 §3.7.1); 0 where it does not, or not first."""
+    start = (40 if syn[0] >> 4 == 6 else (syn[0] & 15) * 4) + _TCP_HEADER
+    return int.from_bytes(syn[start + 2 : start + 4], "big") if syn[start : start + 2] == _MAXSEG else 0

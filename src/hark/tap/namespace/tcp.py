@@ -31,6 +31,7 @@ from hark.tap.namespace.tun import BATCH, Tun, router
 from hark.wire import ip
 
 _FORGET = 4.0  # s that a closed flow's last packets still find their way
+_SEARCH = 2  # which look at a connection's socket is worth a search of all processes for it
 _BIND_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at the connect, when the other end is known
 
 
@@ -44,6 +45,7 @@ class Tcp:
         self._nat = nat
         self._relays: set[Relay] = set()
         self._closing: deque[tuple[float, Flow]] = deque()
+        self._fresh: deque[tuple[float, Flow, Relay]] = deque()  # whose sockets are still to be looked at
         self._expiring: dict[bytes, None] = {}  # flows by key whose packets are let fall
         self._borrower = Borrower()
         self._defaults = sockopts.Defaults()
@@ -60,6 +62,8 @@ class Tcp:
         """Forget the flows whose last packets have had their time; `now` is time.monotonic()."""
         while self._closing and self._closing[0][0] <= now:
             self._nat.close(self._closing.popleft()[1])
+        if self._fresh and self._fresh[0][0] <= now:
+            self._look_at_fresh(now)
 
     # -- packets -----------------------------------------------------------------------------------------------------
 
@@ -185,7 +189,10 @@ class Tcp:
         sockopts.from_syn(sock, held.syn, settings, self._defaults)
         if settings is not None and settings.device and flow.device is not None and flow.device.index:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
-        bound = self._bind(sock, flow, family, port)
+            # A loopback source is what the namespace chose for the way to us; by that interface the host would not.
+            bound = flow.client[0][0] != 127 and self._bind(sock, flow, family, port)
+        else:
+            bound = self._bind(sock, flow, family, port)
         scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0
         place = (target, flow.server[1], 0, scope) if family == socket.AF_INET6 else (target, flow.server[1])
 
@@ -342,16 +349,32 @@ class Tcp:
             return
         flow.state = Relayed(relay)
         self._relays.add(relay)
-        self._loop.later(sockopts.CHECKS[0], lambda: self._check(flow, relay, 0), self._crashed)
+        if not self._fresh:
+            self._loop.later(sockopts.CHECKS[0], _nothing)  # wakes the loop, and so tick()
+        self._fresh.append((time.monotonic() + sockopts.CHECKS[0], flow, relay))
+
+    def _look_at_fresh(self, now: float) -> None:
+        """The first look at what programs have set: most connections are over by then, so it is no timer for each."""
+        for _ in range(BATCH):
+            if not self._fresh or self._fresh[0][0] > now:
+                break
+            _, flow, relay = self._fresh.popleft()
+            try:
+                self._check(flow, relay, 0)
+            except Exception as error:
+                self._crashed(error)
+        if self._fresh:
+            self._loop.later(max(0.0, self._fresh[0][0] - now), _nothing)
 
     def _check(self, flow: Flow, relay: Relay, stage: int) -> None:
         """Carry over what the program has set on its socket since."""
-        if relay.closed or relay.doomed or self._borrower.refused or not flow.owner.pid:
+        if relay.closed or relay.doomed or relay.program.eof or self._borrower.refused or not flow.owner.pid:
             return
         server = relay.server.sock
         borrowed = self._borrower.borrow(flow.owner, len(flow.client[0]) == 16)
         if borrowed is None:
-            flow.owner = self._owners.again(flow.owner.inode)  # e.g. it is a child's by now
+            if stage >= _SEARCH:
+                flow.owner = self._owners.again(flow.owner.inode)  # e.g. it is a child's by now
         else:
             try:
                 values = sockopts.values(borrowed, server.family)
@@ -374,6 +397,10 @@ class Tcp:
     def _crashed(self, error: Exception) -> None:
         what = f"{type(error).__name__}: {error}"
         self._tun.rec.loss("connection", 1, f"a fault in hark, please report it: {what}")
+
+
+def _nothing() -> None:
+    """A timer that only wakes the loop."""
 
 
 def _name(index: int) -> bytes:

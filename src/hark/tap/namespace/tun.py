@@ -117,8 +117,8 @@ class Tun:
         return lambda event: self._on_packets(device)
 
     def _take(self, data: bytes, device: Device) -> None:
-        """The slow path. What is for ::1 came by way of the first device, and is answered on lo."""
-        six = data[0] >> 4 == 6 and data[24:40] == LOOPBACK6 and self.lo is not None
+        """The slow path. What is for ::1, or from it, is answered on lo: no other interface takes it."""
+        six = data[0] >> 4 == 6 and (data[24:40] == LOOPBACK6 or data[8:24] == LOOPBACK6)
         self.device = self.lo if six and self.lo is not None else device
         try:
             self.slow(data)
