@@ -4,8 +4,9 @@ What   One look by rtnetlink, before the namespace is entered; `mirror` makes th
        addresses, routes and rules the kernel inside chooses the same source address, so that getaddrinfo gives the
        order that it gives on the host (RFC 6724), getsockname() shows the host's address, and a zone names a link.
 Why    Each answer that a program could get from an own model of these choices would be wrong somewhere.
-Limits LINKS interfaces, those with a default route first; ADDRESSES addresses, the first ROUTES routes of each family. Of multipath routes
-       over nexthop objects and routes with an encapsulation the destination is mirrored, not how it is reached.
+Limits LINKS interfaces, those with a default route first; ADDRESSES addresses and ROUTES routes of each family. Of
+       multipath routes over nexthop objects and routes with an encapsulation the destination is mirrored, not how it
+       is reached.
 """
 
 import socket
