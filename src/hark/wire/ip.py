@@ -42,6 +42,8 @@ class Segment(NamedTuple):
 
 
 _IP4 = struct.Struct("!BBHHHBBH4s4s").unpack_from
+_UDP4 = struct.Struct("!BBHHHBBH4s4sHHHH").pack
+_UDP6 = struct.Struct("!IHBB16s16sHHHH").pack
 _TCP = struct.Struct("!HHIIBB").unpack_from
 
 
@@ -171,9 +173,17 @@ def pseudo(src: bytes, dst: bytes, proto: int, length: int) -> bytes:
 def udp_packet(src: bytes, dst: bytes, sport: int, dport: int, payload: bytes, ttl: int = 64, tos: int = 0) -> bytes:
     """A whole UDP packet with its checksum."""
     length = 8 + len(payload)
-    head = struct.pack("!HHHH", sport, dport, length, 0)
-    total = checksum(pseudo(src, dst, UDP, length) + head + payload) or 0xFFFF
-    return ip_header(src, dst, UDP, length, ttl, tos) + head[:6] + struct.pack("!H", total) + payload
+    # The addresses and the payload are summed as they are, the rest is numbers: no byte is copied for a checksum.
+    addresses = add16(src + dst)
+    total = addresses + add16(payload) + UDP + sport + dport + 2 * length
+    total = ~fold(total) & 0xFFFF or 0xFFFF
+    if len(src) == 16:
+        head = _UDP6(6 << 28 | tos << 20, length, UDP, ttl, src, dst, sport, dport, length, total)
+    else:
+        first = addresses + (0x4500 | tos) + 20 + length + 0x4000 + (ttl << 8 | UDP)
+        first = ~fold(first) & 0xFFFF
+        head = _UDP4(0x45, tos, 20 + length, 0, 0x4000, ttl, UDP, first, src, dst, sport, dport, length, total)
+    return head + payload
 
 
 def rst_packet(src: bytes, dst: bytes, sport: int, dport: int, seq: int, ack: int) -> bytes:

@@ -134,6 +134,7 @@ class Datagrams:
             quoted = data or ip.ip_header(packet.src, packet.dst, packet.proto, 8) + bytes(8)
             self._tun.answer(ip.unreachable(router(packet.dst), quoted, errno.errorcode.get(error.errno or 0, "")))
             return None
+        endpoint.router = router(packet.dst)
         self._endpoints[key] = endpoint
         self._loop.add(endpoint.fileno(), IN, lambda event: self._ready(key, endpoint, event))
         return endpoint
@@ -141,7 +142,7 @@ class Datagrams:
     def _send(self, key: Key, endpoint: udp.Udp | udp.Echo, payload: bytes, data: bytes) -> None:
         endpoint.used = time.monotonic()
         try:
-            for packet in endpoint.send(payload, data, router(endpoint.client[0])):
+            for packet in endpoint.send(payload, data, endpoint.router):
                 self._tun.answer(packet, endpoint.device)
         except (OSError, ValueError, struct.error) as error:
             self._failed(key, error)
@@ -165,7 +166,7 @@ class Datagrams:
             self._failed(key, error)
 
     def _errors(self, endpoint: udp.Udp | udp.Echo) -> None:
-        for packet in endpoint.errors(router(endpoint.client[0])):
+        for packet in endpoint.errors(endpoint.router):
             self._tun.answer(packet, endpoint.device)
 
     def _failed(self, key: Key, error: Exception) -> None:

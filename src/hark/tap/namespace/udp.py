@@ -42,6 +42,7 @@ class Endpoint:
         self.device = device  # the interface inside, by which answers go back
         self.width = len(client[0])
         self.pid = 0
+        self.router = b""  # from whom the ICMP errors come that nobody else sent
         self.used = 0.0  # time.monotonic() of the last datagram either way
         self._six = self.width == 16
         family = socket.AF_INET6 if self._six else socket.AF_INET
