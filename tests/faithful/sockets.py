@@ -245,7 +245,7 @@ for device in (b"eth9", b"nosuch9"):
             print(device, to, ask(s, "hello"), s.getsockname()[0])
         except OSError as error: print(device, to, type(error).__name__, error.errno)
 """,
-        network="ip tuntap add eth9 mode tap; ip addr add 192.0.2.66/32 dev eth9; ip link set eth9 up",
+        network="ip tuntap add eth9 mode tap; ip addr add 192.0.2.66/32 dev eth9; ip link set eth9 arp off up",
     ),
     case(
         "a-server-of-ones-own-by-the-hosts-addresses",
