@@ -309,6 +309,7 @@ def test_what_the_program_sent_is_not_settled_until_the_server_has_it(setup: Set
     setup.turn()
     assert not setup.relay.settled()
     setup.read(setup.server)
+    setup.turn()
     assert setup.relay.settled()
 
 
@@ -318,6 +319,7 @@ def test_a_reset_by_the_program_is_not_settled_until_the_server_has_it(setup: Se
     setup.turn()
     assert not setup.relay.settled()
     setup.read(setup.server)
+    setup.turn()
     assert setup.relay.settled()
 
 

@@ -31,6 +31,7 @@ from hark.tap.namespace.tun import BATCH, Tun, router
 from hark.wire import ip
 
 _FORGET = 4.0  # s that a closed flow's last packets still find their way
+_PAUSE = 0.005  # s before the reset of a connection that the server has reset at once
 _SEARCH = 2  # which look at a connection's socket is worth a search of all processes for it
 _BIND_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at the connect, when the other end is known
 
@@ -327,7 +328,8 @@ class Tcp:
         server = flow.state.server
         if server is None:
             flow.state = Over()
-            reset(program)
+            # Not at once: the program gets out of its connect() first.
+            self._loop.later(_PAUSE, lambda: reset(program), self._crashed)
             self._close(flow)
             return
         program.setblocking(False)
