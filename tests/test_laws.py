@@ -21,8 +21,8 @@ MAY = {
     "tap": {"tap", "recording", "wire", "errors"},
     "keys": {"keys", "recording", "wire", "errors"},
     "decode": {"decode", "recording.blocks", "wire"},
-    "model": {"model", "wire", "decode.events", "decode.limits", "recording.blocks"},
-    "views": {"views", "model", "wire", "errors", "decode.events", "recording.blocks"},
+    "model": {"model", "wire", "decode.events", "decode.endings", "decode.limits", "recording.blocks"},
+    "views": {"views", "model", "wire", "errors", "decode.events", "decode.endings", "recording.blocks"},
 }
 PURE = {"decode", "wire", "model"}
 WORLD = {"os", "io", "time", "socket", "asyncio", "threading", "random", "logging", "datetime", "subprocess"}

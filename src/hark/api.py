@@ -31,7 +31,7 @@ from typing import Any, Self
 
 from hark.errors import HarkError
 from hark.model.archive import Shelf, time_ns
-from hark.model.book import Change, Ended, Failed, StayedClosed, Told, Unresolved
+from hark.model.book import Change, Ended, Failed, Told
 from hark.views.view import safe
 
 __all__ = [
@@ -209,12 +209,9 @@ class Recording:
 
 def _failure(change: Change) -> str:
     if isinstance(change, Failed):
-        return "connect {}:{} {}".format(*change.connection.server, change.why)
-    if isinstance(change, Unresolved):
-        return f"dns {change.answer.name} {change.answer.rcode or 'no answer'}"
-    if isinstance(change, StayedClosed):
-        name = change.sni or change.connection.name or change.connection.server[0]
-        return f"closed {name}:{change.connection.server[1]} {change.why}"
+        from hark.views.failures import line
+
+        return line(change.failure)
     return change.trouble.text if isinstance(change, Told) else ""
 
 

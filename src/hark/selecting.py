@@ -9,7 +9,7 @@ Limits What shares a connection with something chosen is written with it. A conn
 """
 
 from hark.decode import limits, link
-from hark.model.book import Change, Ended, Failed, SpokeOther, StayedClosed
+from hark.model.book import Change, Ended, Failed, SpokeOther
 from hark.model.exchange import Connection
 from hark.recording import pcapng
 from hark.recording.blocks import RAW, Block, Frame, Names, Process, Secrets
@@ -34,8 +34,10 @@ class Flows:
         """Learn from it."""
         if isinstance(change, Ended):
             self._learn(change.exchange.connection)
-        elif isinstance(change, StayedClosed | Failed | SpokeOther):
+        elif isinstance(change, SpokeOther):
             self._learn(change.connection)
+        elif isinstance(change, Failed) and change.failure.connection is not None:
+            self._learn(change.failure.connection)
 
     def tick(self, now: int) -> None:
         """Nothing waits."""

@@ -4,8 +4,9 @@ import importlib
 import pathlib
 import pkgutil
 
-import faithful
 import pytest
+
+import faithful
 from faithful import Case
 from world import World
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from hark.decode.endings import Phase
 from hark.errors import HarkError
 from hark.model.archive import Archived, Shelf
 from hark.model.book import Change, Ended, Failed
+from hark.model.failure import Failure, FailureKind
 from hark.views.choose import Chosen, choice, failed
 from hark.views.curl import command
 from hark.views.grep import Grep
@@ -154,7 +156,11 @@ class Kept:
 def test_failures_are_filtered_by_what_they_have(filters: dict, count: int) -> None:
     view, chosen = Kept(), choice(filters)
     assert chosen is not None
-    Chosen(chosen, [view]).change(Failed(ALL["home"].connection, 0, "refused"))
+    connection = ALL["home"].connection
+    failure = Failure(
+        FailureKind.REFUSED, Phase.CONNECT, 0, 0, "refused", connection.process, connection.pid, connection
+    )
+    Chosen(chosen, [view]).change(Failed(failure))
     assert len(view.told) == count
 
 

@@ -4,24 +4,12 @@ May hold: values. May not hold: state. Named tuples, for a busy connection makes
 `conn` numbers connections from 1 in the order in which they were seen; `stream` numbers the exchanges of one.
 """
 
-from enum import IntEnum
 from typing import NamedTuple
 
+from hark.decode.side import Side as Side
 from hark.recording.blocks import Entry, Names, Process
 
 Headers = tuple[tuple[bytes, bytes], ...]
-
-
-class Side(IntEnum):
-    """An end of a connection: who sent the bytes."""
-
-    CLIENT = 0
-    SERVER = 1
-
-    @property
-    def other(self) -> "Side":
-        """The opposite end."""
-        return Side(1 - self)
 
 
 class Opened(NamedTuple):

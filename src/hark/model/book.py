@@ -10,12 +10,15 @@ Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hark.decode import events as ev
 from hark.decode import limits
+from hark.decode.endings import Phase
 from hark.model.body import Body
 from hark.model.exchange import EMPTY, Connection, Exchange
+from hark.model.failure import Failure, FailureKind
 from hark.model.talk import DnsMessage, talk
 from hark.recording.blocks import Entry, Names, Process
 
@@ -60,29 +63,10 @@ class Ended(NamedTuple):
     exchange: Exchange
 
 
-class StayedClosed(NamedTuple):
-    """TLS that could not be opened."""
-
-    connection: Connection
-    sni: str
-    version: str
-    size: int
-    why: str
-
-
 class Failed(NamedTuple):
-    """A connection attempt that came to nothing: refused, unreachable, no answer; or TLS that was not agreed on."""
+    """Something that should have become an exchange and did not, or a connection that could not be decrypted."""
 
-    connection: Connection
-    time: int
-    why: str
-
-
-class Unresolved(NamedTuple):
-    """A name that was asked for and not found."""
-
-    answer: ev.Dns
-    process: Process | None
+    failure: Failure
 
 
 _GRACE = 1_000_000_000  # ns: within it another address or record type may make a failure irrelevant
@@ -107,9 +91,7 @@ class Told(NamedTuple):
     trouble: ev.Trouble
 
 
-Change = (
-    Began | Answered | Upgraded | Spoke | Ended | StayedClosed | Failed | Unresolved | SpokeOther | PassedOver | Told
-)
+Change = Began | Answered | Upgraded | Spoke | Ended | Failed | SpokeOther | PassedOver | Told
 
 
 class Book:
@@ -129,7 +111,7 @@ class Book:
         self._chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}  # certificates, each kept once
         self._numbers = 0
         self.due: deque[tuple[int, Exchange]] = deque()  # (time, exchange): over then, if nothing more comes of it
-        self._failures: dict[tuple[object, ...], tuple[int, Failed | Unresolved]] = {}  # held for GRACE
+        self._failures: dict[tuple[object, ...], tuple[int, Failed]] = {}  # held for GRACE
         self._successes: dict[tuple[object, ...], int] = {}
 
     def widen(self, keep: int) -> None:
@@ -189,7 +171,7 @@ class Book:
             del self._failures[key]
             yield failure
 
-    def _fail(self, key: tuple[object, ...], time: int, failure: "Failed | Unresolved") -> None:
+    def _fail(self, key: tuple[object, ...], time: int, failure: Failed) -> None:
         """Hold a failure, unless something has made up for it already."""
         if time - self._successes.get(key[:-1], -_GRACE) >= _GRACE:
             self._failures[key] = (time, failure)
@@ -249,13 +231,15 @@ class Book:
             return None
         key = (connection.pid, connection.server[1], connection.server[0])
         if event.how in ("refused", "unreachable"):
-            self._fail(key, event.time, Failed(connection, event.time, event.how))
+            kind = FailureKind.REFUSED if event.how == "refused" else FailureKind.UNREACHABLE
+            self._fail(key, event.time, _failed(kind, Phase.CONNECT, connection, event.time, event.how))
             return None
         if connection.established == 0 and event.sent == 0 and event.received == 0:
-            self._fail(key, event.time, Failed(connection, event.time, "no answer"))
+            failed = _failed(FailureKind.NO_ANSWER, Phase.CONNECT, connection, event.time, "no answer")
+            self._fail(key, event.time, failed)
             return None
         if connection.troubles and not connection.exchanges:
-            return Failed(connection, event.time, connection.troubles[0])
+            return _failed(FailureKind.BROKEN, Phase.TLS, connection, event.time, connection.troubles[0])
         if not connection.exchanges and connection.protocol is not None and connection.protocol not in _FOLLOWED:
             return SpokeOther(connection)
         return None
@@ -264,7 +248,8 @@ class Book:
         connection = self._connections.get(event.conn)
         if connection is None:
             return None
-        return StayedClosed(connection, event.sni, event.version, event.size, event.why)
+        failed = _failed(FailureKind.ENCRYPTED, Phase.IDLE, connection, event.time, event.why)
+        return Failed(replace(failed.failure, size=event.size, version=event.version))
 
     def _trouble(self, event: ev.Trouble) -> Change | None:
         connection = self._connections.get(event.conn)
@@ -313,7 +298,10 @@ class Book:
             self._succeed((event.pid, event.name), event.time)
         elif event.qtype in ("A", "AAAA"):  # no other record's absence keeps a program from its host
             process = self._processes.get(event.pid) if event.pid else None
-            self._fail((event.pid, event.name, ""), event.time, Unresolved(event, process))
+            kind = FailureKind.NAME_NOT_FOUND if event.rcode == "NXDOMAIN" else FailureKind.NAME_NO_ANSWER
+            why = event.rcode or "no answer"
+            failure = Failure(kind, Phase.NAME, event.asked, event.time, why, process, event.pid, answer=event)
+            self._fail((event.pid, event.name, ""), event.time, Failed(failure))
 
     def _entry(self, event: Entry) -> Iterator[Change]:
         if self._shelf is None:
@@ -455,6 +443,11 @@ class Book:
     def _over(self, exchange: Exchange) -> Ended:
         del self._exchanges[exchange.connection.number, exchange.stream]
         return Ended(exchange)
+
+
+def _failed(kind: FailureKind, phase: Phase, connection: Connection, time: int, why: str) -> Failed:
+    process, pid = connection.process, connection.pid
+    return Failed(Failure(kind, phase, connection.opened, time, why, process, pid, connection))
 
 
 _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {

@@ -21,8 +21,6 @@ from hark.model.book import (
     Failed,
     Spoke,
     SpokeOther,
-    StayedClosed,
-    Unresolved,
     Upgraded,
 )
 from hark.model.exchange import Connection, Exchange
@@ -59,13 +57,14 @@ class Choice(NamedTuple):
 
     def other(self, change: Change) -> bool:
         """Whether what is no exchange is told: by host and process, where no filter asks for what it has not."""
-        if isinstance(change, Unresolved):
-            names: tuple[str, ...] = (change.answer.name,)
-            who = _names_of(change.process, change.answer.pid)
-        elif isinstance(change, StayedClosed | Failed | SpokeOther):
+        if isinstance(change, Failed):
+            failure = change.failure
+            connected = failure.connection
+            names = (failure.host, *(_hosts_of(connected, "") if connected is not None else ()))
+            who = _names_of(failure.process, failure.pid)
+        elif isinstance(change, SpokeOther):
             connection = change.connection
-            sni = change.sni if isinstance(change, StayedClosed) else ""
-            names = (sni, *_hosts_of(connection, ""))
+            names = ("", *_hosts_of(connection, ""))
             who = _names_of(connection.process, connection.pid)
         else:
             return True  # about the recording itself

@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any
 
+from hark.decode.endings import Ending, How, Phase
 from hark.decode.events import Dns, Message, Side, TlsFacts, Trouble
 from hark.model.archive import Shelf
 from hark.model.book import (
@@ -23,12 +24,11 @@ from hark.model.book import (
     PassedOver,
     Spoke,
     SpokeOther,
-    StayedClosed,
     Told,
-    Unresolved,
     Upgraded,
 )
 from hark.model.exchange import Connection, Exchange
+from hark.model.failure import Failure, FailureKind
 from hark.recording.blocks import Process
 from hark.views.entries import encode
 from hark.views.entry import entry, process
@@ -78,19 +78,8 @@ class Feed:
                 return {"what": _NAMES[type(change)], "n": exchange.number, "entry": made}
             case Spoke():
                 return {"what": "spoke", "n": change.exchange.number, "message": self._message(change)}
-            case StayedClosed():
-                told = {"sni": change.sni, "version": change.version, "size": change.size, "why": change.why}
-                return {"what": "closed", "connection": _connection(change.connection), **told}
             case Failed():
-                told = {"time": change.time, "why": change.why}
-                return {"what": "failed", "connection": _connection(change.connection), **told}
-            case Unresolved():
-                answer = change.answer._asdict()
-                return {
-                    "what": "unresolved",
-                    "answer": answer,
-                    "process": _process_of(change.process, change.answer.pid),
-                }
+                return {"what": "failed", **_failure(change.failure)}
             case SpokeOther():
                 return {"what": "other", "connection": _connection(change.connection)}
             case PassedOver():
@@ -117,6 +106,26 @@ class Feed:
         if said.kind == "grpc":
             told["shown"] = shown(change.exchange, said, self._schema)
         return told
+
+
+def _failure(failure: Failure) -> Json:
+    connection, answer, ending = failure.connection, failure.answer, failure.ending
+    return {
+        "kind": failure.kind,
+        "phase": failure.phase,
+        "started": failure.started,
+        "time": failure.time,
+        "why": failure.why,
+        "process": _process_of(failure.process, failure.pid),
+        "connection": _connection(connection) if connection is not None else None,
+        "answer": answer._asdict() if answer is not None else None,
+        "ending": [None if ending.side is None else int(ending.side), *ending[1:]] if ending is not None else None,
+        "seen": failure.seen,
+        "size": failure.size,
+        "version": failure.version,
+        "host": failure.host,
+        "port": failure.port,
+    }
 
 
 def _connection(connection: Connection) -> Json:
@@ -172,11 +181,10 @@ class Changes:
             return made
         if what == "spoke":
             return self._spoke(told)
-        if what in ("closed", "failed", "other"):
-            return _of_connection(what, told, _connected(told["connection"]))
-        if what == "unresolved":
-            answer = told["answer"]
-            return Unresolved(Dns(**{**answer, "addresses": tuple(answer["addresses"])}), _process(told["process"]))
+        if what == "failed":
+            return Failed(_failed(told))
+        if what == "other":
+            return SpokeOther(_connected(told["connection"]))
         if what == "passed":
             return PassedOver(told["name"], told["frames"])
         if what == "told":
@@ -198,12 +206,24 @@ class Changes:
         )
 
 
-def _of_connection(what: str, told: Json, connection: Connection) -> Change:
-    if what == "closed":
-        return StayedClosed(connection, told["sni"], told["version"], told["size"], told["why"])
-    if what == "failed":
-        return Failed(connection, told["time"], told["why"])
-    return SpokeOther(connection)
+def _failed(told: Json) -> Failure:
+    connection = _connected(told["connection"]) if told["connection"] is not None else None
+    answer, ending, process = told["answer"], told["ending"], told["process"]
+    return Failure(
+        FailureKind(told["kind"]),
+        Phase(told["phase"]),
+        told["started"],
+        told["time"],
+        told["why"],
+        connection.process if connection is not None else _process(process),
+        (process or {}).get("pid", 0),
+        connection,
+        Dns(**{**answer, "addresses": tuple(answer["addresses"])}) if answer is not None else None,
+        Ending(None if ending[0] is None else Side(ending[0]), How(ending[1]), *ending[2:]) if ending else None,
+        told["seen"],
+        told["size"],
+        told["version"],
+    )
 
 
 def _connected(told: Json) -> Connection:

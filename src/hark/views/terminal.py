@@ -22,13 +22,13 @@ from hark.model.book import (
     PassedOver,
     Spoke,
     SpokeOther,
-    StayedClosed,
     Told,
-    Unresolved,
     Upgraded,
 )
 from hark.model.exchange import Exchange
+from hark.model.failure import Failure, FailureKind
 from hark.views.advice import remedy
+from hark.views.failures import what
 from hark.views.view import asked, duration, hexdump, host, plural, pretty, safe, size, who
 
 if TYPE_CHECKING:
@@ -82,18 +82,8 @@ class Terminal:
                 self._spoke(change.exchange, change.message)
         elif isinstance(change, Upgraded):
             self._upgraded(change.exchange)
-        elif isinstance(change, StayedClosed):
-            self._stayed_closed(change)
         elif isinstance(change, Failed):
-            self._failed += 1
-            connection = change.connection
-            address, port = connection.server
-            what = f"connect {f'[{address}]' if ':' in address else address}:{port}"
-            self._line(what, self._paint(_RED, safe(change.why)), who(connection.process, connection.pid))
-        elif isinstance(change, Unresolved):
-            answer = change.answer
-            why = answer.rcode or "no answer"
-            self._line(f"dns {answer.name}", self._paint(_RED, why), who(change.process, answer.pid))
+            self._failure(change.failure)
         elif isinstance(change, SpokeOther):
             self._others[change.connection.protocol or "something unknown"] += 1
         elif isinstance(change, PassedOver):
@@ -230,18 +220,19 @@ class Terminal:
     def _paint(self, color: str, text: str) -> str:
         return f"\x1b[{color}m{text}\x1b[0m" if self._color else text
 
-    def _stayed_closed(self, change: StayedClosed) -> None:
+    def _failure(self, failure: Failure) -> None:
+        if failure.kind is FailureKind.ENCRYPTED:
+            self._encrypted(failure)
+            return
+        self._failed += failure.answer is None
+        self._line(what(failure), self._paint(_RED, safe(failure.why)), who(failure.process, failure.pid))
+
+    def _encrypted(self, failure: Failure) -> None:
         self._closed += 1
-        connection = change.connection
-        libraries = connection.process.tls if connection.process is not None else ()
-        name = change.sni or connection.name or connection.server[0]
-        parts = [part for part in (change.version or "TLS", ", ".join(libraries)) if part]
-        self._line(
-            f"closed {name}:{connection.server[1]}",
-            f"{size(change.size)} {' '.join(parts)}",
-            who(connection.process, connection.pid),
-        )
-        self._lines.append(self._paint(_YELLOW, f"  {safe(change.why)}; {remedy(libraries, change.version)}"))
+        libraries = failure.process.tls if failure.process is not None else ()
+        parts = [part for part in (failure.version or "TLS", ", ".join(libraries)) if part]
+        self._line(what(failure), f"{size(failure.size)} {' '.join(parts)}", who(failure.process, failure.pid))
+        self._lines.append(self._paint(_YELLOW, f"  {safe(failure.why)}; {remedy(libraries, failure.version)}"))
 
     def _more(self, exchange: Exchange) -> None:
         """What stands below an exchange's line: what was searched for, what else was asked for."""

@@ -73,7 +73,7 @@ class History:
                 self._say(record, events.spoke(n, told["message"]))
         elif what == "ended":
             self._ended(n, told["entry"], line)
-        elif what in ("closed", "failed", "unresolved"):
+        elif what == "failed":
             self._nothing_came(told)
 
     def replay(self, record: Record) -> bytes:
@@ -137,23 +137,15 @@ class History:
     def _nothing_came(self, told: Json) -> None:
         """A row for what is no exchange."""
         name = f"hark.failed.{len(self.records)}"
-        if told["what"] == "unresolved":
-            answer = told["answer"]
-            url, method = f"dns://{answer['name']}", "DNS"
-            start, end = answer["asked"] / 1e9, answer["time"] / 1e9
-            why = answer["rcode"] or "no answer"
-            process = told["process"]
+        host, why = told["host"], told["why"]
+        if told["answer"] is not None:
+            url, method = f"dns://{host}", "DNS"
         else:
-            connection = told["connection"]
-            address, port = connection["server"]
-            host = told.get("sni") or connection["sni"] or connection["name"] or address
-            url = f"{'https' if told['what'] == 'closed' else 'tcp'}://{f'[{host}]' if ':' in host else host}:{port}/"
-            method = "TLS" if told["what"] == "closed" else "CONNECT"
-            start = connection["opened"] / 1e9
-            end = told.get("time", connection["opened"]) / 1e9
-            why, process = told["why"], connection["process"]
-            if told["what"] == "closed":
-                why = f"stayed closed: {why}"
+            encrypted = told["kind"] == "encrypted"
+            at = f"{f'[{host}]' if ':' in host else host}:{told['port']}"
+            url, method = (f"https://{at}/", "TLS") if encrypted else (f"tcp://{at}/", "CONNECT")
+            why = f"stayed closed: {why}" if encrypted else why
+        start, end = told["started"] / 1e9, told["time"] / 1e9
         record = self._record(0, name)
-        data = frames(events.nothing_came(name, url, method, start, max(start, end), why, process))
+        data = frames(events.nothing_came(name, url, method, start, max(start, end), why, told["process"]))
         self._close(record, data, data)

@@ -70,7 +70,7 @@ class Rows:
             if what == "ended":
                 row.over = True
                 del self._by_n[row.n]
-        elif what in ("closed", "failed", "unresolved"):
+        elif what == "failed":
             row = self._new(0)
             _fill_failure(row, told)
         elif what == "told":
@@ -129,15 +129,12 @@ def _fill(row: Row, entry: Json) -> None:
 def _fill_failure(row: Row, told: Json) -> None:
     row.over = row.bad = True
     row.status = "failed"
-    if told["what"] == "unresolved":
-        row.method, row.url = "DNS", safe(told["answer"]["name"])
-        why, process = told["answer"]["rcode"] or "no answer", told["process"]
+    why, process = told["why"], told["process"]
+    if told["answer"] is not None:
+        row.method, row.url = "DNS", safe(told["host"])
     else:
-        connection = told["connection"]
-        name = told.get("sni") or connection["name"] or connection["server"][0]
-        row.method = "TLS" if told["what"] == "closed" else "CONNECT"
-        row.url = safe(f"{name}:{connection['server'][1]}")
-        why, process = told["why"], connection["process"]
+        row.method = "TLS" if told["kind"] == "encrypted" else "CONNECT"
+        row.url = safe(f"{told['host']}:{told['port']}")
     row.url += f": {safe(why)}"
     row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process else ""
     row.search = f"{row.method} {row.url} failed {row.process}".lower()

@@ -1,0 +1,69 @@
+"""What should have become an exchange, or a decrypted one, and did not: one value for every view, filter and export.
+
+May hold: the kinds, the value and what follows from it. May not hold: layout for people, advice (views/advice.py).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hark.decode.endings import Ending, Phase
+from hark.decode.events import Dns
+from hark.model.exchange import Connection
+from hark.recording.blocks import Process
+
+
+class FailureKind(StrEnum):
+    """The kinds, by the name that they have in JSON (`_failure.kind`)."""
+
+    NAME_NOT_FOUND = "name-not-found"  # the resolver said so: NXDOMAIN, or no address of either family
+    NAME_NO_ANSWER = "name-no-answer"  # no resolver answered, or it failed (SERVFAIL, REFUSED)
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    NO_ANSWER = "no-answer"  # nothing came back to the SYN
+    NOT_TLS = "not-tls"  # a ClientHello was answered by something that is not TLS
+    TLS_SILENT = "tls-silent"  # a ClientHello was not answered
+    CERTIFICATE_REJECTED = "certificate-rejected"  # by an alert, or by leaving right after the certificate
+    TLS_FAILED = "tls-failed"  # the handshake ended by an alert or by a close
+    CLOSED_BEFORE_REQUEST = "closed-before-request"  # connected (and TLS complete), and closed without a request
+    RESET = "reset"  # connected, and reset before a request
+    ENCRYPTED = "encrypted"  # TLS or QUIC that could not be decrypted
+    BROKEN = "broken"  # what was sent is not what the protocol allows
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed or not decrypted connection, or one name that was not resolved. Times are ns since the epoch."""
+
+    kind: FailureKind
+    phase: Phase
+    started: int  # when the program began to wait
+    time: int  # when it was over
+    why: str  # a clause for people: what happened, and who ended it
+    process: Process | None = None
+    pid: int = 0
+    connection: Connection | None = None  # None for a name
+    answer: Dns | None = None  # of a name
+    ending: Ending | None = None
+    seen: str = ""  # the last thing that was seen, such as the certificate; "" where `why` says it all
+    size: int = 0  # bytes of ciphertext that stayed encrypted
+    version: str = ""  # of TLS or QUIC, where known
+
+    @property
+    def host(self) -> str:
+        """The name that was meant, else the address."""
+        if self.answer is not None:
+            return self.answer.name
+        connection = self.connection
+        assert connection is not None
+        sni = connection.tls.sni if connection.tls is not None else ""
+        return sni or connection.name or connection.server[0]
+
+    @property
+    def port(self) -> int:
+        """The server's port; 0 for a name."""
+        return self.connection.server[1] if self.connection is not None else 0
+
+    @property
+    def seconds(self) -> float:
+        """How long the program waited."""
+        return max(self.time - self.started, 0) / 1e9
