@@ -1,6 +1,7 @@
 """connect(), localhost, datagrams, bulk and many: the namespace's network is the host's."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -488,3 +489,37 @@ asyncio.run(main())
     assert run.out == b"20000\n", run.err
     assert "closed 192.0.2.10:7050 " in run.err and " QUIC v1" in run.err and "python[" in run.err
     assert "no secrets for it came" in run.err
+
+
+FOLLOW = """
+import socket, sys, time
+def there():
+    with socket.socket() as s:
+        try: s.bind(('192.0.2.77', 0))
+        except OSError: return False
+    return True
+def until(wanted):
+    end = time.monotonic() + 8
+    while there() != wanted and time.monotonic() < end: time.sleep(0.05)
+    return there()
+print('ready', flush=True)
+print(until(True), flush=True)
+sys.stdin.readline()
+print(until(False), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change the world's network while programs run in it")
+def test_the_namespace_follows_the_host(world) -> None:
+    """A program sees an address of the host's come and go."""
+
+    def change(what: str) -> None:
+        subprocess.run([*world.prefix[:4], "ip", "addr", what, "192.0.2.77/32", "dev", "lo"], check=True)
+
+    program = world.popen(["hark", "-q", sys.executable, "-c", FOLLOW], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert program.stdout.readline() == b"ready\n"
+    change("add")
+    assert program.stdout.readline() == b"True\n"
+    change("del")
+    out, _ = program.communicate(b"\n", timeout=20)
+    assert out == b"False\n"

@@ -59,6 +59,10 @@ while True:
             data = repr(peer[:2]).encode()
         elif data == b'look':
             data = repr(sorted(n[0] for _, _, n in notes)).encode()
+        elif data == b'marked':
+            out = socket.socket(s.family, socket.SOCK_DGRAM)
+            for option, value in ((16, 33), (67, 2)) if s is six else ((2, 33), (1, 2)):
+                out.setsockopt(41 if s is six else 0, option, value)
         elif data == b'group':
             out, peer = speak, ('239.77.0.2', peer[1])
         out.sendto(data, peer)
@@ -144,6 +148,17 @@ for server, level, ttl, tos in ((S4, socket.IPPROTO_IP, socket.IP_TTL, socket.IP
     s.setsockopt(level, tos, 2); s.sendto(b'look', server); print(eval(s.recv(100)))
 """,
         b"[0, 64]\n[9, 184]\n[2, 9]\n" * 2,
+    ),
+    case(
+        "ttl-and-tos-of-answers",
+        """
+for server, level, options in ((S4, socket.IPPROTO_IP, (12, socket.IP_RECVTOS)),
+                               (S6, socket.IPPROTO_IPV6, (socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS))):
+    s = udp(server); [s.setsockopt(level, option, 1) for option in options]
+    for word in b'x', b'marked', b'x':
+        s.sendto(word, server); data, notes, _, _ = s.recvmsg(100, 100); print(sorted(n[0] for _, _, n in notes))
+""",
+        b"[0, 64]\n[2, 33]\n[0, 64]\n" * 2,
     ),
     case(
         "big-datagrams",

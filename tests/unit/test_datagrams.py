@@ -216,7 +216,7 @@ OIF = struct.pack("=I", 2)
         (route(flags=0x200, oif=OIF), False),  # a cached one
         (route(kind=2, oif=OIF), False),
         (route(kind=7, to=b"\x0a\1\0\0"), True),
-        (route(oif=OIF, table=0, **{}) + attribute(15, struct.pack("=I", host.TABLE)), False),  # hark's own
+        (route(oif=OIF, table=0) + attribute(15, struct.pack("=I", host.TABLE)), False),  # hark's own
     ],
 )
 def test_which_routes_are_made(body: bytes, kept: bool) -> None:

@@ -40,7 +40,12 @@ class Setup:
         self.expired: list[int] = []
         self.crashed: list[Exception] = []
         self.relay = Relay(
-            self.loop, near, far, self.done.append, lambda relay, number: self.expired.append(number), self.crashed.append
+            self.loop,
+            near,
+            far,
+            self.done.append,
+            lambda relay, number: self.expired.append(number),
+            self.crashed.append,
         )
 
     def end(self, name: str) -> tuple[socket.socket, socket.socket]:

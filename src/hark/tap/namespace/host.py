@@ -30,6 +30,7 @@ _CLONED = 0x200
 _UNICAST, _FORBIDDING = 1, (6, 7, 8)  # route types; blackhole, unreachable, prohibit
 _HOST = 254  # the scope of 127.0.0.1
 _FOREVER = 0xFFFFFFFF
+# Address flags. IPv4 has "secondary" where IPv6 has "temporary".
 _TEMPORARY, _DEPRECATED, _MANAGED, _NODAD = 0x01, 0x20, 0x100, 0x02
 _KEPT4 = 0x200 | 0x400  # address flags that can be set: noprefixroute, autojoin
 _KEPT6 = _KEPT4 | 0x10  # and home
@@ -138,8 +139,10 @@ def _address(body: bytes) -> Address | None:
         return None
     if 8 in found:
         flags = struct.unpack("=I", found[8])[0]
+    flags &= _KEPT6 | _TEMPORARY | _MANAGED | _DEPRECATED  # not whether it is still being tried
     preferred = struct.unpack_from("=I", found[6])[0] if 6 in found else _FOREVER
     deprecated = not preferred or bool(flags & _DEPRECATED)
+    flags &= ~_DEPRECATED
     return Address(
         family,
         prefix,

@@ -110,6 +110,45 @@ def build(network: Network, made: list[tuple[int, Link]]) -> bool:
         route.close()
 
 
+def update(route: Route, old: Network, new: Network, carrier: int, indexes: dict[int, int]) -> None:
+    """Make the namespace follow the host: `indexes` are those of the devices inside by the host's. What belongs to an
+    interface that has come since is given to the first device, whose index is `carrier`."""
+    to = {LOOPBACK_INDEX: LOOPBACK_INDEX} | indexes
+    there = {(address.ifindex, address.local, address.prefix) for address in new.addresses}
+    for address in old.addresses:
+        if (address.ifindex, address.local, address.prefix) not in there:
+            index = to.get(address.ifindex, carrier)
+            _try(route, netlink.DELADDR, hosts.address_message(address, index))
+            _own(route, address, index, carrier, netlink.DELROUTE)
+    for kind, before, after in (
+        (netlink.DELROUTE, old.routes, new.routes),
+        (netlink.DELRULE, old.rules, new.rules),
+    ):
+        for body in before:
+            if body not in after:
+                _try(route, kind, _placed(body, to, carrier) if kind == netlink.DELROUTE else body)
+    for address in new.addresses:
+        if address not in old.addresses:
+            index = to.get(address.ifindex, carrier)
+            _try(route, netlink.NEWADDR, hosts.address_message(address, index), netlink.REPLACE)
+            _own(route, address, index, carrier)
+    for body in new.routes:
+        if body not in old.routes:
+            _try(route, netlink.NEWROUTE, _placed(body, to, carrier))
+    for body in new.rules:
+        if body not in old.rules:
+            _try(route, netlink.NEWRULE, body)
+
+
+def _placed(body: bytes, to: dict[int, int], carrier: int) -> bytes:
+    """A route over the device that stands for its interface."""
+    found = netlink.attributes(body, 12)
+    if 4 not in found:
+        return body
+    found[4] = struct.pack("=i", to.get(struct.unpack("=I", found[4])[0], carrier))
+    return body[:12] + b"".join(netlink.attribute(number, value) for number, value in found.items())
+
+
 def _before_the_hosts(route: Route, network: Network, made: list[tuple[int, Link]], family: int) -> None:
     """The rules and routes that hark works with."""
     width = 4 if family == socket.AF_INET else 16
@@ -131,12 +170,12 @@ def _before_the_hosts(route: Route, network: Network, made: list[tuple[int, Link
         route.rule(family, _LAST_PRIORITY, LAST_TABLE, ip.TCP, "lo")
 
 
-def _own(route: Route, address: hosts.Address, index: int, carrier: int) -> None:
+def _own(route: Route, address: hosts.Address, index: int, carrier: int, kind: int = netlink.NEWROUTE) -> None:
     """Send what is for one of the host's own addresses to a device, as the host may have a server there."""
     if (len(address.local) == 4 and address.local[0] == 127) or address.local == _LOOPBACK6:
         return
     target = carrier if index in (0, LOOPBACK_INDEX) else index
-    _try_route(route, TABLE, address.family, target, address.local, 8 * len(address.local), address.local)
+    _try_route(route, TABLE, address.family, target, address.local, 8 * len(address.local), address.local, kind)
 
 
 def _over_lo(route: Route, network: Network, body: bytes, carrier: int) -> None:
@@ -153,20 +192,28 @@ def _over_lo(route: Route, network: Network, body: bytes, carrier: int) -> None:
     _try_route(route, TABLE, body[0], carrier, found[1], body[1], found.get(7) or b"".join(sources[:1]))
 
 
-def _try(route: Route, kind: int, body: bytes) -> bool:
-    """Make one thing of the host's; whether that went. EEXIST: the kernel has made it by itself."""
+def _try(route: Route, kind: int, body: bytes, how: int = netlink.EXCL) -> bool:
+    """Make or remove one thing of the host's; whether that went. EEXIST: the kernel has made it by itself."""
+    flags = netlink.CREATE | (netlink.APPEND if kind == netlink.NEWROUTE else how)  # several routes to one network
     try:
-        route.call(
-            kind, netlink.CREATE | (netlink.EXCL if kind != netlink.NEWROUTE else netlink.APPEND), body, "mirror"
-        )
+        route.call(kind, 0 if kind in (netlink.DELADDR, netlink.DELROUTE, netlink.DELRULE) else flags, body, "mirror")
     except OSError:
         return False
     return True
 
 
-def _try_route(route: Route, table: int, family: int, index: int, to: bytes, prefix: int, source: bytes = b"") -> bool:
+def _try_route(
+    route: Route,
+    table: int,
+    family: int,
+    index: int,
+    to: bytes,
+    prefix: int,
+    source: bytes = b"",
+    message: int = netlink.NEWROUTE,
+) -> bool:
     try:
-        route.route(table, family, index, to, prefix, source)
+        route.route(table, family, index, to, prefix, source, message=message)
     except OSError:
         return False  # e.g. the same address on two interfaces
     return True

@@ -9,8 +9,9 @@ import struct
 from typing import NamedTuple
 
 NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
-_REQUEST, _ACK, _DUMP, EXCL, CREATE, APPEND = 1, 4, 0x300, 0x200, 0x400, 0x800
-NEWLINK, GETLINK, NEWADDR, GETADDR, NEWROUTE, GETROUTE = 16, 18, 20, 22, 24, 26
+_REQUEST, _ACK, _DUMP, REPLACE, EXCL, CREATE, APPEND = 1, 4, 0x300, 0x100, 0x200, 0x400, 0x800
+NEWLINK, GETLINK, NEWADDR, DELADDR, GETADDR = 16, 18, 20, 21, 22
+NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWRULE, DELRULE, GETRULE, _NEWQDISC, _NEWTFILTER, _SOCK_DIAG = 32, 33, 34, 36, 44, 20
 _ERROR, _DONE = 2, 3
 _NESTED = 0x8000
@@ -40,8 +41,17 @@ def attributes(data: bytes, at: int) -> dict[int, bytes]:
 class Route:
     """A NETLINK_ROUTE conversation in the current network namespace."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+    def __init__(self, sock: socket.socket | None = None) -> None:
+        """With `sock`, in the namespace that it was made in."""
+        self._socket = sock or self.open()
+
+    @staticmethod
+    def open(groups: int = 0) -> socket.socket:
+        """A netlink socket of the current network namespace, which hears of changes in `groups` (RTMGRP_…)."""
+        made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+        if groups:
+            made.bind((0, groups))
+        return made
 
     def close(self) -> None:
         """End it."""
@@ -76,9 +86,18 @@ class Route:
         self.call(NEWLINK, 0, body, "set link up")
 
     def route(
-        self, table: int, family: int, index: int, to: bytes = b"", prefix: int = 0, source: bytes = b"", kind: int = 1
+        self,
+        table: int,
+        family: int,
+        index: int,
+        to: bytes = b"",
+        prefix: int = 0,
+        source: bytes = b"",
+        kind: int = 1,
+        message: int = NEWROUTE,
     ) -> None:
-        """Route `to`/`prefix` (everything, where that is empty) to the interface; `kind` 1 is unicast, 2 local."""
+        """Route `to`/`prefix` (everything, where that is empty) to the interface; `kind` 1 is unicast, 2 local.
+        `message` may be DELROUTE."""
         static, universe, host = 4, 0, 254
         body = struct.pack("=BBBBBBBBI", family, prefix, 0, 0, 0, static, host if kind == 2 else universe, kind, 0)
         body += attribute(15, struct.pack("=I", table)) + attribute(4, struct.pack("=i", index))
@@ -86,7 +105,7 @@ class Route:
             body += attribute(1, to)
         if source:
             body += attribute(7, source)
-        self.call(NEWROUTE, CREATE | EXCL, body, "add route")
+        self.call(message, CREATE | EXCL if message == NEWROUTE else 0, body, "route")
 
     def rule(self, family: int, priority: int, table: int, proto: int = 0, iif: str = "") -> None:
         """Add a policy rule: what matches is looked up in `table`."""

@@ -18,6 +18,7 @@ from hark.tap import tree
 from hark.tap.loop import IN, Loop
 from hark.tap.namespace import mirror, setup, udp
 from hark.tap.namespace.datagrams import Datagrams
+from hark.tap.namespace.follow import Follower
 from hark.tap.namespace.groups import Groups
 from hark.tap.namespace.host import Network
 from hark.tap.namespace.nat import Nat
@@ -69,6 +70,7 @@ class Pump:
         self._tun = Tun(files, network, self._loop, self._rec, writer, nat.turns)
         listeners = [files[name] for name in ("listener4", "listener6") if files[name] >= 0]
         self._tcp = Tcp(self._tun, self._loop, self._owners, nat, listeners)
+        self._follower = Follower(self._loop, self._tun, network, files["route"])
         lists = [files[name] for name in ("igmp", "igmp6") if files[name] >= 0]
         groups = Groups(self._tun, self._loop, diag, lists)
         self._datagrams = Datagrams(self._tun, self._loop, self._owners, groups)
@@ -101,6 +103,7 @@ class Pump:
                 self._owners.idle()
             now = time.monotonic()
             self._tcp.tick(now)
+            self._follower.tick(now)
             if now - self._swept > 5:
                 self._swept = now
                 self._datagrams.sweep(now)

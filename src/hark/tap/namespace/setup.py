@@ -19,7 +19,7 @@ from hark.tap import kernel
 from hark.tap.namespace import host as hosts
 from hark.tap.namespace import mirror
 from hark.tap.namespace.host import Network
-from hark.tap.namespace.netlink import Diag
+from hark.tap.namespace.netlink import Diag, Route
 
 # No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.
 LISTEN_PORT = 1
@@ -67,7 +67,7 @@ def look(private: str, agent: str) -> Host:
 
 
 # Descriptors in the order in which they are handed over.
-ENDS = ("listener4", "listener6", "loopback", "heard", "igmp", "igmp6", "keys", "keylog", "diag", "network")
+ENDS = ("listener4", "listener6", "loopback", "heard", "route", "igmp", "igmp6", "keys", "keylog", "diag", "network")
 
 
 def ends(host: Host) -> tuple[str, ...]:
@@ -95,6 +95,7 @@ def build(host: Host) -> list[int]:
         _listener(mirror.HERE6) if host.network.has_six() else -1,
         _loopback() if crosses else -1,
         -1 if crosses else _heard(),
+        Route.open().detach(),
         _list("igmp"),
         _list("igmp6"),
         keys.detach(),

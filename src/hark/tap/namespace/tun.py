@@ -68,6 +68,10 @@ class Tun:
         self.lo = Device(files["loopback"], 0, lo, True) if files["loopback"] >= 0 else None
         self.device = self.devices[0]  # by which answers to the packet that was read last go back
 
+    def moved(self, network: Network) -> None:
+        """The host's addresses are others now."""
+        self._own, self._broadcast = network.own(), network.broadcasts()
+
     def is_own(self, address: bytes) -> bool:
         """Whether it is an address of the host itself, so that a process of the tree may listen there."""
         return (address[0] == 127 and len(address) == 4) or address in self._own

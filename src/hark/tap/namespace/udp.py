@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 
 from hark.tap.namespace.device import Device
@@ -26,6 +27,10 @@ _IP_PKTINFO, _IPV6_PKTINFO, _IP_RECVTTL = 8, 50, 12
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
 _PMTU_DONT, _PMTU_DO = 0, 2
 _BY_ITSELF, _BY_ICMP, _BY_ICMPV6 = 1, 2, 3  # who says that there was an error (sock_extended_err)
+# What is asked of a socket: errors, and with each datagram its TTL, then its TOS.
+_ASKED = {4: (_IP_RECVERR, _IP_RECVTTL, 13), 16: (_IPV6_RECVERR, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS)}
+_NOTES = 2 * socket.CMSG_SPACE(4)
+_LOW = 0 if sys.byteorder == "little" else -1  # where an int's low octet is
 _LEAST_MTU = {4: 576, 16: 1280}
 
 
@@ -49,7 +54,8 @@ class Endpoint:
         self._target: tuple[object, ...] = ()
         self.sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, proto)
         try:
-            self.sock.setsockopt(self._level, _IPV6_RECVERR if self._six else _IP_RECVERR, 1)
+            for option in _ASKED[self.width]:
+                self.sock.setsockopt(self._level, option, 1)
         except OSError:
             self.sock.close()
             raise
@@ -151,9 +157,10 @@ class Endpoint:
     def receive(self) -> bytes:
         """A packet for the program out of a datagram that the socket has. Raises BlockingIOError when there is
         nothing, another OSError where there are `errors`."""
-        data, name = self.sock.recvfrom(65535)
+        data, notes, _, name = self.sock.recvmsg(65535, _NOTES)
         source = self._names.get(name)
-        return self.dress(data, self.packed(name) if source is None else source, name[1])
+        looks = (notes[0][2][_LOW], notes[1][2][_LOW]) if len(notes) == 2 else (64, 0)
+        return self.dress(data, self.packed(name) if source is None else source, name[1], looks)
 
     def packed(self, name: tuple[object, ...]) -> bytes:
         """A peer's address as it stands in packets."""
@@ -189,8 +196,8 @@ class Endpoint:
         family = struct.unpack_from("=H", name)[0] if len(name) >= at + self.width else socket.AF_UNSPEC
         return name[at : at + self.width] if family == self.sock.family else b""
 
-    def dress(self, data: bytes, source: bytes, port: int) -> bytes:
-        """The packet that brings `data` from a peer to the program."""
+    def dress(self, data: bytes, source: bytes, port: int, looks: tuple[int, int]) -> bytes:
+        """The packet that brings `data` from a peer to the program; `looks` are its TTL and TOS."""
         raise NotImplementedError
 
     def undress(self, quoted: bytes, server: Address) -> bytes:
@@ -212,8 +219,8 @@ class Udp(Endpoint):
             self.sock.close()
             raise
 
-    def dress(self, data: bytes, source: bytes, port: int) -> bytes:
-        return ip.udp_packet(source, self.client[0], port, self.client[1], data)
+    def dress(self, data: bytes, source: bytes, port: int, looks: tuple[int, int]) -> bytes:
+        return ip.udp_packet(source, self.client[0], port, self.client[1], data, *looks)
 
     def undress(self, quoted: bytes, server: Address) -> bytes:
         return ip.udp_packet(self.client[0], server[0], self.client[1], server[1], quoted)
@@ -230,9 +237,9 @@ class Echo(Endpoint):
             self.sock.close()
             raise
 
-    def dress(self, data: bytes, source: bytes, port: int) -> bytes:
+    def dress(self, data: bytes, source: bytes, port: int, looks: tuple[int, int]) -> bytes:
         # The kernel put its own identifier in: give the program's back.
-        return ip.echo_reply(source, self.client[0], self.client[1].to_bytes(2, "big") + data[6:])
+        return ip.echo_reply(source, self.client[0], self.client[1].to_bytes(2, "big") + data[6:], *looks)
 
     def undress(self, quoted: bytes, server: Address) -> bytes:
         message = quoted[:4] + self.client[1].to_bytes(2, "big") + quoted[6:]
