@@ -81,6 +81,13 @@ CASES = [
     *(Case(f"order-{name}", ORDER, names, script, RESOLVER) for name, script in HOSTS.items()),
     Case("interfaces", INTERFACES, names, HOSTS["two-uplinks"], RESOLVER),
     Case(
+        "mtu",
+        "import subprocess; print(subprocess.run(['ip', '-o', 'link', 'show', 'eth0'], capture_output=True).stdout.split()[2:5])",
+        server,
+        NETWORK,
+        limit="The program's interfaces have the host's names and addresses but an MTU",
+    ),
+    Case(
         "bind-to-the-hosts-address",
         """
 import socket

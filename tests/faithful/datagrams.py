@@ -59,6 +59,8 @@ while True:
             data = repr(peer[:2]).encode()
         elif data == b'look':
             data = repr(sorted(n[0] for _, _, n in notes)).encode()
+        elif data == b'shout':
+            peer = ('10.77.0.255', 7040)
         elif data == b'marked':
             out = socket.socket(s.family, socket.SOCK_DGRAM)
             for option, value in ((16, 33), (67, 2)) if s is six else ((2, 33), (1, 2)):
@@ -272,5 +274,18 @@ for host in '127.0.0.1', '::1', '10.77.0.2', 'fd00:77::2', '192.0.2.11':
             b"b'x' (b'y', ('%b', 7030%b)) %b\n" % (host, b", 0, 0" if b":" in host else b"", host)
             for host in (b"127.0.0.1", b"::1", b"10.77.0.2", b"fd00:77::2", b"192.0.2.11")
         ),
+    ),
+    Case(
+        "a-broadcast-that-nobody-asked-for",
+        BOTH
+        + """
+s = udp(S4); s.bind(('', 7040)); s.settimeout(1)
+udp(S4).sendto(b'shout', ('10.77.0.2', 7002))
+try: print(s.recvfrom(100))
+except TimeoutError: print('nothing')
+""",
+        server,
+        NETWORK,
+        limit="A broadcast is taken in only on a port from which one was sent before.",
     ),
 ]

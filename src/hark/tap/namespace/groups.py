@@ -38,6 +38,7 @@ class Groups:
         self._diag = diag
         self._files = files
         self._heard: dict[Place, udp.Heard] = {}
+        self._refused: set[Place] = set()  # asked for once, e.g. a port that another program of the host has
         self._sent: deque[tuple[int, bytes]] = deque(maxlen=RECENT)  # source port, payload
 
     def asked(self, client: Address, server: Address, payload: bytes, device: Device) -> None:
@@ -54,6 +55,7 @@ class Groups:
         wanted = {(number, group, port) for number, group in groups for port in self._ports(group)} if groups else set()
         for place in [place for place in self._heard if udp.is_group(place[1]) and place not in wanted]:
             self._end(place)
+        self._refused &= wanted
         for place in sorted(wanted)[:MOST]:
             self._listen(place, 0.0)
 
@@ -80,7 +82,7 @@ class Groups:
                     group = bytes.fromhex(words[0].decode())[::-1]
                 else:
                     continue
-                if device in indexes and group not in _ALL_HOSTS and group[:13] != _SOLICITED:
+                if device in indexes and group not in _ALL_HOSTS and group[:13] != _SOLICITED and group[:2] != _NODE:
                     found.add((indexes[device], group))
         return found
 
@@ -92,12 +94,13 @@ class Groups:
     def _listen(self, place: Place, now: float) -> None:
         heard = self._heard.get(place)
         if heard is None:
-            if len(self._heard) >= MOST:
+            if len(self._heard) >= MOST or place in self._refused:
                 return
             device = next(device for device in self._tun.devices if device.number == place[0])
             try:
                 heard = udp.Heard(place[1:], device)
             except OSError as error:
+                self._refused.add(place)
                 self._tun.rec.loss("datagram", 1, f"listening to {udp.host_address(place[1])}: {error.strerror}")
                 return
             self._heard[place] = heard
@@ -130,4 +133,5 @@ class Groups:
         heard.close()
 
 
+_NODE = b"\xff\1"  # groups that do not leave the node
 _SOLICITED = bytes.fromhex("ff0200000000000000000001ff")  # of neighbour discovery (RFC 4291 §2.7.1)

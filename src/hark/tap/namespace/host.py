@@ -4,8 +4,9 @@ What   One look by rtnetlink, before the namespace is entered; `mirror` makes th
        addresses, routes and rules the kernel inside chooses the same source address, so that getaddrinfo gives the
        order that it gives on the host (RFC 6724), getsockname() shows the host's address, and a zone names a link.
 Why    Each answer that a program could get from an own model of these choices would be wrong somewhere.
-Limits LINKS interfaces, those with a default route first; the first ROUTES routes of each family. Of multipath routes
-       over nexthop objects and routes with an encapsulation the destination is mirrored, not how it is reached.
+Limits LINKS interfaces, those with a default route first; ADDRESSES addresses and ROUTES routes of each family. Of
+       multipath routes over nexthop objects and routes with an encapsulation the destination is mirrored, not how it
+       is reached.
 """
 
 import socket
@@ -16,6 +17,7 @@ from hark.tap.namespace import netlink
 from hark.tap.namespace.netlink import Route, attribute, attributes
 
 LINKS = 16  # interfaces mirrored: each costs half a millisecond of the start
+ADDRESSES = 256  # mirrored: each costs 20 microseconds; the others are reached as any host's are
 ROUTES = 1000  # a family's: a router with the whole table of the Internet must not hold up the start
 # Our own tables (their number says "hark"), left out when hark runs under hark.
 TABLE = 0x6861726B  # what the host has for itself: loopback and its own addresses
@@ -32,6 +34,7 @@ _HOST = 254  # the scope of 127.0.0.1
 _FOREVER = 0xFFFFFFFF
 # Address flags. IPv4 has "secondary" where IPv6 has "temporary".
 _TEMPORARY, _DEPRECATED, _MANAGED, _NODAD = 0x01, 0x20, 0x100, 0x02
+_REFUSED = 0x08  # somebody else on the link has the address (RFC 4862 §5.4)
 _KEPT4 = 0x200 | 0x400  # address flags that can be set: noprefixroute, autojoin
 _KEPT6 = _KEPT4 | 0x10  # and home
 
@@ -108,7 +111,7 @@ def look(uid: int) -> Network:
     # In the order in which they came to be: the kernel lists the newest IPv6 address first, and the oldest IPv4 one. A
     # secondary IPv4 address comes behind its primary one.
     four = sorted((address for address in kept if len(address.local) == 4), key=lambda address: address.flags & 1)
-    kept = [*four, *reversed([address for address in kept if len(address.local) == 16])]
+    kept = [*four[:ADDRESSES], *reversed([address for address in kept if len(address.local) == 16][:ADDRESSES])]
     ready = [body for body in (_route(body, known) for body in routes) if body]
     ready.sort(key=lambda body: 5 in attributes(body, 12))  # gateways are reached by the routes without one
     rewritten = [body for body in (_rule(body, uid) for body in rules) if body]
@@ -139,6 +142,8 @@ def _address(body: bytes) -> Address | None:
         return None
     if 8 in found:
         flags = struct.unpack("=I", found[8])[0]
+    if family == socket.AF_INET6 and flags & _REFUSED:
+        return None
     flags &= _KEPT6 | _TEMPORARY | _MANAGED | _DEPRECATED  # not whether it is still being tried
     preferred = struct.unpack_from("=I", found[6])[0] if 6 in found else _FOREVER
     deprecated = not preferred or bool(flags & _DEPRECATED)

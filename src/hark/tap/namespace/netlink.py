@@ -66,9 +66,14 @@ class Route:
             raise OSError(-code, os.strerror(-code), what)
 
     def dump(self, kind: int, body: bytes, most: int = 65536) -> list[bytes]:
-        """What a table holds: each message's body, its fixed header first; those after the first `most` are dropped."""
+        """What a table holds: each message's body, its fixed header first. Those after the first `most` are dropped,
+        which a socket of another namespace cannot do."""
         self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _DUMP, 1, 0) + body)
-        return _messages(self._socket)[:most]
+        found = _messages(self._socket, most)
+        if len(found) >= most:  # the rest of it stays with this socket
+            self._socket.close()
+            self._socket = self.open()
+        return found[:most]
 
     def up(self, index: int, mtu: int = 0, queue: int = 0, mac: bytes = b"") -> None:
         """Bring an interface up; mtu in bytes, queue in packets, 0 for what it has. (The ioctl for the queue's length
@@ -233,10 +238,10 @@ class Diag:
         return found
 
 
-def _messages(sock: socket.socket) -> list[bytes]:
-    """The bodies of a dump's messages, up to its end. Raises OSError."""
+def _messages(sock: socket.socket, most: int = 65536) -> list[bytes]:
+    """The bodies of a dump's messages, up to its end or until there are `most`. Raises OSError."""
     found: list[bytes] = []
-    while True:
+    while len(found) < most:
         reply = sock.recv(1 << 17)
         at = 0
         while at + 16 <= len(reply):
@@ -248,3 +253,4 @@ def _messages(sock: socket.socket) -> list[bytes]:
                 return found
             found.append(reply[at + 16 : at + size])
             at += (size + 3) & ~3
+    return found

@@ -223,6 +223,7 @@ class Udp(Endpoint):
         return ip.udp_packet(source, self.client[0], port, self.client[1], data, *looks)
 
     def undress(self, quoted: bytes, server: Address) -> bytes:
+        """See Endpoint."""
         return ip.udp_packet(self.client[0], server[0], self.client[1], server[1], quoted)
 
 
@@ -242,6 +243,7 @@ class Echo(Endpoint):
         return ip.echo_reply(source, self.client[0], self.client[1].to_bytes(2, "big") + data[6:], *looks)
 
     def undress(self, quoted: bytes, server: Address) -> bytes:
+        """See Endpoint."""
         message = quoted[:4] + self.client[1].to_bytes(2, "big") + quoted[6:]
         proto = ip.ICMPV6 if self.width == 16 else ip.ICMP
         return ip.ip_header(self.client[0], server[0], proto, len(message)) + message
