@@ -245,7 +245,7 @@ for device in (b"eth9", b"nosuch9"):
             print(device, to, ask(s, "hello"), s.getsockname()[0])
         except OSError as error: print(device, to, type(error).__name__, error.errno)
 """,
-        network="ip tuntap add eth9 mode tap; ip addr add 192.0.2.66/32 dev eth9; ip link set eth9 up",
+        network="ip tuntap add eth9 mode tap; ip addr add 192.0.2.66/32 dev eth9; ip link set eth9 arp off up",
     ),
     case(
         "a-server-of-ones-own-by-the-hosts-addresses",
@@ -324,11 +324,38 @@ os.waitpid(child, 0); print("killed", settle("g"))
 """,
         around=lambda world: endings(world),
     ),
+    case(
+        "a-reset-as-soon-as-connected",
+        """
+said = set()
+for _ in range(40):
+    s = socket.socket()
+    try: s.connect(("192.0.2.10", 7051)); how = "connected, "
+    except OSError as error: said.add(name(error)); continue
+    try: said.add(how + repr(s.recv(10)))
+    except OSError as error: said.add(how + name(error))
+print(said)
+""",
+        around=lambda world: endings(world),
+    ),
+    case(
+        "a-connect-given-up",
+        """
+for _ in range(3):
+    s = socket.socket(); s.bind(("0.0.0.0", 0)); s.settimeout(0.15)
+    try: print(s.connect(("203.0.113.1", 80)))
+    except OSError as error: print(type(error).__name__)
+    s.close()
+s = socket.socket(); s.setsockopt(TCP, socket.TCP_SYNCNT, 1); start = time.monotonic()
+try: s.connect(("203.0.113.1", 80))
+except OSError as error: print(name(error), round(time.monotonic() - start))
+""",
+    ),
 ]
 
 # Keeps how each connection ended, by the key that it gave; "how KEY" asks for it.
 ENDINGS = r"""
-import errno, socket, socketserver, time
+import errno, socket, socketserver, struct, threading, time
 ended = {}
 class Handler(socketserver.BaseRequestHandler):
     def handle(self):
@@ -346,6 +373,11 @@ class Handler(socketserver.BaseRequestHandler):
         except OSError as error:
             ended[key] = f"{errno.errorcode[error.errno]} {got}"
 class Server(socketserver.ThreadingTCPServer): allow_reuse_address = True; daemon_threads = True; request_queue_size = 100
+def at_once():
+    listener = socket.create_server(("192.0.2.10", 7051))
+    while True:
+        s, _ = listener.accept(); s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); s.close()
+threading.Thread(target=at_once).start()
 Server(("192.0.2.10", 7050), Handler).serve_forever()
 """
 

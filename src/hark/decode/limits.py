@@ -31,6 +31,17 @@ TUNNELS = 4  # IP in IP, GRE and VXLAN headers opened in one frame; past it the 
 FLOWS = 100_000  # TCP connections followed at a time; past it the idlest is told as unfinished
 ADDRESSES = 10_000  # DNS answers remembered, to tell a connection's host
 QUESTIONS = 4096  # DNS questions without an answer
-ENDED_SECONDS = 5  # how long a closed connection's stray packets are still known as such
+PAST = 65536  # ends of TCP connections that are over, remembered to know packets that come again; the oldest go. 250
+#   bytes each.
+PAST_EACH = 8  # connections that are over remembered for the same ends; the oldest go
+WINDOW = (
+    1 << 24
+)  # bytes that a direction may be ahead of what was captured of it, and BEFORE behind, for a segment to be
+#   taken for its own: windows are seldom larger (RFC 7323 allows 1 GiB), and another connection's number is within
+#   both directions' windows once in 60,000 times
+BEFORE = 1 << 16  # bytes in front of where a direction was first seen: retransmissions, and what came out of order
+UNDECIDED_BYTES = 64 << 10  # kept of a connection joined in the middle while nothing tells which end is the client;
+#   past it the oldest go, which nothing could be read from
+UNDECIDED_ALL_BYTES = 32 << 20  # the same over all connections; past it the larger port is taken for the client's
 MESSAGE_BYTES = 1 << 20  # of a WebSocket message are told; the rest is counted
 INFLATED_BYTES = 1 << 28  # out of one compressed WebSocket message; past it the direction is told as broken

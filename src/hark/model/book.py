@@ -79,10 +79,11 @@ class SpokeOther(NamedTuple):
 
 
 class PassedOver(NamedTuple):
-    """Frames that were not followed."""
+    """Frames that were not followed; harmless: they never carry HTTP."""
 
     what: str
     frames: int
+    harmless: bool = False
 
 
 class Told(NamedTuple):
@@ -219,6 +220,7 @@ class Book:
         connection = self._connections.get(event.conn)
         if connection is not None:
             connection.protocol = event.name
+            connection.through = connection.through or event.name.startswith("socks")
 
     def _proxied(self, event: ev.Proxied) -> None:
         connection = self._connections.get(event.conn)
@@ -351,6 +353,8 @@ class Book:
             return None
         exchange.response = event
         exchange.answered = event.started
+        if exchange.request is not None and exchange.request.method == "CONNECT" and 200 <= event.status < 300:
+            exchange.connection.through = True
         mime = exchange.response_header("content-type")
         if mime[:13].lower() in _TALKING:
             coding, encoding = exchange.response_header("content-encoding"), exchange.response_header("grpc-encoding")
@@ -460,7 +464,7 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Closed: Book._closed,
     ev.Sealed: Book._sealed,
     ev.Trouble: Book._trouble,
-    ev.PassedOver: lambda book, event: PassedOver(event.what, event.frames),
+    ev.PassedOver: lambda book, event: PassedOver(event.what, event.frames, event.harmless),
     ev.Dns: Book._dns,
     ev.RequestHead: Book._request,
     ev.ResponseHead: Book._response,

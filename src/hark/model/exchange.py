@@ -20,7 +20,7 @@ class Connection:
 
     __slots__ = (
         "certificates", "client", "dns", "established", "exchanges", "name", "number", "opened", "pid", "process",
-        "protocol", "proxied", "server", "tls", "troubles",
+        "protocol", "proxied", "server", "through", "tls", "troubles",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +45,7 @@ class Connection:
         self.certificates: list[tuple[bytes, ...]] = [(), ()]  # DER chains, by the side that showed them
         self.dns: tuple[int, int] | None = None  # (asked, answered) of the look-up that led here
         self.proxied: tuple[tuple[str, int], tuple[str, int]] | None = None  # (client, server) a proxy speaks for
+        self.through = False  # `server` is a proxy's end, and what is spoken goes on to another (SOCKS, CONNECT)
         self.exchanges = 0
         self.troubles: list[str] = []
 
@@ -174,6 +175,6 @@ class Exchange:
 
 
 def _index(head: RequestHead | ResponseHead) -> dict[bytes, bytes]:
-    if head.version >= "HTTP/2":
+    if head.version in ("HTTP/2", "HTTP/3"):  # as their decoders say; an HTTP/1 peer may write HTTP/2.0
         return dict(reversed(head.headers))  # their names are small letters (RFC 9113 §8.2)
     return {name.lower(): value for name, value in reversed(head.headers)}

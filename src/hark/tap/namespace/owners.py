@@ -17,6 +17,7 @@ from hark.tap import tree
 from hark.tap.namespace.netlink import TCP_LISTEN, Diag, Settings
 
 _GUESSES = 4  # descriptors tried next to the one that the process's last socket had
+_FRESH = 3_000_000  # ns in which a process with the same executable is taken for what it was: an exec takes longer
 _KNOWN = 1024  # processes remembered
 _EXES = 256  # executables whose TLS stack is remembered
 _SCAN_BYTES = 192 << 20  # of an executable searched for a TLS stack linked into it
@@ -71,6 +72,8 @@ class Owners:
         self._exes: OrderedDict[tuple[int, int], tuple[str, ...]] = OrderedDict()
         self._scans: deque[_Scan] = deque()
         self._latest = Process(0, 0, "")
+        self._fresh = (0, "")  # the process that was looked at last, and its executable
+        self._described = 0  # when, ns since the epoch
         self._boot = _boot_time()
 
     def listens(self, proto: int, local: Address, remote: Address, index: int = 0) -> bool:
@@ -138,6 +141,10 @@ class Owners:
 
     def _describe(self, pid: int, now: int) -> None:
         """Record the process where it is new, or is not what it was (exec)."""
+        exe = _link(f"/proc/{pid}/exe")
+        if self._fresh == (pid, exe) and now - self._described < _FRESH:
+            return
+        self._fresh, self._described = (pid, exe), now
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
                 stat = file.read()
@@ -148,7 +155,6 @@ class Owners:
             return  # it ended between two looks: the pid stands, its name is not to be had
         name = stat[stat.index(b"(") + 1 : stat.rindex(b")")].decode(errors="surrogateescape")
         rest = stat[stat.rindex(b")") + 2 :].split()
-        exe = _link(f"/proc/{pid}/exe")
         words = tuple(word.decode(errors="surrogateescape") for word in line.split(b"\0")[:-1])
         told = (name, exe, *words)
         if self._told.get(pid) == told:

@@ -24,6 +24,7 @@ from hark.tap.loop import ERR, HUP, IN, OUT, URGENT, Loop
 
 BUFFER = 512 << 10
 LINGER = 1.0
+_YOUNG = 0.005  # s: a program gets out of its connect() before it gets a reset
 _DRAIN_FIRST, _DRAIN_MAX = 0.0005, 0.02  # s between looks whether the bytes before a reset have been taken
 _SIOCATMARK = 0x8905
 _RESET = struct.pack("ii", 1, 0)
@@ -215,7 +216,7 @@ class Relay:
     connection has failed otherwise than by a reset, before the program's side is closed. `crashed` is called with an
     exception that must not be and has ended the relay."""
 
-    __slots__ = ("_broken", "_crashed", "_deadline", "_done", "_error", "_expired", "_pause", "closed", "loop",
+    __slots__ = ("_born", "_broken", "_crashed", "_deadline", "_done", "_error", "_expired", "_pause", "closed", "loop",
                  "program", "server")  # fmt: skip
 
     def __init__(
@@ -232,6 +233,7 @@ class Relay:
         self._expired = expired
         self._crashed = crashed
         self.closed = False
+        self._born = time.monotonic()
         self._broken: End | None = None  # the end whose connection has failed, while the other takes what it had sent
         self._error = 0  # the errno of that
         self._deadline = 0.0  # when the other end's reset is due at the latest
@@ -305,7 +307,9 @@ class Relay:
             if sent < size:
                 other.pending = memoryview(bytes(_view[sent:size]))
                 other.want(other.mask | OUT)
-        if (other.pending is None and not other.unsent()) or time.monotonic() >= self._deadline:
+        now = time.monotonic()
+        taken = other.pending is None and not other.unsent()
+        if (taken and now - self._born > _YOUNG) or now >= self._deadline:
             self._finish()
 
     def _wait(self) -> None:

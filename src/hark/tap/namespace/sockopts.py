@@ -49,6 +49,7 @@ OPTIONS: dict[int, tuple[Option, ...]] = {
         Option(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER),
     ),
 }
+_FAMILIES = (int(socket.AF_INET), int(socket.AF_INET6))  # ints: an enum's look-up costs a microsecond
 _BUFFERS = ((_SNDBUF_LOCK, socket.SO_SNDBUF), (_RCVBUF_LOCK, socket.SO_RCVBUF))
 Values = tuple[int | bytes, ...]
 
@@ -108,22 +109,22 @@ def service(packet: bytes) -> int:
     return packet[1] if packet[0] >> 4 == 4 else (packet[0] << 4 | packet[1] >> 4) & 0xFF
 
 
-def put_service(sock: socket.socket, tos: int) -> None:
+def put_service(sock: socket.socket, six: bool, tos: int) -> None:
     """Give a connection that type of service."""
-    if sock.family == socket.AF_INET6:
+    if six:
         put(sock, socket.IPPROTO_IPV6, socket.IPV6_TCLASS, tos)
     else:
         put(sock, socket.IPPROTO_IP, socket.IP_TOS, tos)
 
 
-def from_syn(sock: socket.socket, syn: bytes, settings: Settings | None, defaults: Defaults) -> None:
-    """Set what the program's SYN and sock_diag show of it."""
+def from_syn(sock: socket.socket, six: bool, syn: bytes, settings: Settings | None, defaults: Defaults) -> None:
+    """Set what the program's SYN and sock_diag show of it. `six`: the real connection's family is IPv6."""
     four = syn[0] >> 4 == 4
-    family = socket.AF_INET if four else socket.AF_INET6
-    if sock.family == family:
+    family = _FAMILIES[six]
+    if four != six:
         tos, hops = service(syn), syn[8] if four else syn[7]
         if tos:
-            put_service(sock, tos)
+            put_service(sock, six, tos)
         if hops != defaults.hops[family]:
             put(sock, *OPTIONS[family][len(_COMMON)][:2], hops)
         if four and not syn[6] & 0x40:  # no don't-fragment bit

@@ -31,6 +31,7 @@ from hark.tap.namespace.tun import BATCH, Tun, router
 from hark.wire import ip
 
 _FORGET = 4.0  # s that a closed flow's last packets still find their way
+_PAUSE = 0.005  # s before the reset of a connection that the server has reset at once
 _SEARCH = 2  # which look at a connection's socket is worth a search of all processes for it
 _BIND_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at the connect, when the other end is known
 
@@ -89,7 +90,7 @@ class Tcp:
             if isinstance(state, Released):
                 server = state.server
             if server is not None and server.fileno() >= 0:
-                sockopts.put_service(server, tos)
+                sockopts.put_service(server, server.family == socket.AF_INET6, tos)
         return self._probes.take(flow, packet, bytes(self._tun.vnet))
 
     def packet(self, packet: ip.Packet, data: bytes) -> None:
@@ -178,7 +179,8 @@ class Tcp:
     ) -> None:
         """Try the next upstream address; a connected socket releases the held SYN. `port`: try the program's own."""
         target = targets[0]
-        family = socket.AF_INET6 if ":" in target else socket.AF_INET
+        six = ":" in target
+        family = socket.AF_INET6 if six else socket.AF_INET
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
@@ -186,15 +188,15 @@ class Tcp:
             self._failed(flow, held, errno.ECONNREFUSED)
             return
         held.sock = sock
-        sockopts.from_syn(sock, held.syn, settings, self._defaults)
+        sockopts.from_syn(sock, six, held.syn, settings, self._defaults)
         if settings is not None and settings.device and flow.device is not None and flow.device.index:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
             # A loopback source is what the namespace chose for the way to us; by that interface the host would not.
-            bound = flow.client[0][0] != 127 and self._bind(sock, flow, family, port)
+            bound = flow.client[0][0] != 127 and self._bind(sock, flow, six, port)
         else:
-            bound = self._bind(sock, flow, family, port)
+            bound = self._bind(sock, flow, six, port)
         scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0
-        place = (target, flow.server[1], 0, scope) if family == socket.AF_INET6 else (target, flow.server[1])
+        place = (target, flow.server[1], 0, scope) if six else (target, flow.server[1])
 
         def decided(number: int) -> None:
             if number == errno.EADDRNOTAVAIL and bound:  # an earlier connection of that port is not forgotten yet
@@ -226,15 +228,15 @@ class Tcp:
         else:
             decided(number)
 
-    def _bind(self, sock: socket.socket, flow: Flow, family: int, port: bool) -> bool:
+    def _bind(self, sock: socket.socket, flow: Flow, six: bool, port: bool) -> bool:
         """Give the real connection the program's own end, where that is an address of the host; whether the port is
         the program's."""
         address = flow.client[0]
-        if not self._tun.is_own(address) or len(address) != (16 if family == socket.AF_INET6 else 4):
+        if not self._tun.is_own(address) or len(address) != (16 if six else 4):
             return False
         text = udp.host_address(address)
         scope = flow.device.index if flow.device is not None and address[:2] == b"\xfe\x80" else 0
-        more = (0, scope) if family == socket.AF_INET6 else ()
+        more = (0, scope) if six else ()
         if port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an earlier one may not be forgotten yet
             with contextlib.suppress(OSError):  # somebody on the host has it: the kernel chooses another
@@ -326,7 +328,8 @@ class Tcp:
         server = flow.state.server
         if server is None:
             flow.state = Over()
-            reset(program)
+            # Not at once: the program gets out of its connect() first.
+            self._loop.later(_PAUSE, lambda: reset(program), self._crashed)
             self._close(flow)
             return
         program.setblocking(False)
