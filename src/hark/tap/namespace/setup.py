@@ -143,7 +143,7 @@ def _devices(host: Host) -> list[int]:
                 errno.EACCES: "sudo chmod 0666 /dev/net/tun",
                 errno.ENODEV: "sudo modprobe tun",
             }.get(error.errno or 0, "`hark doctor` tells what forbids it")
-            raise HarkError("cannot make a TAP device with /dev/net/tun", error.strerror or "", remedy) from error
+            raise HarkError("cannot open /dev/net/tun", error.strerror or "", remedy) from error
     return found
 
 
