@@ -158,7 +158,7 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, keylog: keylog
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.freeze()
-    Pump(child.ends, Writer(ring), ring.wake_writer, control, _sources(child, keylog)).run()
+    Pump(child.ends, child.network, Writer(ring), ring.wake_writer, control, _sources(child, keylog)).run()
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
 

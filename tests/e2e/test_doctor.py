@@ -18,6 +18,7 @@ def test_all_is_well_here(world) -> None:
             "the whole tap",
             "preloaded agent (OpenSSL)",
             "Node hook",
+            "the host's ::1",
             "ping through hark",
             "rootless containers",
         )

@@ -1,6 +1,8 @@
 """connect(), localhost, datagrams, bulk and many: the namespace's network is the host's."""
 
 import hashlib
+import os
+import subprocess
 import sys
 import time
 
@@ -205,6 +207,102 @@ except ConnectionResetError: print("reset")
     assert run.out == b"b'cba' b''\nreset\n", run.err
 
 
+TRUNCATING = r"""
+import socket, struct
+HEADS = {"until": b"Connection: close\r\n\r\n", "length": b"Content-Length: 9000000\r\n\r\n",
+         "chunked": b"Transfer-Encoding: chunked\r\n\r\n40000\r\n"}
+listener = socket.create_server(("192.0.2.10", 7060))
+while True:
+    s, _ = listener.accept()
+    asked = s.recv(4096)
+    if asked:
+        s.sendall(b"HTTP/1.1 200 OK\r\n" + HEADS[asked.split()[1].decode()[1:]] + b"z" * 200000)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+"""
+
+
+def test_an_answer_cut_by_a_reset_is_not_whole(world) -> None:
+    """A body that a reset cuts is marked, whichever way its length is told, and curl fails as it would."""
+    world.start([sys.executable, "-c", TRUNCATING])
+    world.wait_for("192.0.2.10", 7060)
+    for kind in ("until", "length", "chunked"):
+        url = f"http://192.0.2.10:7060/{kind}"
+        plain = world.run("curl", "-sS", "-o", "/dev/null", url)
+        run = world.hark("-q", "curl", "-sS", "-o", "/dev/null", url)
+        assert (run.status, run.err) == (plain.status, plain.err)
+        assert run.status == 56
+        (entry,) = run.entries
+        assert entry["response"]["status"] == 200
+        assert entry["_trouble"] == "the connection was reset by the server"
+
+
+def test_a_connection_given_up_before_it_stood_is_reset(world) -> None:
+    """The server takes the connection only after the program has gone: it is told so, and hark does not keep it."""
+    server = """
+import socket, time
+l = socket.socket(); l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); l.bind(("192.0.2.10", 7061)); l.listen(0)
+first, _ = l.accept()  # the sign to begin: until it ends, nothing is accepted
+first.recv(1)
+while True:
+    s, _ = l.accept(); s.settimeout(5)
+    try: print("end" if not s.recv(10) else "data", flush=True)
+    except OSError as error: print(type(error).__name__, flush=True)
+"""
+    client = """
+import socket, time
+first = socket.create_connection(("192.0.2.10", 7061))
+queued = [socket.create_connection(("192.0.2.10", 7061))]
+for _ in range(3):
+    s = socket.socket(); s.settimeout(0.3)
+    try: s.connect(("192.0.2.10", 7061))
+    except TimeoutError: print("timed out")
+    else: queued.append(s); continue
+    s.close(); break
+first.close()
+for s in queued: s.close()
+time.sleep(2)
+"""
+    log = world.dir / "servers.log"
+    before = len(log.read_bytes())
+    world.start([sys.executable, "-u", "-c", server])
+    time.sleep(0.4)
+    run = world.run("hark", "-q", sys.executable, "-c", client)
+    assert run.out == b"timed out\n", run.err
+    time.sleep(0.3)
+    said = log.read_bytes()[before:].split()
+    assert said[-1] == b"ConnectionResetError", said
+    assert set(said[:-1]) == {b"end"}
+
+
+def test_options_that_only_the_host_sees(world) -> None:
+    """Congestion control and buffer of the real connection, set before and after the connect."""
+    client = """
+import socket, sys, time
+for late in (False, True):
+    s = socket.socket()
+    if late: s.connect(("192.0.2.10", 8080))
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 40000)
+    if not late: s.connect(("192.0.2.10", 8080))
+    sys.stdout.write("ready\\n"); sys.stdout.flush()
+    sys.stdin.readline()
+    s.close()
+"""
+    run = world.popen(
+        ["hark", "-q", sys.executable, "-c", client], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    for _ in range(2):
+        assert run.stdout.readline() == b"ready\n"
+        time.sleep(0.3)
+        shown = world.run("ss", "-tinmO", "dst", "192.0.2.10", "dport", "=", ":8080").out.decode()
+        (line,) = [line for line in shown.splitlines() if "ESTAB" in line]
+        assert " reno " in line, line
+        assert ",rb80000," in line, line
+        run.stdin.write(b"go\n")
+    assert run.wait(10) == 0
+
+
 def test_other_protocols_pass_untouched(world) -> None:
     """Redis and WebSocket: the program's answers are right, and no HTTP is made up."""
     world.start(["redis-server", "--port", "6399", "--bind", "192.0.2.10", "--save", "", "--protected-mode", "no"])
@@ -391,3 +489,37 @@ asyncio.run(main())
     assert run.out == b"20000\n", run.err
     assert "closed 192.0.2.10:7050 " in run.err and " QUIC v1" in run.err and "python[" in run.err
     assert "no secrets for it came" in run.err
+
+
+FOLLOW = """
+import socket, sys, time
+def there():
+    with socket.socket() as s:
+        try: s.bind(('192.0.2.77', 0))
+        except OSError: return False
+    return True
+def until(wanted):
+    end = time.monotonic() + 8
+    while there() != wanted and time.monotonic() < end: time.sleep(0.05)
+    return there()
+print('ready', flush=True)
+print(until(True), flush=True)
+sys.stdin.readline()
+print(until(False), flush=True)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change the world's network while programs run in it")
+def test_the_namespace_follows_the_host(world) -> None:
+    """A program sees an address of the host's come and go."""
+
+    def change(what: str) -> None:
+        subprocess.run([*world.prefix[:4], "ip", "addr", what, "192.0.2.77/32", "dev", "lo"], check=True)
+
+    program = world.popen(["hark", "-q", sys.executable, "-c", FOLLOW], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert program.stdout.readline() == b"ready\n"
+    change("add")
+    assert program.stdout.readline() == b"True\n"
+    change("del")
+    out, _ = program.communicate(b"\n", timeout=20)
+    assert out == b"False\n"

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hark.tap.namespace.nat import Nat, ends
-from hark.tap.namespace.pump import _rewrite
+from hark.tap.namespace.nat import Nat, ends, rewrite
 from hark.wire import dns, ip, keylog, tls
 
 A4, B4 = bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])
@@ -49,7 +48,7 @@ def test_nat_rewrites_keep_checksums_right() -> None:
         head, low, high = (20, 12, 24) if width == 4 else (40, 8, 44)
         for _ in range(200):
             client, server = (os.urandom(width), 1234), (os.urandom(width), 443)
-            flow = nat.open(client, server, False)
+            flow = nat.open(client, server, False, None, here4[:3] + b"\0" if width == 4 else here6[:15] + b"\0")
             for key in (flow.key, flow.back):
                 turn = nat.turns[key]
                 src, dst = key[:width], key[width : 2 * width]
@@ -58,7 +57,7 @@ def test_nat_rewrites_keep_checksums_right() -> None:
                 total = ip.checksum(ip.pseudo(src, dst, ip.TCP, len(tcp)) + tcp)
                 packet = bytearray(ip.ip_header(src, dst, ip.TCP, len(tcp)) + tcp)
                 struct.pack_into("!H", packet, head + 16, total)
-                _rewrite(packet, 0, head, low, high, turn.ends, turn.ip_sum, 0, turn.partial_sum, turn.whole_sum)
+                rewrite(packet, 0, head, low, high, turn.ends, turn.ip_sum, 0, turn.partial_sum, turn.whole_sum)
                 assert transport_sum(bytes(packet)) == 0
                 assert width == 16 or ip.checksum(packet[:20]) == 0
                 assert bytes(packet[low:high]) == turn.ends

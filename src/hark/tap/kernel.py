@@ -10,6 +10,7 @@ from collections.abc import Callable
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_REC, MS_SLAVE, MS_SHARED = 2, 4, 16384, 1 << 19, 1 << 20
 _PR_SET_PDEATHSIG = 1
+_PIDFD_GETFD = 438  # the same number on every architecture
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -106,3 +107,8 @@ def _clock(seconds: float) -> int:
     setting = (ctypes.c_long * 4)(*every, *every)
     _check(_libc.timerfd_settime(fd, 0, setting, None), "timerfd_settime")
     return fd
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A descriptor of ours for what another process has as `fd` (pidfd_getfd(2))."""
+    return _check(_libc.syscall(_PIDFD_GETFD, pidfd, fd, 0), "pidfd_getfd")

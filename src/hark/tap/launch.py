@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hark.errors import HarkError
 from hark.tap import kernel
 from hark.tap.namespace import idmap, setup
+from hark.tap.namespace.host import Network
 
 _SI_KERNEL = 0x80
 FORWARDED = (
@@ -70,9 +71,10 @@ def _quote(word: str) -> str:
 class Child:
     """The program on its way to its exec."""
 
-    def __init__(self, pid: int, link: socket.socket, ends: dict[str, int]) -> None:
+    def __init__(self, pid: int, link: socket.socket, ends: dict[str, int], network: Network) -> None:
         self.pid = pid
         self.ends = ends
+        self.network = network  # the host's, which the namespace mirrors
         self._link = link
 
     def go(self) -> None:
@@ -106,10 +108,11 @@ def prepare(file: str, argv: Sequence[str], environment: Environment, host: setu
         ours.close()
         _become(theirs, file, argv, environment, host, parent)
     theirs.close()
-    said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ENDS)))
+    names = setup.ends(host)
+    said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(names)))
     if said == _MAP:
         ours.send(b"+" if idmap.map_other(pid, host.uid, host.gid, host.ranges) else b"-")
-        said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ENDS)))
+        said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(names)))
     if not said.startswith(b"+"):
         os.waitpid(pid, 0)
         what, why, remedy = (said.decode(errors="replace").split("\0") + ["", "", ""])[:3]
@@ -119,7 +122,8 @@ def prepare(file: str, argv: Sequence[str], environment: Environment, host: setu
         numbers.frombytes(payload[: len(payload) - len(payload) % 4])
     had = [mark == 43 for mark in said]
     files = iter(numbers)
-    return Child(pid, ours, {name: next(files) if here else -1 for name, here in zip(setup.ENDS, had, strict=True)})
+    ends = {name: next(files) if here else -1 for name, here in zip(names, had, strict=True)}
+    return Child(pid, ours, ends, host.network)
 
 
 def _become(
@@ -152,7 +156,7 @@ def _become(
         if os.getppid() != parent:
             os._exit(1)  # hark was killed before the line above could matter
         _restore_signals()
-        variables = dict(environment(files[setup.ENDS.index("keylog")] >= 0))
+        variables = dict(environment(files[setup.ends(host).index("keylog")] >= 0))
         try:
             os.execve(file, list(argv), variables)
         except OSError as error:

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.tap.namespace import idmap, setup, udp
+from hark.tap.namespace.host import LOOPBACK_INDEX
 from hark.tap.namespace.netlink import Route
+from hark.wire import ip
 
 _APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 _CLONE = "/proc/sys/kernel/unprivileged_userns_clone"
@@ -41,6 +43,13 @@ def examine(agent: str, hook: str, private: str) -> list[Finding]:
             False,
         ),
         Finding("Node hook", os.path.exists(hook), "the file is missing", "pip install --force-reinstall hark", False),
+        Finding(
+            "the host's ::1",
+            not (why := _attempt(_redirect)),
+            why,
+            "sudo modprobe -a sch_ingress cls_u32 act_mirred",
+            False,
+        ),
         Finding(
             "ping through hark",
             udp.ping_allowed(),
@@ -106,7 +115,7 @@ def _user_namespaces() -> Finding:
 
     def enter() -> None:
         setup.enter(setup.look("", ""))
-        Route().up(setup.LOOPBACK_INDEX)
+        Route().up(LOOPBACK_INDEX)
 
     why = _attempt(enter)
     if not why:
@@ -147,6 +156,14 @@ def _tun_device() -> Finding:
     except OSError as error:
         return Finding(name, False, error.strerror or "", "sudo modprobe tun")
     return Finding(name, True)
+
+
+def _redirect() -> None:
+    """Whether what leaves by lo can be redirected. Raises OSError."""
+    setup.enter(setup.look("", ""))
+    route = Route()
+    route.up(LOOPBACK_INDEX)
+    route.redirect(LOOPBACK_INDEX, LOOPBACK_INDEX, (ip.TCP,))
 
 
 def _whole(agent: str, private: str) -> Finding:

@@ -43,6 +43,8 @@ class Segment(NamedTuple):
 
 
 _IP4 = struct.Struct("!BBHHHBBH4s4s").unpack_from
+_UDP4 = struct.Struct("!BBHHHBBH4s4sHHHH").pack
+_UDP6 = struct.Struct("!IHBB16s16sHHHH").pack
 _TCP = struct.Struct("!HHIIBB").unpack_from
 
 
@@ -158,11 +160,11 @@ def delta16(old: bytes, new: bytes) -> int:
     return fold((0xFFFF - add16(old)) + add16(new))
 
 
-def ip_header(src: bytes, dst: bytes, proto: int, length: int, ttl: int = 64) -> bytes:
+def ip_header(src: bytes, dst: bytes, proto: int, length: int, ttl: int = 64, tos: int = 0) -> bytes:
     """An IP header for a payload of `length` bytes; the version follows the addresses' size."""
     if len(src) == 16:
-        return struct.pack("!IHBB", 6 << 28, length, proto, ttl) + src + dst
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0x4000, ttl, proto, 0) + src + dst
+        return struct.pack("!IHBB", 6 << 28 | tos << 20, length, proto, ttl) + src + dst
+    head = struct.pack("!BBHHHBBH", 0x45, tos, 20 + length, 0, 0x4000, ttl, proto, 0) + src + dst
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:]
 
 
@@ -173,12 +175,20 @@ def pseudo(src: bytes, dst: bytes, proto: int, length: int) -> bytes:
     return src + dst + struct.pack("!BBH", 0, proto, length)
 
 
-def udp_packet(src: bytes, dst: bytes, sport: int, dport: int, payload: bytes) -> bytes:
+def udp_packet(src: bytes, dst: bytes, sport: int, dport: int, payload: bytes, ttl: int = 64, tos: int = 0) -> bytes:
     """A whole UDP packet with its checksum."""
     length = 8 + len(payload)
-    head = struct.pack("!HHHH", sport, dport, length, 0)
-    total = checksum(pseudo(src, dst, UDP, length) + head + payload) or 0xFFFF
-    return ip_header(src, dst, UDP, length) + head[:6] + struct.pack("!H", total) + payload
+    # The addresses and the payload are summed as they are, the rest is numbers: no byte is copied for a checksum.
+    addresses = add16(src + dst)
+    total = addresses + add16(payload) + UDP + sport + dport + 2 * length
+    total = ~fold(total) & 0xFFFF or 0xFFFF
+    if len(src) == 16:
+        head = _UDP6(6 << 28 | tos << 20, length, UDP, ttl, src, dst, sport, dport, length, total)
+    else:
+        first = addresses + (0x4500 | tos) + 20 + length + 0x4000 + (ttl << 8 | UDP)
+        first = ~fold(first) & 0xFFFF
+        head = _UDP4(0x45, tos, 20 + length, 0, 0x4000, ttl, UDP, first, src, dst, sport, dport, length, total)
+    return head + payload
 
 
 def rst_packet(src: bytes, dst: bytes, sport: int, dport: int, seq: int, ack: int) -> bytes:
@@ -224,11 +234,11 @@ def icmp_error(router: bytes, packet: bytes, code: tuple[int, int], field: int) 
     return ip_header(router, target, proto, len(body)) + body[:2] + struct.pack("!H", total) + body[4:]
 
 
-def echo_reply(src: bytes, dst: bytes, payload: bytes) -> bytes:
+def echo_reply(src: bytes, dst: bytes, payload: bytes, ttl: int = 64, tos: int = 0) -> bytes:
     """An ICMP echo reply; `payload` is the message from its identifier on (RFC 792, RFC 4443 §4.2)."""
     if len(src) == 16:
         body = b"\x81\0\0\0" + payload
         total = checksum(pseudo(src, dst, ICMPV6, len(body)) + body)
-        return ip_header(src, dst, ICMPV6, len(body)) + body[:2] + struct.pack("!H", total) + body[4:]
+        return ip_header(src, dst, ICMPV6, len(body), ttl, tos) + body[:2] + struct.pack("!H", total) + body[4:]
     body = b"\0\0\0\0" + payload
-    return ip_header(src, dst, ICMP, len(body)) + body[:2] + struct.pack("!H", checksum(body)) + body[4:]
+    return ip_header(src, dst, ICMP, len(body), ttl, tos) + body[:2] + struct.pack("!H", checksum(body)) + body[4:]

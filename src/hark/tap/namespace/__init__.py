@@ -1,9 +1,10 @@
-"""The rootless tap: the program in a network namespace whose only way out is a TUN device that hark reads.
+"""The rootless tap: the program in a network namespace whose interfaces are devices that hark reads.
 
-Takes  packets from the TUN, connections from the namespace's own TCP.
+Takes  packets from the devices, connections from the namespace's own TCP.
 Gives  frames as the program sees them, the process behind each connection; bytes relayed to the real network.
 Never  decodes above TCP and UDP headers, needs a capability of the host, or leaves anything behind.
 
-setup.py builds the namespace from inside, nat.py rewrites packets (sans-IO), pump.py is the one loop, udp.py and
-echo.py carry what is not TCP, owners.py finds the process, netlink.py speaks to the kernel.
+setup.py builds the namespace from inside, with the network that host.py has read and mirror.py makes there; follow.py
+keeps it so. pump.py is the one loop, tun.py moves packets, nat.py rewrites them, tcp.py and relay.py carry TCP,
+datagrams.py, udp.py and groups.py the rest, owners.py finds the process, netlink.py asks the kernel.
 """

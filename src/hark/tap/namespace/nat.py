@@ -13,14 +13,17 @@ Not    nftables or a redirect in the kernel: they need capabilities that the tap
        would hide the packets from the recording.
 """
 
+import struct
 from typing import NamedTuple
 
+from hark.tap.namespace.device import Device
+from hark.tap.namespace.flows import Address, Flow
 from hark.wire import ip
 
+_get16 = struct.Struct("!H").unpack_from
+_put16 = struct.Struct("!H").pack_into
 _PORT_FIRST, _PORT_LAST = 2000, 62000
 _PEERS = 200
-
-Address = tuple[bytes, int]
 
 
 class Turn(NamedTuple):
@@ -31,25 +34,8 @@ class Turn(NamedTuple):
     partial_sum: int  # to add to the transport's sum when it is left to the device (pseudo header only)
     whole_sum: int  # to add to the transport's sum when it is whole
     inward: bool  # from our listener to the program: recorded as rewritten; otherwise as it came
-    flow: "Flow"
-
-
-class Flow:
-    """One TCP connection of the program."""
-
-    __slots__ = ("back", "client", "key", "local", "peer", "pid", "relay", "seq", "server", "syn")
-
-    def __init__(self, client: Address, server: Address, peer: Address, key: bytes, back: bytes, local: bool) -> None:
-        self.client = client
-        self.server = server
-        self.peer = peer  # whom our listener sees
-        self.key = key  # the program's packets' addresses and ports
-        self.back = back  # our listener's packets' addresses and ports, or the server's own when local
-        self.local = local
-        self.pid = 0
-        self.syn = b""  # held, with its virtio header, until the upstream connect is decided
-        self.seq = 0  # of that SYN; of a local flow: which ends have sent a FIN
-        self.relay: object | None = None  # the pump's: the upstream socket, then the relay
+    flow: Flow
+    lo: Device | None = None  # the way to the program, where it is not the device that the packet came from
 
 
 class Nat:
@@ -58,26 +44,29 @@ class Nat:
     def __init__(self, here4: bytes, here6: bytes, port: int) -> None:
         self._here = {4: here4, 16: here6}
         self._port = port
-        self._next = {4: 0, 16: 0}
+        self._next: dict[bytes, int] = {}  # by the peers' network
         self._by_peer: dict[Address, Flow] = {}
         self.turns: dict[bytes, Turn] = {}
 
-    def open(self, client: Address, server: Address, local: bool) -> Flow:
-        """A flow for a SYN. A flow with the same ends that stands from earlier must have been closed first."""
+    def open(self, client: Address, server: Address, local: bool, device: Device | None, peers: bytes) -> Flow:
+        """A flow for a SYN. A flow with the same ends that stands from earlier must have been closed first.
+
+        `device` is the way back to the program where it is not the one that the flow's packets come from (for ::1).
+        `peers` is the network of the made-up peers: the one of the device where the SYN came from."""
         width = len(client[0])
         key = ends(client, server)
         if local:
             back = ends(server, client)
             flow = Flow(client, server, client, key, back, True)
-            self.turns[key] = Turn(b"", 0, 0, 0, False, flow)
-            self.turns[back] = Turn(b"", 0, 0, 0, True, flow)
+            self.turns[key] = Turn(b"", 0, 0, 0, False, flow, device)
+            self.turns[back] = Turn(b"", 0, 0, 0, True, flow, device)
             return flow
-        peer = self._peer(width)
+        peer = self._peer(peers)
         here = (self._here[width], self._port)
         back = ends(here, peer)
         flow = Flow(client, server, peer, key, back, False)
-        self.turns[key] = _turn(key, ends(peer, here), width, False, flow)
-        self.turns[back] = _turn(back, ends(server, client), width, True, flow)
+        self.turns[key] = _turn(key, ends(peer, here), width, False, flow, None)
+        self.turns[back] = _turn(back, ends(server, client), width, True, flow, device)
         self._by_peer[peer] = flow
         return flow
 
@@ -94,15 +83,14 @@ class Nat:
         if self._by_peer.get(flow.peer) is flow:
             del self._by_peer[flow.peer]
 
-    def _peer(self, width: int) -> Address:
+    def _peer(self, peers: bytes) -> Address:
         """The next made-up peer that no flow uses. Numbers go round, so that a late packet of an old flow finds
         nobody rather than somebody else."""
         span = _PORT_LAST - _PORT_FIRST
-        here = self._here[width]
         for _ in range(span * _PEERS):
-            number = self._next[width]
-            self._next[width] = (number + 1) % (span * _PEERS)
-            peer = (here[:-1] + bytes([2 + number // span]), _PORT_FIRST + number % span)
+            number = self._next.get(peers, 0)
+            self._next[peers] = (number + 1) % (span * _PEERS)
+            peer = (peers[:-1] + bytes([2 + number // span]), _PORT_FIRST + number % span)
             if peer not in self._by_peer:
                 return peer
         raise OverflowError("more flows than peers")
@@ -113,8 +101,35 @@ def ends(source: Address, target: Address) -> bytes:
     return source[0] + target[0] + source[1].to_bytes(2, "big") + target[1].to_bytes(2, "big")
 
 
-def _turn(old: bytes, new: bytes, width: int, inward: bool, flow: Flow) -> Turn:
+def _turn(old: bytes, new: bytes, width: int, inward: bool, flow: Flow, device: Device | None) -> Turn:
     addresses = ip.delta16(old[: 2 * width], new[: 2 * width])
-    return Turn(
-        new, addresses, addresses, ip.fold(addresses + ip.delta16(old[2 * width :], new[2 * width :])), inward, flow
-    )
+    whole = ip.fold(addresses + ip.delta16(old[2 * width :], new[2 * width :]))
+    return Turn(new, addresses, addresses, whole, inward, flow, device)
+
+
+def rewrite(
+    data: bytearray | memoryview,
+    start: int,
+    head: int,
+    low: int,
+    high: int,
+    new: bytes,
+    ip_sum: int,
+    partial: int,
+    partial_sum: int,
+    whole_sum: int,
+) -> None:
+    """Put new ends into a packet and mend its checksums (RFC 1624)."""
+    data[start + low : start + high] = new
+    if head == 20:
+        total = (~_get16(data, start + 10)[0] & 0xFFFF) + ip_sum
+        _put16(data, start + 10, ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF)
+    at = start + head + 16
+    old = _get16(data, at)[0]
+    if partial:  # the device would finish it: only the pseudo header is in there, not complemented
+        total = old + partial_sum
+        total = (total & 0xFFFF) + (total >> 16)
+    else:
+        total = (~old & 0xFFFF) + whole_sum
+        total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    _put16(data, at, total)

@@ -6,82 +6,155 @@ May hold: building, sending and parsing of messages. May not hold: decisions abo
 import os
 import socket
 import struct
+from typing import NamedTuple
 
 NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
-_REQUEST, _ACK, _EXCL, _CREATE = 1, 4, 0x200, 0x400
-_NEWLINK, _NEWADDR, _NEWROUTE, _NEWRULE, _DELRULE, _SOCK_DIAG = 16, 20, 24, 32, 33, 20
-_ERROR = 2
+_REQUEST, _ACK, _DUMP, REPLACE, EXCL, CREATE, APPEND = 1, 4, 0x300, 0x100, 0x200, 0x400, 0x800
+NEWLINK, GETLINK, NEWADDR, DELADDR, GETADDR = 16, 18, 20, 21, 22
+NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
+NEWRULE, DELRULE, GETRULE, _NEWQDISC, _NEWTFILTER, _SOCK_DIAG = 32, 33, 34, 36, 44, 20
+_ERROR, _DONE = 2, 3
+_NESTED = 0x8000
 MAIN_TABLE, LOCAL_TABLE = 254, 255
 TCP_LISTEN = 10
+_MEMORY, _CONGESTION = 1 << 6, 1 << 3  # what to ask of sock_diag, by bits: INET_DIAG_SKMEMINFO, INET_DIAG_CONG
+_CONG, _SKMEMINFO, _MARK = 4, 7, 15  # and the attributes that come
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute as it stands in a message."""
     return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def attributes(data: bytes, at: int) -> dict[int, bytes]:
+    """The attributes from offset `at` on; of one that comes twice, the last."""
+    found = {}
+    while at + 4 <= len(data):
+        size, kind = struct.unpack_from("=HH", data, at)
+        if size < 4:
+            break
+        found[kind & 0x3FFF] = data[at + 4 : at + size]  # without the flags for nested and big-endian
+        at += (size + 3) & ~3
+    return found
 
 
 class Route:
     """A NETLINK_ROUTE conversation in the current network namespace."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+    def __init__(self, sock: socket.socket | None = None) -> None:
+        """With `sock`, in the namespace that it was made in."""
+        self._socket = sock or self.open()
+
+    @staticmethod
+    def open(groups: int = 0) -> socket.socket:
+        """A netlink socket of the current network namespace, which hears of changes in `groups` (RTMGRP_…)."""
+        made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+        if groups:
+            made.bind((0, groups))
+        return made
 
     def close(self) -> None:
         """End it."""
         self._socket.close()
 
-    def _call(self, kind: int, flags: int, body: bytes, what: str) -> None:
+    def call(self, kind: int, flags: int, body: bytes, what: str) -> None:
+        """Send one request and wait for its acknowledgement. Raises OSError, with `what` as its file name."""
         self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _ACK | flags, 1, 0) + body)
         reply = self._socket.recv(4096)
         code = struct.unpack_from("=i", reply, 16)[0]
         if struct.unpack_from("=H", reply, 4)[0] != _ERROR or code:
             raise OSError(-code, os.strerror(-code), what)
 
-    def up(self, index: int, mtu: int = 0, queue: int = 0) -> None:
+    def dump(self, kind: int, body: bytes, most: int = 65536) -> list[bytes]:
+        """What a table holds: each message's body, its fixed header first. Those after the first `most` are dropped,
+        which a socket of another namespace cannot do."""
+        self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _DUMP, 1, 0) + body)
+        found = _messages(self._socket, most)
+        if len(found) >= most:  # the rest of it stays with this socket
+            self._socket.close()
+            self._socket = self.open()
+        return found[:most]
+
+    def up(self, index: int, mtu: int = 0, queue: int = 0, mac: bytes = b"") -> None:
         """Bring an interface up; mtu in bytes, queue in packets, 0 for what it has. (The ioctl for the queue's length
-        asks for a capability of the host's, this message does not.)"""
-        up = 1
-        body = struct.pack("=BxHiII", 0, 0, index, up, up)
+        asks for a capability of the host's, this message does not.) With a MAC address it gets that, and asks nobody
+        on the link for theirs."""
+        up, noarp = 1, 0x80
+        flags = up | noarp if mac else up
+        body = struct.pack("=BxHiII", 0, 0, index, flags, flags)
         if mtu:
-            body += _attribute(4, struct.pack("=I", mtu))
+            body += attribute(4, struct.pack("=I", mtu))
         if queue:
-            body += _attribute(13, struct.pack("=I", queue))
-        self._call(_NEWLINK, 0, body, "set link up")
+            body += attribute(13, struct.pack("=I", queue))
+        if mac:
+            body += attribute(1, mac)
+        self.call(NEWLINK, 0, body, "set link up")
 
-    def address(self, index: int, packed: bytes, prefix: int) -> None:
-        """Give the interface an address; IPv6 ones without duplicate detection, for nobody else is on the link."""
-        family = socket.AF_INET6 if len(packed) == 16 else socket.AF_INET
-        nodad = 0x02
-        body = struct.pack("=BBBBi", family, prefix, nodad, 0, index) + _attribute(2, packed) + _attribute(1, packed)
-        self._call(_NEWADDR, _CREATE | _EXCL, body, "add address")
-
-    def default(self, index: int, family: int, table: int = MAIN_TABLE, source: bytes = b"") -> None:
-        """Route everything in `table` to the interface, from `source` where that is given."""
-        universe, static, unicast = 0, 4, 1
-        body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, table, static, universe, unicast, 0)
-        body += _attribute(4, struct.pack("=i", index))
-        if source:
-            body += _attribute(7, source)
-        self._call(_NEWROUTE, _CREATE | _EXCL, body, "add route")
-
-    def rule(
-        self, priority: int, table: int, network: bytes = b"", prefix: int = 0, proto: int = 0, iif: str = ""
+    def route(
+        self,
+        table: int,
+        family: int,
+        index: int,
+        to: bytes = b"",
+        prefix: int = 0,
+        source: bytes = b"",
+        kind: int = 1,
+        message: int = NEWROUTE,
     ) -> None:
-        """Add an IPv4 policy rule: what matches is looked up in `table`."""
-        body = struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, table, 0, 0, 1, 0)
-        body += _attribute(6, struct.pack("=I", priority))
-        if network:
-            body += _attribute(1, network)
-        if iif:
-            body += _attribute(3, iif.encode() + b"\0")
-        if proto:
-            body += _attribute(22, bytes([proto]))
-        self._call(_NEWRULE, _CREATE | _EXCL, body, "add rule")
+        """Route `to`/`prefix` (everything, where that is empty) to the interface; `kind` 1 is unicast, 2 local.
+        `message` may be DELROUTE."""
+        static, universe, host = 4, 0, 254
+        body = struct.pack("=BBBBBBBBI", family, prefix, 0, 0, 0, static, host if kind == 2 else universe, kind, 0)
+        body += attribute(15, struct.pack("=I", table)) + attribute(4, struct.pack("=i", index))
+        if to:
+            body += attribute(1, to)
+        if source:
+            body += attribute(7, source)
+        self.call(message, CREATE | EXCL if message == NEWROUTE else 0, body, "route")
 
-    def delete_rule(self, priority: int, table: int) -> None:
-        """Remove an IPv4 policy rule."""
-        body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, table, 0, 0, 1, 0)
-        body += _attribute(6, struct.pack("=I", priority))
-        self._call(_DELRULE, 0, body, "delete rule")
+    def rule(self, family: int, priority: int, table: int, proto: int = 0, iif: str = "") -> None:
+        """Add a policy rule: what matches is looked up in `table`."""
+        body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 1, 0)
+        body += attribute(6, struct.pack("=I", priority)) + attribute(15, struct.pack("=I", table))
+        if iif:
+            body += attribute(3, iif.encode() + b"\0")
+        if proto:
+            body += attribute(22, bytes([proto]))
+        self.call(NEWRULE, CREATE | EXCL, body, "add rule")
+
+    def delete_rule(self, family: int, priority: int, table: int) -> None:
+        """Remove a policy rule."""
+        body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, table, 0, 0, 1, 0)
+        body += attribute(6, struct.pack("=I", priority))
+        self.call(DELRULE, 0, body, "delete rule")
+
+    def redirect(self, source: int, target: int, protocols: tuple[int, ...]) -> None:
+        """What goes out through interface `source` as IPv6 with one of these protocols goes out through `target`
+        instead: a clsact qdisc with a u32 filter and its mirred action."""
+        clsact, egress = 0xFFFFFFF1, 0xFFFFFFF3
+        body = struct.pack("=BxxxiIII", 0, source, 0xFFFF0000, clsact, 0) + attribute(1, b"clsact\0")
+        self.call(_NEWQDISC, CREATE | EXCL, body, "add qdisc")
+        eaction_redirect, stolen, terminal = 1, 4, 1
+        for proto in protocols:
+            mirred = struct.pack("=IIiiiII", 0, 0, stolen, 0, 0, eaction_redirect, target)
+            action = attribute(1, b"mirred\0") + attribute(2 | _NESTED, attribute(2, mirred))
+            # One key: the next-header octet of the IPv6 header (RFC 8200 §3), in the word at offset 4.
+            key = struct.pack("=BxBx12x2xBx2xBxii", terminal, 1, 0xFF, proto, 4, 0)
+            options = attribute(7, attribute(1, action)) + attribute(5, key)
+            info = 1 << 16 | socket.htons(0x86DD)
+            body = struct.pack("=BxxxiIII", 0, source, 0, egress, info) + attribute(1, b"u32\0") + attribute(2, options)
+            self.call(_NEWTFILTER, CREATE | EXCL, body, "add filter")
+
+
+class Settings(NamedTuple):
+    """What sock_diag says of a socket."""
+
+    inode: int
+    device: int  # the index of the interface that it is bound to, else 0
+    mark: int  # SO_MARK
+    congestion: bytes  # the name of the congestion control
+    receive_buffer: int  # SO_RCVBUF in bytes, as the kernel counts it
+    send_buffer: int  # SO_SNDBUF
 
 
 class Diag:
@@ -89,29 +162,53 @@ class Diag:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._socket.settimeout(0.2)
+        self._socket.setblocking(False)  # the answer is there when the request has been sent
 
     @staticmethod
     def open() -> socket.socket:
         """A sock_diag socket of the current network namespace."""
         return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
 
-    def find(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int]) -> tuple[int, int] | None:
-        """(state, inode) of the socket that packets from `remote` to `local` would reach; None where there is none."""
+    def find(
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int = 0
+    ) -> tuple[int, int] | None:
+        """(state, inode) of the socket that packets from `remote` to `local` on interface `index` would reach; None
+        where there is none."""
+        reply = self._ask(proto, local, remote, 0, index)
+        return (reply[17], struct.unpack_from("=I", reply, 84)[0]) if reply else None
+
+    def settings(
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int
+    ) -> "Settings | None":
+        """The socket at `local` with what it has been set to; None where there is none. `index` is that of the
+        interface by which its packets leave: one that is bound to it is not found otherwise."""
+        reply = self._ask(proto, local, remote, _MEMORY | _CONGESTION, index)
+        if not reply:
+            return None
+        found = attributes(reply, 88)
+        memory = found.get(_SKMEMINFO, b"")
+        received, sent = struct.unpack_from("=4xI4xI", memory) if len(memory) >= 16 else (0, 0)
+        mark = struct.unpack("=I", found[_MARK])[0] if _MARK in found else 0
+        congestion = found.get(_CONG, b"").rstrip(b"\0")
+        inode = struct.unpack_from("=I", reply, 84)[0]
+        return Settings(inode, struct.unpack_from("=I", reply, 56)[0], mark, congestion, received, sent)
+
+    def _ask(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int, index: int) -> bytes:
+        """The kernel's answer about one socket, or nothing."""
         source, target = (remote, local) if proto == socket.IPPROTO_UDP else (local, remote)  # as the kernel has it
         family = socket.AF_INET6 if len(local[0]) == 16 else socket.AF_INET
         body = struct.pack(
             "=BBBBI2s2s16s16sIII",
             family,
             proto,
-            0,
+            wanted,
             0,
             0xFFFFFFFF,
             source[1].to_bytes(2, "big"),
             target[1].to_bytes(2, "big"),
             source[0],
             target[0],
-            0,
+            index,
             0xFFFFFFFF,
             0xFFFFFFFF,
         )
@@ -119,7 +216,41 @@ class Diag:
             self._socket.send(struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG, _REQUEST, 1, 0) + body)
             reply = self._socket.recv(4096)
         except OSError:
-            return None  # an owner that is not found is told as unknown
+            return b""  # an owner that is not found is reported as unknown
         if len(reply) < 88 or struct.unpack_from("=H", reply, 4)[0] != _SOCK_DIAG:
-            return None
-        return reply[17], struct.unpack_from("=I", reply, 84)[0]
+            return b""
+        return reply
+
+    def udp_sockets(self) -> list[tuple[bytes, int]]:
+        """Address and port of each unconnected UDP socket."""
+        found = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            body = struct.pack("=BBBBI48x", family, socket.IPPROTO_UDP, 0, 0, 0xFFFFFFFF)
+            try:
+                self._socket.send(struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG, _REQUEST | _DUMP, 1, 0) + body)
+                messages = _messages(self._socket)
+            except OSError:
+                continue  # without it no group is heard
+            for message in messages:
+                port, peer = struct.unpack_from("!HH", message, 4)
+                if not peer:
+                    found.append((message[8 : 12 if family == socket.AF_INET else 24], port))
+        return found
+
+
+def _messages(sock: socket.socket, most: int = 65536) -> list[bytes]:
+    """The bodies of a dump's messages, up to its end or until there are `most`. Raises OSError."""
+    found: list[bytes] = []
+    while len(found) < most:
+        reply = sock.recv(1 << 17)
+        at = 0
+        while at + 16 <= len(reply):
+            size, kind = struct.unpack_from("=IH", reply, at)
+            if kind == _ERROR:
+                code = -struct.unpack_from("=i", reply, at + 16)[0]
+                raise OSError(code, os.strerror(code), "netlink dump")
+            if kind == _DONE or size < 16:
+                return found
+            found.append(reply[at + 16 : at + size])
+            at += (size + 3) & ~3
+    return found

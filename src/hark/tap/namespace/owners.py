@@ -10,12 +10,14 @@ Limits A process's descriptors are guessed first (sockets are made in rising ord
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hark.recording.blocks import Process
 from hark.tap import tree
-from hark.tap.namespace.netlink import TCP_LISTEN, Diag
+from hark.tap.namespace.netlink import TCP_LISTEN, Diag, Settings
 
 _GUESSES = 4  # descriptors tried next to the one that the process's last socket had
+_FRESH = 3_000_000  # ns in which a process with the same executable is taken for what it was: an exec takes longer
 _KNOWN = 1024  # processes remembered
 _EXES = 256  # executables whose TLS stack is remembered
 _SCAN_BYTES = 192 << 20  # of an executable searched for a TLS stack linked into it
@@ -47,6 +49,17 @@ _MARKS = (
 Address = tuple[bytes, int]
 
 
+class Owner(NamedTuple):
+    """Where a socket is to be found."""
+
+    pid: int  # 0: unknown
+    fd: int  # the process's descriptor
+    inode: int
+
+
+NOBODY = Owner(0, -1, 0)
+
+
 class Owners:
     """Finds and describes the processes of one network namespace."""
 
@@ -59,22 +72,37 @@ class Owners:
         self._exes: OrderedDict[tuple[int, int], tuple[str, ...]] = OrderedDict()
         self._scans: deque[_Scan] = deque()
         self._latest = Process(0, 0, "")
+        self._fresh = (0, "")  # the process that was looked at last, and its executable
+        self._described = 0  # when, ns since the epoch
         self._boot = _boot_time()
 
-    def listens(self, proto: int, local: Address, remote: Address) -> bool:
-        """Whether something in the namespace would take a packet from `remote` to `local`."""
-        found = self._diag.find(proto, local, remote)
+    def listens(self, proto: int, local: Address, remote: Address, index: int = 0) -> bool:
+        """Whether something in the namespace would take a packet from `remote` to `local` on interface `index`."""
+        found = self._diag.find(proto, local, remote, index)
         return found is not None and (proto != 6 or found[0] == TCP_LISTEN)
 
-    def find(self, proto: int, local: Address, remote: Address, now: int) -> int:
+    def find(self, proto: int, local: Address, remote: Address, now: int, index: int = 0) -> int:
         """The pid that owns the socket at `local`, recorded if it is new; 0 where it cannot be told."""
-        found = self._diag.find(proto, local, remote)
-        if found is None or not found[1]:
-            return 0
-        pid = self._holder(f"socket:[{found[1]}]")
-        if pid:
-            self._describe(pid, now)
-        return pid
+        found = self._diag.find(proto, local, remote, index)
+        return self._owner(found[1] if found else 0, now).pid
+
+    def socket(self, local: Address, remote: Address, now: int, index: int = 0) -> tuple["Owner", Settings | None]:
+        """Like `find` for TCP, with the socket's descriptor and what it has been set to; its packets leave by the
+        interface of that index."""
+        found = self._diag.settings(6, local, remote, index)
+        return self._owner(found.inode if found else 0, now), found
+
+    def again(self, inode: int) -> "Owner":
+        """Who has a socket now that was known by its inode."""
+        pid = self._holder(f"socket:[{inode}]")
+        return Owner(pid, self._last[pid] if pid else -1, inode)
+
+    def _owner(self, inode: int, now: int) -> "Owner":
+        pid = self._holder(f"socket:[{inode}]") if inode else 0
+        if not pid:
+            return Owner(0, -1, inode)
+        self._describe(pid, now)
+        return Owner(pid, self._last.get(pid, -1), inode)
 
     def _holder(self, target: str) -> int:
         for pid in reversed(self._last):
@@ -113,6 +141,10 @@ class Owners:
 
     def _describe(self, pid: int, now: int) -> None:
         """Record the process where it is new, or is not what it was (exec)."""
+        exe = _link(f"/proc/{pid}/exe")
+        if self._fresh == (pid, exe) and now - self._described < _FRESH:
+            return
+        self._fresh, self._described = (pid, exe), now
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
                 stat = file.read()
@@ -123,7 +155,6 @@ class Owners:
             return  # it ended between two looks: the pid stands, its name is not to be had
         name = stat[stat.index(b"(") + 1 : stat.rindex(b")")].decode(errors="surrogateescape")
         rest = stat[stat.rindex(b")") + 2 :].split()
-        exe = _link(f"/proc/{pid}/exe")
         words = tuple(word.decode(errors="surrogateescape") for word in line.split(b"\0")[:-1])
         told = (name, exe, *words)
         if self._told.get(pid) == told:

@@ -1,57 +1,48 @@
 """Builds the namespace from inside, in the child that will become the program.
 
-What   User, network and mount namespaces; a TUN with the default route; loopback TCP and UDP steered into it;
-       the sockets that the tapper works with, which go to it as descriptors.
+What   User, network and mount namespaces; in them the host's network on devices of ours (mirror.py); the sockets
+       that the tapper works with, which go to it as descriptors.
 Why    Before the exec this child holds every capability over its own namespaces, so ioctls and netlink do all;
        anything exec'd under the user's own uid has none. The program keeps its uid: the map is the identity.
        Root needs no user namespace, and would lose its power over other users' files in one. What the user may map
        besides (/etc/subuid, /etc/subgid: rootless containers) is mapped onto itself too, by newuidmap from outside.
-Limits One address family may be missing on a host; the other then works alone. 127.0.0.0/8 crosses the TUN; ::1
-       cannot (the kernel drops it on any interface but lo), so lo is heard by a packet socket instead.
+Limits One address family may be missing on a host; the other then works alone.
 Not    running `ip` (what is exec'd has no capability here), pyroute2 (150 ms).
 """
 
 import errno
-import fcntl
 import os
 import socket
-import struct
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.tap import kernel
-from hark.tap.namespace import idmap, preload
+from hark.tap.namespace import host as hosts
+from hark.tap.namespace import idmap, mirror, preload
+from hark.tap.namespace.host import Network
 from hark.tap.namespace.hostside import TABLE_BYTES
-from hark.tap.namespace.netlink import LOCAL_TABLE, Diag, Route
-from hark.wire import ip
+from hark.tap.namespace.netlink import Diag, Route
 
-TUN_NAME = b"hark0"
-# RFC 2544's benchmark network: never routed, and no host address, so that nothing real is shadowed by it.
-NET4 = bytes([198, 18, 104, 0])
-HERE4 = NET4[:3] + b"\x01"
-# The documentation prefix with "hark": counts as global, so that address selection prefers IPv6 as the host would.
-HERE6 = bytes.fromhex("20010db86861726b0000000000000001")
 # No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.
 LISTEN_PORT = 1
-MTU = 65535  # a TUN's largest: no datagram that a program can send needs fragments
-QUEUE = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
 KEY_SOCKET = b"\0hark-keys"  # abstract: belongs to the network namespace, so it is reached from a chroot too
 HOST_SOCKET = b"\0hark-host"
 KEYLOG_NAME = "keylog"
 
-_TUNSETIFF, _TUNSETOFFLOAD = 0x400454CA, 0x400454D0
-_IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
-_OFFLOAD_CSUM_TSO4_TSO6 = 1 | 2 | 4
-_SIOCGIFINDEX = 0x8933
-_LOOPBACK_TABLE = 100
-LOOPBACK_INDEX = 1  # lo's in every network namespace
-_IGNORE_OUTGOING = 23
 _SOL_PACKET = 263
+_VNET_HEADER, _BYPASS = 15, 20  # packet socket options: a virtio header in front; past the qdisc, and so the redirect
+_IGNORE_OUTGOING = 23
+_IPV6_FREEBIND = 78
 
 # What the host has set and programs may notice; a namespace starts with the kernel's defaults.
-_MIRRORED = ("net/ipv4/ip_unprivileged_port_start", "net/ipv4/ip_local_port_range", "net/core/somaxconn")
+_MIRRORED = (
+    "net/ipv4/ip_unprivileged_port_start",
+    "net/ipv4/ip_local_port_range",
+    "net/ipv4/ip_default_ttl",
+    "net/core/somaxconn",
+)
 
 
 class Host(NamedTuple):
@@ -59,7 +50,7 @@ class Host(NamedTuple):
 
     uid: int
     gid: int
-    ipv6: bool
+    network: Network
     sysctls: tuple[tuple[str, str], ...]
     private: str  # an empty directory of the installed package: the private tmpfs is mounted over it
     agent: str  # the file of the preloaded agent
@@ -77,7 +68,7 @@ def look(private: str, agent: str) -> Host:
         except OSError:
             continue  # this kernel has no such setting: nothing to mirror
     uid, gid = os.getuid(), os.getgid()
-    return Host(uid, gid, _host_has_ipv6(), tuple(found), private, agent, idmap.ranges(uid), _root_is_shared())
+    return Host(uid, gid, hosts.look(uid), tuple(found), private, agent, idmap.ranges(uid), _root_is_shared())
 
 
 def _root_is_shared() -> bool:
@@ -89,38 +80,53 @@ def _root_is_shared() -> bool:
         return False
 
 
-def _host_has_ipv6() -> bool:
-    """Whether the host has any IPv6 address but loopback and link-local ones."""
-    try:
-        with open("/proc/net/if_inet6") as file:
-            return any(line.split()[3] in ("00", "40", "80") for line in file)
-    except OSError:
-        return False
-
-
 # Descriptors in the order in which they are handed over.
-ENDS = ("tun", "listener4", "listener6", "loopback", "keys", "keylog", "diag", "network", "host", "owners")
+ENDS = (
+    "listener4",
+    "listener6",
+    "loopback",
+    "heard",
+    "route",
+    "igmp",
+    "igmp6",
+    "keys",
+    "keylog",
+    "diag",
+    "network",
+    "host",
+    "owners",
+)
+
+
+def ends(host: Host) -> tuple[str, ...]:
+    """The names of the descriptors: a device for each interface in front."""
+    return (*(f"device{number}" for number in range(len(mirror.links(host.network)))), *ENDS)
 
 
 def build(host: Host, mapped: Callable[[], bool] = lambda: False) -> list[int]:
-    """Enter the namespaces and build all that stands in them; the descriptors named by ENDS (-1: not had here).
+    """Enter the namespaces and build all that stands in them; the descriptors named by `ends` (-1: not had here).
     mapped: asks whoever is outside to map the host's ranges of ids, and gives whether that was done.
 
     Raises HarkError with the reason and a remedy."""
     enter(host, mapped)
-    tun = _tun()
-    _addresses(host, tun)
     _settings(host)
+    devices = _devices(host)
+    links = mirror.links(host.network)
+    crosses = mirror.build(host.network, [(n, link) for n, link in enumerate(links) if devices[n] >= 0])
     keylog, owners = _private(host)
     keys = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     keys.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     keys.bind(KEY_SOCKET)
     network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     return [
-        tun,
-        _listener(HERE4),
-        _listener(HERE6) if host.ipv6 else -1,
-        _loopback(),
+        *devices,
+        _listener(mirror.HERE4),
+        _listener(mirror.HERE6) if host.network.has_six() else -1,
+        _loopback() if crosses else -1,
+        -1 if crosses else _heard(),
+        Route.open().detach(),
+        _list("igmp"),
+        _list("igmp6"),
         keys.detach(),
         keylog,
         Diag.open().detach(),
@@ -156,59 +162,43 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def _tun() -> int:
-    try:
-        tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        remedy = {
-            errno.ENOENT: "sudo mkdir -p /dev/net && sudo mknod -m 0666 /dev/net/tun c 10 200",
-            errno.EACCES: "sudo chmod 0666 /dev/net/tun",
-            errno.ENODEV: "sudo modprobe tun",
-        }.get(error.errno or 0, "`hark doctor` tells more")
-        raise HarkError("cannot open /dev/net/tun", error.strerror or "", remedy) from error
-    try:
-        request = struct.pack("16sH22x", TUN_NAME, _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR)
-        fcntl.ioctl(tun, _TUNSETIFF, request)
-        fcntl.ioctl(tun, _TUNSETOFFLOAD, _OFFLOAD_CSUM_TSO4_TSO6)
-    except OSError as error:
-        raise HarkError(
-            "cannot make a TUN device", error.strerror or "", "`hark doctor` tells what forbids it"
-        ) from error
-    return tun
-
-
-def _addresses(host: Host, tun: int) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        name = struct.pack("16s16x", TUN_NAME)
-        index = struct.unpack_from("i", fcntl.ioctl(control, _SIOCGIFINDEX, name), 16)[0]
-    loopback = b"\x7f\0\0\0"
-    route = Route()
-    route.up(LOOPBACK_INDEX)
-    route.up(index, MTU, QUEUE)
-    route.address(index, HERE4, 24)
-    route.default(index, socket.AF_INET)
-    # Loopback through the TUN: the local table goes behind a rule of ours that catches what is sent to 127.0.0.0/8.
-    route.default(index, socket.AF_INET, _LOOPBACK_TABLE, b"\x7f\0\0\x01")
-    route.rule(10, LOCAL_TABLE)
-    for proto in (ip.TCP, ip.UDP):
-        route.rule(5, _LOOPBACK_TABLE, loopback, 8, proto, "lo")
-    route.delete_rule(0, LOCAL_TABLE)
-    if host.ipv6:
-        route.address(index, HERE6, 64)
-        route.default(index, socket.AF_INET6)
-    route.close()
+def _devices(host: Host) -> list[int]:
+    """A device for each interface; -1 for one that cannot be had, which must not be the first."""
+    found = []
+    for number, link in enumerate(mirror.links(host.network)):
+        try:
+            found.append(mirror.open_device(link))
+        except OSError as error:
+            if number:
+                found.append(-1)  # its routes are left out, too
+                continue
+            remedy = {
+                errno.ENOENT: "sudo mkdir -p /dev/net && sudo mknod -m 0666 /dev/net/tun c 10 200",
+                errno.EACCES: "sudo chmod 0666 /dev/net/tun",
+                errno.ENODEV: "sudo modprobe tun",
+            }.get(error.errno or 0, "`hark doctor` tells what forbids it")
+            raise HarkError("cannot open /dev/net/tun", error.strerror or "", remedy) from error
+    return found
 
 
 def _settings(host: Host) -> None:
-    device = TUN_NAME.decode()
+    # Of "all" and "default", for there are no devices yet.
     wanted = [
-        (f"net/ipv4/conf/{device}/route_localnet", "1"),
-        (f"net/ipv4/conf/{device}/accept_local", "1"),
-        (f"net/ipv4/conf/{device}/rp_filter", "0"),
+        ("net/ipv4/conf/all/route_localnet", "1"),
+        ("net/ipv4/conf/all/accept_local", "1"),
         ("net/ipv4/conf/all/rp_filter", "0"),
+        ("net/ipv4/conf/default/rp_filter", "0"),
         ("net/unix/max_dgram_qlen", "4096"),
         ("net/ipv4/ping_group_range", f"{host.gid} {host.gid}" if host.uid else "0 2147483647"),
     ]
+    if host.network.has_six():
+        wanted += [
+            ("net/ipv6/conf/default/addr_gen_mode", "1"),  # no address but those that the host has
+            ("net/ipv6/conf/default/accept_ra", "0"),
+            ("net/ipv6/conf/default/router_solicitations", "0"),
+        ]
+    else:
+        wanted.append(("net/ipv6/conf/all/disable_ipv6", "1"))
     for name, value in (*wanted, *host.sysctls):
         try:
             _write(f"/proc/sys/{name}", value)
@@ -251,13 +241,37 @@ def _listener(address: bytes) -> int:
     family = socket.AF_INET6 if len(address) == 16 else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)  # no interface has the address
         listener.bind((socket.inet_ntop(family, address), LISTEN_PORT))
         listener.listen(4096)
         return listener.detach()
 
 
 def _loopback() -> int:
-    """A packet socket on lo: hears what processes of the tree say to each other over ::1."""
+    """A packet socket on lo, through which packets for ::1 are handed to the program."""
+    try:
+        # Made without a protocol: it receives nothing.
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0) as packets:
+            packets.setsockopt(_SOL_PACKET, _VNET_HEADER, 1)
+            packets.setsockopt(_SOL_PACKET, _BYPASS, 1)
+            packets.bind(("lo", 0))
+            return packets.detach()
+    except OSError:
+        return -1  # ::1 stays among the processes of the tree
+
+
+def _list(name: str) -> int:
+    """One of the kernel's lists of group memberships in this namespace."""
+    try:
+        return os.open(f"/proc/self/net/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1  # a kernel without multicast
+
+
+def _heard() -> int:
+    """A packet socket on lo for kernels that cannot redirect ::1: hears what processes of the tree say to each other
+    there."""
     try:
         # Made without a protocol: binding a socket that has one waits 15 ms for the kernel to let go of it.
         with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0) as packets:

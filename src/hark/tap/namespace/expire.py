@@ -1,0 +1,54 @@
+"""A connection that timed out on the host's side times out at the program, too.
+
+What   The program's packets are let fall, and its kernel, asked through the borrowed socket to be impatient, gives up:
+       the program gets ETIMEDOUT, not a reset. What was set for that is then set back.
+Why    Nothing that could be sent to a TCP makes it say ETIMEDOUT.
+Limits It takes a second: the kernel's shortest keep-alive. Where the socket cannot be borrowed, the program gets a
+       reset.
+"""
+
+import socket
+import struct
+from collections.abc import Callable
+
+from hark.tap.loop import Loop
+from hark.tap.namespace.borrow import give_back
+
+_LOOK = 0.05  # s between looks whether the program's kernel has given up
+_LOOKS = 80
+_CLOSED = 7  # TCP_CLOSE, the first byte of struct tcp_info
+_TCP = socket.IPPROTO_TCP
+# After one unanswered probe, a second after it. Set in this order: the switch is last.
+_IMPATIENT = (
+    (_TCP, socket.TCP_USER_TIMEOUT, 1),
+    (_TCP, socket.TCP_KEEPINTVL, 1),
+    (_TCP, socket.TCP_KEEPCNT, 1),
+    (_TCP, socket.TCP_KEEPIDLE, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+)
+
+
+def expire(loop: Loop, sock: socket.socket, done: Callable[[], None]) -> None:
+    """Have the program's socket, which is borrowed, time out. Its packets must not be answered until `done` is called;
+    it is given back then."""
+    before = [(level, name, sock.getsockopt(level, name)) for level, name, _ in _IMPATIENT]
+    for level, name, value in _IMPATIENT:
+        sock.setsockopt(level, name, value)
+
+    def look(left: int) -> None:
+        if left and struct.unpack_from("B", sock.getsockopt(_TCP, socket.TCP_INFO, 8))[0] != _CLOSED:
+            loop.later(_LOOK, lambda: look(left - 1), failed)
+            return
+        end()
+
+    def end() -> None:
+        for level, name, value in before:
+            sock.setsockopt(level, name, value)
+        give_back(sock)
+        done()
+
+    def failed(error: Exception) -> None:
+        give_back(sock)
+        done()
+
+    look(_LOOKS)
