@@ -15,7 +15,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
-from hark.model.book import Change, Ended
+from hark.model.book import Change, Ended, Failed
 
 if TYPE_CHECKING:
     from hark.views.feed import Feed
@@ -88,7 +88,7 @@ class Lookers:
     def __init__(self, pid: int, schema: "Schema | None") -> None:
         self._schema = schema
         self._lookers: list[tuple[_Looker, Feed]] = []
-        self._recent: deque[tuple[Ended, int]] = deque()
+        self._recent: deque[tuple[Ended | Failed, int]] = deque()
         self._size = 0
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -109,11 +109,18 @@ class Lookers:
             feed.change(change)
         if type(change) is Ended:
             exchange = change.exchange
-            size = 2048 + min(exchange.request_body.size + exchange.response_body.size, 2 * exchange.keep)
-            self._recent.append((change, size))
-            self._size += size
-            while len(self._recent) > _RECENT or self._size > _RECENT_BYTES:
-                self._size -= self._recent.popleft()[1]
+            self._remember(
+                change, 2048 + min(exchange.request_body.size + exchange.response_body.size, 2 * exchange.keep)
+            )
+        elif type(change) is Failed:
+            self._remember(change, 2048)
+
+    def _remember(self, change: Ended | Failed, size: int) -> None:
+        """Keep it for those who will look; size: bytes that it may take."""
+        self._recent.append((change, size))
+        self._size += size
+        while len(self._recent) > _RECENT or self._size > _RECENT_BYTES:
+            self._size -= self._recent.popleft()[1]
 
     def tick(self, now: int) -> None:
         """Let in who knocks; send."""

@@ -18,7 +18,7 @@ from hark.output import Output
 
 if TYPE_CHECKING:
     from hark.teller import Teller
-    from hark.views.choose import Choice
+    from hark.views.choose import Choice, Tally
     from hark.views.grep import Grep
     from hark.views.schema import Schema
     from hark.views.view import View
@@ -90,11 +90,15 @@ def build_views(
 ) -> tuple[list[View], int]:
     """The views that the options ask for, telling on `fd`, and how many bytes of a body they want. The first `told`
     lines of JSON are told already. feeds: descriptors of processes that show what they are fed."""
-    schema = schema_of(options)
+    schema, tally = schema_of(options), None
     screen = standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
     chosen = choice(options)
     grep = chosen.grep if chosen is not None else None
-    views = [*_screens(options, fd, screen, schema, told, grep), *file_views(options, outputs, schema)]
+    if chosen is not None:
+        from hark.views.choose import Tally
+
+        tally = Tally()
+    views = [*_screens(options, fd, screen, schema, told, grep, tally), *file_views(options, outputs, schema)]
     if feeds:
         from hark.views.feed import Feed
 
@@ -107,7 +111,11 @@ def build_views(
     if chosen is not None:
         from hark.views.choose import Chosen
 
-        views = [Chosen(chosen, views)]
+        views = [Chosen(chosen, views, tally)]
+    if not options.failures:
+        from hark.views.choose import WithoutFailures
+
+        views = [WithoutFailures(views)]
     return views, keep
 
 
@@ -149,7 +157,13 @@ def file_views(options: Options, outputs: Outputs, schema: Schema | None) -> lis
 
 
 def _screens(
-    options: Options, fd: int, screen: Output, schema: Schema | None, told: int, grep: Grep | None
+    options: Options,
+    fd: int,
+    screen: Output,
+    schema: Schema | None,
+    told: int,
+    grep: Grep | None,
+    tally: Tally | None,
 ) -> list[View]:
     """What tells a person, or a program behind a pipe."""
     views: list[View] = []
@@ -171,7 +185,7 @@ def _screens(
     elif not options.quiet:
         from hark.views.terminal import Terminal
 
-        views.append(Terminal(screen.write, options.verbosity, color, width, schema, grep))
+        views.append(Terminal(screen.write, options.verbosity, color, width, schema, grep, tally))
     machine = fd == 1 and (options.json or options.curl)  # whoever reads that wants nothing else among it
     tables = Output(2, "the terminal", lambda text: None) if machine else screen
     if options.waterfall:
@@ -181,7 +195,7 @@ def _screens(
     if options.summary:
         from hark.views.summary import Summary
 
-        views.append(Summary(tables.write))
+        views.append(Summary(tables.write, tally))
     return views
 
 

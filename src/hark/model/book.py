@@ -308,6 +308,12 @@ class Book:
             from hark.model.archive import Shelf
 
             self._shelf = Shelf()
+        if "_failure" in event.told:
+            from hark.model.failed_entry import failure, is_failure
+
+            if is_failure(event.told):
+                yield Failed(failure(event.told))
+                return
         exchange = self._shelf.exchange(event.told)
         if exchange.socket and exchange.response is not None:
             yield Upgraded(exchange)

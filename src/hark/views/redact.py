@@ -17,8 +17,10 @@ from hashlib import sha256
 from typing import Any
 
 from hark.model.archive import Archived, Shelf
-from hark.model.book import Answered, Began, Change, Ended, Spoke, Upgraded
+from hark.model.book import Answered, Began, Change, Ended, Failed, Spoke, Upgraded
 from hark.model.exchange import Exchange
+from hark.model.failed_entry import failure
+from hark.views import failures
 from hark.views.entry import entry
 from hark.views.view import Passing, View
 
@@ -86,6 +88,8 @@ class Redacted(Passing):
                 message = message._replace(data=text.encode("utf-8", "surrogateescape"))
             exchange = self._open.get(change.exchange.number) or self._exchange(change.exchange)
             change = Spoke(exchange, message)
+        elif isinstance(change, Failed):
+            change = Failed(failure(redact(failures.entry(change.failure))))
         self._pass(change)
 
     def _exchange(self, exchange: Exchange) -> Archived:

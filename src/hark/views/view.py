@@ -89,9 +89,9 @@ def who(process: Process | None, pid: int) -> str:
     return f"[{pid}]" if pid else ""
 
 
-def plural(count: int, name: str) -> str:
-    """A count with its noun: "1 host", "3 hosts"."""
-    return f"{count} {name}{'' if count == 1 else 's'}"
+def plural(count: int, name: str, names: str = "") -> str:
+    """A count with its noun: "1 host", "3 hosts", "2 entries"."""
+    return f"{count} {name if count == 1 else names or f'{name}s'}"
 
 
 def host(exchange: Exchange) -> str:
