@@ -230,9 +230,9 @@ class Recording:
             self.exchanges.append(made)
             return made
         if isinstance(change, Failed):
-            from hark.views.failures import entry, line
+            from hark.views import failures
 
-            self.failures.append(failure(entry(change.failure), line(change.failure)))
+            self.failures.append(failure(failures.entry(change.failure), failures.line(change.failure)))
         elif isinstance(change, Told):
             self.failures.append(Failure("recording", "", 0, change.trouble.text))
         return None

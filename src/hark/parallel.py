@@ -5,7 +5,8 @@ What   Each worker reads the whole recording and follows its share of the TCP co
 Why    Decoding is bound by the interpreter, which uses one processor. Connections are nearly always independent: only
        their numbers and the order of lines are common, and both follow from what every worker sees.
 How    A line's place is (number of the block, number of the connection). Workers tell how far they are; what is before
-       the slowest is final and written.
+       the slowest is final and written. Every worker sees how all connections are opened and closed, so each knows
+       which failed attempts were made up for (model/attempts.py). It tells those of its share, the first one names.
 Whole  Sometimes connections are not independent: names looked up inside TLS lead to other connections, QUIC, tunnels
        inside streams, too much ciphertext without keys. The worker that meets such a thing stops there; the recording
        is then told by one process, less the lines that are written already. The output is the same to the byte.
@@ -19,11 +20,14 @@ import marshal
 import os
 import select
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hark.decode.decoder import Decoder
-from hark.model.book import Book, Change, Ended
+from hark.model.attempts import order_of
+from hark.model.book import Book, Change, Ended, Failed
+from hark.model.failure import Failure
 from hark.recording.blocks import Block, Frame, Torn
+from hark.views import failures
 from hark.views.entries import encode
 from hark.views.entry import entry
 
@@ -33,9 +37,9 @@ if TYPE_CHECKING:
 AHEAD = 1 << 18  # blocks
 _BATCH = 1 << 10  # blocks between two messages of a worker
 _PIPE = 1 << 20  # bytes
-_END = 1 << 60  # the place of what is told at the end
+_END = 1 << 50  # the place of what is told at the end
 
-Line = tuple[float, int, bytes]  # block, connection, text
+Line = tuple[float, Any, bytes]  # block, order in it (connection; where failures are given up order_of), text
 Open = Callable[[], Iterator[Block]]
 
 
@@ -48,7 +52,14 @@ class Result:
         self.lines = 0
 
 
-def tell(start: Open, keep: int, schema: "Schema | None", write: Callable[[bytes], None], workers: int) -> Result:
+def tell(
+    start: Open,
+    keep: int,
+    schema: "Schema | None",
+    write: Callable[[bytes], None],
+    workers: int,
+    with_failures: bool = True,
+) -> Result:
     """Tell the recording that `start` opens."""
     pipes: dict[int, int] = {}
     pids = []
@@ -61,7 +72,7 @@ def tell(start: Open, keep: int, schema: "Schema | None", write: Callable[[bytes
         if not pid:
             for other in (ours, *pipes):
                 os.close(other)
-            _Worker((number, workers), theirs, keep, schema).run(start)
+            _Worker((number, workers), theirs, keep, schema, with_failures).run(start)
         os.close(theirs)
         pipes[ours] = number
         pids.append(pid)
@@ -78,9 +89,13 @@ def tell(start: Open, keep: int, schema: "Schema | None", write: Callable[[bytes
 class _Worker:
     """One share."""
 
-    def __init__(self, share: tuple[int, int], pipe: int, keep: int, schema: "Schema | None") -> None:
+    def __init__(
+        self, share: tuple[int, int], pipe: int, keep: int, schema: "Schema | None", with_failures: bool
+    ) -> None:
         self._decoder = Decoder(share)
         self._book = Book(keep)
+        self._failures = with_failures
+        self._share = share
         self._pipe = pipe
         self._schema = schema
         self._lines: list[Line] = []
@@ -106,6 +121,8 @@ class _Worker:
         for index, block in enumerate(start()):
             if book.due and type(block) is Frame:
                 self._keep(index - 0.5, book.settle(block.time))  # before whatever this block brings
+            if book.attempts.held and type(block) is Frame and book.attempts.due(block.time):
+                self._give_up(index - 0.25, book.give_up(block.time))
             events = decoder.feed(block)
             if events:
                 self._keep(index, book.feed(events))
@@ -115,14 +132,30 @@ class _Worker:
             sound = sound and type(block) is not Torn
             if not index % _BATCH:
                 self._send("at", index + 1)
-        self._keep(_END, [*book.feed(decoder.finish()), *book.end()])
+        self._keep(_END, book.feed(decoder.finish()))
+        self._give_up(_END + 0.5, list(book.end()))
         self._send("sound" if sound else "torn", _END + 1)
 
     def _keep(self, index: float, changes: list[Change]) -> None:
         for change in changes:
             if type(change) is Ended:
                 exchange = change.exchange
-                self._lines.append((index, exchange.connection.number, encode(entry(exchange, self._schema)) + b"\n"))
+                made = encode(entry(exchange, self._schema)) + b"\n"
+                self._lines.append((index, exchange.connection.number, made))
+            elif type(change) is Failed and (failure := self._ours(change.failure)) is not None:
+                number = failure.connection.number if failure.connection is not None else 0
+                self._lines.append((index, number, encode(failures.entry(failure)) + b"\n"))
+
+    def _give_up(self, index: float, changes: list[Change]) -> None:
+        """Failures that nothing has made up for."""
+        for change in changes:
+            if type(change) is Failed and (failure := self._ours(change.failure)) is not None:
+                self._lines.append((index, order_of(failure), encode(failures.entry(failure)) + b"\n"))
+
+    def _ours(self, failure: Failure) -> Failure | None:
+        """The failure, where it is this worker's to tell."""
+        number = failure.connection.number if failure.connection is not None else 0
+        return failure if self._failures and number % self._share[1] == self._share[0] else None
 
     def _send(self, what: str, index: int) -> None:
         """Everything before `index` is told by this worker; of what is told after it nothing may be used."""
@@ -167,7 +200,7 @@ def _merge(pipes: dict[int, int], write: Callable[[bytes], None]) -> Result:
     return result
 
 
-def _place(line: Line) -> tuple[float, int]:
+def _place(line: Line) -> tuple[float, Any]:
     return line[0], line[1]
 
 

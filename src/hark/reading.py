@@ -227,7 +227,7 @@ def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> t
     if size > frames * _FRAME_LARGE:
         return False, True, 0  # a few large transfers, which are bound by memory, not by the interpreter
     schema = schema_of(options)
-    result = parallel.tell(start, options.keep, schema, standard_output().write, _processors())
+    result = parallel.tell(start, options.keep, schema, standard_output().write, _processors(), options.failures)
     return result.done, result.sound, result.lines
 
 

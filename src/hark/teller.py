@@ -62,6 +62,8 @@ class Teller:
             self._decoder, self._book = Decoder(), Book(self._keep, self._steps)
         if self._book.due and isinstance(block, Frame):
             self._show(self._book.settle(block.time))
+        if self._book.attempts.held and isinstance(block, Frame) and self._book.attempts.due(block.time):
+            self._show(self._book.give_up(block.time))
         events = self._decoder.feed(block)
         if events:
             self._show(self._book.feed(events))

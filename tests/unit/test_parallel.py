@@ -1,5 +1,6 @@
 """Large recordings told by several processes: the same to the byte as by one, also where they have to give way to one."""
 
+import json
 import pathlib
 import random
 import subprocess
@@ -12,7 +13,7 @@ from h2pair import early_answer
 from hark import parallel, reading
 from hark.decode.events import Side
 from hark.recording import pcapng
-from hark.recording.blocks import Block, Frame, Secrets
+from hark.recording.blocks import RAW, Block, Frame, Secrets
 from hark.recording.reader import read
 from hark.teller import Teller, replay
 from hark.views.entries import Entries, JsonLines
@@ -122,3 +123,57 @@ def test_a_torn_one_and_a_reader_that_leaves(tmp_path: pathlib.Path) -> None:
         ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True
     )
     assert left.returncode == 141 and left.stdout.count("\n") == 1 and "Traceback" not in left.stderr
+
+
+def attempts(count: int, seed: int) -> list[Block]:
+    """Connections that are refused, never answered, or come about, for a few ports of a few processes, and names; some
+    made up for by another one in time, some too late; exchanges in between."""
+    dice = random.Random(seed)
+    made: list[Block] = []
+    time = 1_000_000_000
+    for n in range(count):
+        time += dice.choice((1_000_000, 50_000_000, 400_000_000, 1_500_000_000))
+        port, pid = 4000 + n, dice.choice((7, 11))
+        made.append(segment(time, True, 0, b"", 0x02, port)._replace(pid=pid))
+        what = dice.random()
+        if what < 0.5:
+            made.append(segment(time + 1000, False, 0, b"", 0x14, port, 1))
+        elif what < 0.9:
+            made.append(segment(time + 1000, False, 0, b"", 0x12, port, 1))
+            if dice.random() < 0.7:
+                ask, answer = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"HTTP/1.1 204 No\r\n\r\n"
+                made.append(segment(time + 2000, True, 1, ask, port=port, ack=1))
+                made.append(segment(time + 3000, False, 1, answer, port=port, ack=1 + len(ask)))
+        if dice.random() < 0.3:
+            made += look_up(time + 5000, n, pid, dice.choice(("a.test", "b.test")), dice.choice((0, 3)))
+    return made
+
+
+def look_up(time: int, ident: int, pid: int, name: str, rcode: int) -> list[Block]:
+    """A question by UDP and its answer."""
+    question = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0\0\1\0\1"
+    told = bytes((192, 0, 2, 1)) if not rcode else b""
+    answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + told if told else b""
+    asked = ident.to_bytes(2, "big") + b"\1\0\0\1\0\0\0\0\0\0" + question
+    came = ident.to_bytes(2, "big") + bytes((0x81, 0x80 | rcode, 0, 1, 0, bool(told), 0, 0, 0, 0)) + question + answer
+    return [datagram(time, True, asked, pid), datagram(time + 1000, False, came, 0)]
+
+
+def datagram(time: int, client: bool, payload: bytes, pid: int) -> Frame:
+    ends, ports = (bytes((192, 0, 2, 9)), bytes((192, 0, 2, 53))), ((5353).to_bytes(2, "big"), (53).to_bytes(2, "big"))
+    ends, ports = (ends, ports) if client else (ends[::-1], ports[::-1])
+    udp = b"".join(ports) + (8 + len(payload)).to_bytes(2, "big") + b"\0\0" + payload
+    head = b"\x45\0" + (20 + len(udp)).to_bytes(2, "big") + b"\0\0\0\0\x40\x11\0\0" + b"".join(ends)
+    return Frame(time, RAW, memoryview(head + udp), pid, 20 + len(udp))
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_failures_are_told_at_the_same_places(workers: int) -> None:
+    """Whether a failed attempt was made up for depends on connections of other shares."""
+    kinds: set[str] = set()
+    for seed in range(12):
+        blocks = attempts(120, seed)
+        told, result = at_once(blocks, workers)
+        assert result.done and told == alone(blocks) and result.lines == told.count(b"\n")
+        kinds |= {json.loads(line).get("_failure", {}).get("kind", "") for line in told.splitlines()}
+    assert kinds == {"", "refused", "no-answer", "name-not-found"}

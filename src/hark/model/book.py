@@ -3,8 +3,7 @@
 What   Tables of what is open: connections by number, exchanges by (connection, stream), processes by pid, DNS answers
        by address. An exchange ends when both its messages are whole, or when its end cannot come any more.
 Why    Views see whole things and need no protocol; what has ended is dropped here, so memory stays flat.
-Grace  Programs ask for A and AAAA and try every address of a name: a failure is told only when no other attempt of the
-       same process came through within GRACE of recorded time.
+Grace  A failure is told only when no other attempt of the same process came through in time: attempts.py.
 Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes are remembered.
 """
 
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hark.decode import events as ev
 from hark.decode import limits
 from hark.decode.endings import Phase
+from hark.model.attempts import GRACE, Attempts
 from hark.model.body import Body
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.model.failure import Failure, FailureKind
@@ -69,9 +69,6 @@ class Failed(NamedTuple):
     failure: Failure
 
 
-_GRACE = 1_000_000_000  # ns: within it another address or record type may make a failure irrelevant
-
-
 class SpokeOther(NamedTuple):
     """A connection on which something else was spoken: connection.protocol is its name, "" where it has none here."""
 
@@ -111,8 +108,7 @@ class Book:
         self._chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}  # certificates, each kept once
         self._numbers = 0
         self.due: deque[tuple[int, Exchange]] = deque()  # (time, exchange): over then, if nothing more comes of it
-        self._failures: dict[tuple[object, ...], tuple[int, Failed]] = {}  # held for GRACE
-        self._successes: dict[tuple[object, ...], int] = {}
+        self.attempts = Attempts()
 
     def widen(self, keep: int) -> None:
         """From now on tell every step, and keep at least `keep` bytes of each body."""
@@ -136,20 +132,20 @@ class Book:
                 change = fold(self, event)
                 if change is not None:
                     changes.append(change)
-                if self._failures and kind is not Names:
-                    changes += self._overdue(event.time)  # type: ignore[union-attr]
         return changes
 
     def end(self) -> Iterator[Change]:
         """Nothing more will come: what is held is told."""
-        for _, failure in self._failures.values():
-            yield failure
-        self._failures.clear()
+        yield from map(Failed, self.attempts.end())
 
     def rest(self, now: int) -> list[Change]:
         """Nothing has happened up to `now`: what waits no longer is told."""
         changes = self.settle(now) if self.due else []
-        return changes + list(self._overdue(now)) if self._failures else changes
+        return changes + self.give_up(now) if self.attempts.due(now) else changes
+
+    def give_up(self, now: int) -> list[Change]:
+        """Tell the failures for which nothing made up by `now`. To be asked at every frame, behind settle()."""
+        return [Failed(failure) for failure in self.attempts.given_up(now)]
 
     def settle(self, now: int) -> list[Change]:
         """Tell the exchanges that were to be over by `now`. To be asked at every frame, so that live telling, replay
@@ -161,29 +157,6 @@ class Book:
                 found.append(exchange)
         found.sort(key=lambda exchange: exchange.connection.number)
         return [self._over(exchange) for exchange in found]
-
-    def _overdue(self, now: int) -> Iterator[Change]:
-        """Failures whose grace is over: nothing made up for them."""
-        while self._failures:
-            key, (time, failure) = next(iter(self._failures.items()))
-            if now - time < _GRACE:
-                return
-            del self._failures[key]
-            yield failure
-
-    def _fail(self, key: tuple[object, ...], time: int, failure: Failed) -> None:
-        """Hold a failure, unless something has made up for it already."""
-        if time - self._successes.get(key[:-1], -_GRACE) >= _GRACE:
-            self._failures[key] = (time, failure)
-
-    def _succeed(self, key: tuple[object, ...], time: int) -> None:
-        """Forget the failures that this makes up for."""
-        self._successes.pop(key, None)
-        self._successes[key] = time
-        if len(self._successes) > _PIDS:
-            del self._successes[next(iter(self._successes))]
-        for held in [held for held in self._failures if held[:-1] == key]:
-            del self._failures[held]
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -200,8 +173,8 @@ class Book:
         connection = self._connections.get(event.conn)
         if connection is not None:
             connection.established = event.time
-            if event.time - connection.opened < _GRACE:
-                self._succeed((connection.pid, connection.server[1]), event.time)
+            if event.time - connection.opened < GRACE:
+                self.attempts.succeed((connection.pid, connection.server[1]), event.time)
 
     def _tls(self, event: ev.TlsFacts) -> None:
         connection = self._connections.get(event.conn)
@@ -229,14 +202,13 @@ class Book:
         connection = self._connections.pop(event.conn, None)
         if connection is None:
             return None
-        key = (connection.pid, connection.server[1], connection.server[0])
         if event.how in ("refused", "unreachable"):
             kind = FailureKind.REFUSED if event.how == "refused" else FailureKind.UNREACHABLE
-            self._fail(key, event.time, _failed(kind, Phase.CONNECT, connection, event.time, event.how))
+            self.attempts.fail(_failed(kind, Phase.CONNECT, connection, event.time, event.how).failure)
             return None
         if connection.established == 0 and event.sent == 0 and event.received == 0:
             failed = _failed(FailureKind.NO_ANSWER, Phase.CONNECT, connection, event.time, "no answer")
-            self._fail(key, event.time, failed)
+            self.attempts.fail(failed.failure)
             return None
         if connection.troubles and not connection.exchanges:
             return _failed(FailureKind.BROKEN, Phase.TLS, connection, event.time, connection.troubles[0])
@@ -295,13 +267,13 @@ class Book:
         while len(self._answers) > limits.ADDRESSES:
             del self._answers[next(iter(self._answers))]
         if event.rcode == "NOERROR":
-            self._succeed((event.pid, event.name), event.time)
+            self.attempts.succeed((event.pid, event.name), event.time)
         elif event.qtype in ("A", "AAAA"):  # no other record's absence keeps a program from its host
             process = self._processes.get(event.pid) if event.pid else None
             kind = FailureKind.NAME_NOT_FOUND if event.rcode == "NXDOMAIN" else FailureKind.NAME_NO_ANSWER
             why = event.rcode or "no answer"
             failure = Failure(kind, Phase.NAME, event.asked, event.time, why, process, event.pid, answer=event)
-            self._fail((event.pid, event.name, ""), event.time, Failed(failure))
+            self.attempts.fail(failure)
 
     def _entry(self, event: Entry) -> Iterator[Change]:
         if self._shelf is None:

@@ -1,4 +1,4 @@
-"""What a person can do about a failure, by its kind; about what could not be decrypted, by the TLS library of the program.
+"""What a person can do about a failure, by its kind; about what was not decrypted, by the program's TLS library.
 
 May hold: the tables of advice. May not hold: detection (the tap's), layout (a view's).
 """
@@ -13,7 +13,7 @@ _REMEDIES = {
     FailureKind.NO_ANSWER: "check the address, and whether a firewall drops the packets",
     FailureKind.NOT_TLS: "use http:// with this port, or the port on which the server speaks TLS",
     FailureKind.TLS_SILENT: "check that the server speaks TLS on this port, and its log",
-    FailureKind.CERTIFICATE_REJECTED: "let the client trust the issuer, renew the certificate, or use a name that it has",
+    FailureKind.CERTIFICATE_REJECTED: "let the client trust the issuer, renew the certificate, or use a name in it",
     FailureKind.TLS_FAILED: "compare the TLS versions, ciphers and client certificates that both ends accept",
     FailureKind.CLOSED_BEFORE_REQUEST: "see the log of the end that closed it",
     FailureKind.RESET: "see the server's log, and that of a proxy or firewall in between",

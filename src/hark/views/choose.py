@@ -60,8 +60,8 @@ class Choice(NamedTuple):
         if isinstance(change, Failed):
             failure = change.failure
             connected = failure.connection
-            names = (failure.host, f"{failure.host}:{failure.port}" if failure.port else "")
-            names += _hosts_of(connected, "") if connected is not None else ()
+            at = f"{failure.host}:{failure.port}" if failure.port else ""
+            names: tuple[str, ...] = (failure.host, at, *(_hosts_of(connected, "") if connected is not None else ()))
             who = _names_of(failure.process, failure.pid)
         elif isinstance(change, SpokeOther):
             connection = change.connection

@@ -1,4 +1,5 @@
-"""Structured output: an entry is made once as its exchange ends or its connection fails, and given as JSON to every file that wants it.
+"""Structured output: an entry is made once, as its exchange ends or its connection fails, and given as JSON to every
+file that wants it.
 
 May hold: the view that makes entries, what a sink is, JSON lines. May not hold: the schema (entry.py), other formats.
 """
@@ -70,14 +71,18 @@ class Entries:
 
     def change(self, change: Change) -> None:
         """Pass on what has an entry."""
-        if type(change) is not Ended and type(change) is not Failed:
+        if type(change) is Ended:
+            if not self._told:
+                self._add(entry(change.exchange, self._schema))
+        elif type(change) is Failed:
+            if not self._told:
+                self._add(failures.entry(change.failure))
+        else:
             return
-        if self._told:
-            self._told -= 1
-            return
-        line = encode(
-            entry(change.exchange, self._schema) if type(change) is Ended else failures.entry(change.failure)
-        )
+        self._told = max(self._told - 1, 0)
+
+    def _add(self, made: dict[str, Any]) -> None:
+        line = encode(made)
         for sink in self._sinks:
             sink.add(line)
 

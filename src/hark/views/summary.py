@@ -121,7 +121,8 @@ class Summary:
         matched = self._tally.of(count, len(self._counts)) if self._tally is not None else ""
         if self._hosts:
             answers = ", ".join(f"{many} {name}" for name, many in sorted(self._status.items()))
-            lines.append(f"{matched or plural(count, 'exchange')} with {plural(len(self._hosts), 'host')}: {answers}{failed}")
+            told = f"{matched or plural(count, 'exchange')} with {plural(len(self._hosts), 'host')}"
+            lines.append(f"{told}: {answers}{failed}")
             self._table(lines)
             self._most(
                 lines, "slowest", [(duration(taken), what) for taken, _, what in sorted(self._slowest, reverse=True)]

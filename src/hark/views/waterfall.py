@@ -1,7 +1,7 @@
 """When each exchange did what, as bars below each other: --waterfall.
 
-What   A row for each exchange and each failure with its phases: D name look-up, C connect, T TLS, s sending, w waiting, r receiving; the
-       axis is the run's. On a terminal with colours each phase has one.
+What   A row for each exchange and each failure with its phases: D name look-up, C connect, T TLS, s sending, w waiting,
+       r receiving; the axis is the run's. On a terminal with colours each phase has one.
 Limits ROWS rows are kept, the first ones; how many came after is told.
 """
 

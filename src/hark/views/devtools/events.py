@@ -147,8 +147,8 @@ def _event_source(n: int, time: float, name: str, mark: str, data: str) -> Json:
 
 def failed(n: str, entry: Json) -> list[Event]:
     """What is no exchange and should have become one: a connection that was refused, a name that was not found, TLS
-    that was not decrypted. It is shown as a request that failed. What was seen and what would help stand where a request
-    has its headers: the frontend has no other place for them that a person looks at."""
+    that was not decrypted. It is shown as a request that failed. What was seen and what would help stand where a
+    request has its headers: the frontend has no other place for them that a person looks at."""
     facts, url = entry["_failure"], entry["request"]["url"]
     start, end = _seconds(entry), _seconds(entry) + entry["time"] / 1000
     request = _request(url, _METHODS.get(str(facts["kind"]), "CONNECT"), [])
