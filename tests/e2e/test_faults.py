@@ -58,15 +58,15 @@ def test_no_agent_no_secrets_is_told(world) -> None:
     )
     run = world.hark(sys.executable, str(static))  # a bare system call: nothing of ours is carried along
     assert run.out == b"hello\n" and run.entries == []
-    closed = next(line for line in run.err.splitlines() if line.startswith("closed "))
+    closed = next(line for line in run.err.splitlines() if line.startswith("tls "))
     assert (
-        closed.startswith("closed site.test:8443 ")
+        closed.startswith("tls site.test:8443 not decrypted, ")
         and "TLS 1.3" in closed
         and "curl[" in closed
         and "OpenSSL" in closed
     )
     assert "no secrets for it came; " in run.err
-    assert "1 TLS connection stayed closed" in run.err
+    assert "1 connection not decrypted" in run.err
 
 
 def test_program_killed_in_the_middle(world) -> None:
