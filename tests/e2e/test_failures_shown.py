@@ -171,9 +171,25 @@ def test_watch_has_those_that_were_before(world) -> None:
     running = world.popen(["hark", "-q", "sh", "-c", script], stdout=subprocess.DEVNULL)
     time.sleep(2.2)
     watch = world.popen(["hark", "watch", "--json", str(running.pid)], stdout=subprocess.PIPE)
+    without = world.popen(["hark", "watch", "--no-failures", str(running.pid)], stdout=subprocess.PIPE)
+    lines = world.popen(["hark", "watch", "--host", "192.0.2.10:82", str(running.pid)], stdout=subprocess.PIPE)
     entries = [json.loads(line) for line in watch.communicate(timeout=30)[0].splitlines()]
     assert running.wait(20) == 0
     assert sorted(entry.get("_failure", {}).get("port", 0) for entry in entries) == [0, 81, 82]
+    told = without.communicate(timeout=20)[0]
+    assert b"refused" not in told and told.endswith(b"hark: 1 exchange with 192.0.2.10:8080\n")
+    told = lines.communicate(timeout=20)[0]
+    assert told.startswith(b"connect 192.0.2.10:82 refused ")
+    assert told.endswith(b"hark: 0 of 1 exchange match, 1 failed connection (refused)\n")
+
+
+def test_the_report_of_a_failing_test_has_them(world) -> None:
+    (world.dir / "home" / "test_refused.py").write_text(
+        "def test_bad(hark):\n    assert hark.run(['curl', '-s', 'http://192.0.2.10:81/']).exchanges\n"
+    )
+    run = world.run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_refused.py")
+    text = run.out.decode()
+    assert re.search(r"connect 192\.0\.2\.10:81 refused \d+ ms curl\[\d+\]\n    nothing listens there", text), text
 
 
 def test_redacted_command_lines(world) -> None:

@@ -230,7 +230,9 @@ class Terminal:
         self._failed.add(failure.kind)
         encrypted = failure.kind is FailureKind.ENCRYPTED
         why = f"not decrypted, {failures.ciphertext(failure)}" if encrypted else failure.why
-        middle = f"{self._paint(_YELLOW if encrypted else _RED, safe(why))} {duration(failures.taken(failure))}"
+        took = duration(failures.taken(failure))
+        middle = self._paint(_YELLOW if encrypted else _RED, safe(why))
+        middle += "" if f"after {took}" in why else f" {took}"
         self._line(failures.what(failure), middle, who(failure.process, failure.pid))
         below = [part for part in (failure.why if encrypted else "", failure.seen, self._advice(failure)) if part]
         if below:
