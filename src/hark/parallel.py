@@ -19,12 +19,12 @@ import gc
 import marshal
 import os
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hark.decode.decoder import Decoder
 from hark.model.attempts import order_of
-from hark.model.book import Book, Change, Ended, Failed
+from hark.model.book import Book, Change, Ended, Failed, Order
 from hark.model.failure import Failure
 from hark.recording.blocks import Block, Frame, Torn
 from hark.views import failures
@@ -39,7 +39,7 @@ _BATCH = 1 << 10  # blocks between two messages of a worker
 _PIPE = 1 << 20  # bytes
 _END = 1 << 50  # the place of what is told at the end
 
-Line = tuple[float, Any, bytes]  # block, order in it (connection; where failures are given up order_of), text
+Line = tuple[float, Any, bytes]  # block; connection, or the order of what was due before it; text
 Open = Callable[[], Iterator[Block]]
 
 
@@ -119,10 +119,9 @@ class _Worker:
         decoder, book = self._decoder, self._book
         sound = True
         for index, block in enumerate(start()):
-            if book.due and type(block) is Frame:
-                self._keep(index - 0.5, book.settle(block.time))  # before whatever this block brings
-            if book.attempts.held and type(block) is Frame and book.attempts.due(block.time):
-                self._give_up(index - 0.25, book.give_up(block.time))
+            if (book.due or book.attempts.held) and type(block) is Frame:
+                for order, change in book.settled(block.time):
+                    self._keep(index - 0.5, [change], order)  # before whatever this block brings
             events = decoder.feed(block)
             if events:
                 self._keep(index, book.feed(events))
@@ -133,24 +132,21 @@ class _Worker:
             if not index % _BATCH:
                 self._send("at", index + 1)
         self._keep(_END, book.feed(decoder.finish()))
-        self._give_up(_END + 0.5, list(book.end()))
+        for change in book.end():
+            if type(change) is Failed:
+                self._keep(_END + 0.5, [change], order_of(change.failure))
         self._send("sound" if sound else "torn", _END + 1)
 
-    def _keep(self, index: float, changes: list[Change]) -> None:
+    def _keep(self, index: float, changes: Sequence[Change], order: Order | None = None) -> None:
+        """The lines of what is told at a place; order: which one it is there, else the connection's number says so."""
         for change in changes:
             if type(change) is Ended:
                 exchange = change.exchange
-                made = encode(entry(exchange, self._schema)) + b"\n"
-                self._lines.append((index, exchange.connection.number, made))
+                line = encode(entry(exchange, self._schema)) + b"\n"
+                self._lines.append((index, order or exchange.connection.number, line))
             elif type(change) is Failed and (failure := self._ours(change.failure)) is not None:
                 number = failure.connection.number if failure.connection is not None else 0
-                self._lines.append((index, number, encode(failures.entry(failure)) + b"\n"))
-
-    def _give_up(self, index: float, changes: list[Change]) -> None:
-        """Failures that nothing has made up for."""
-        for change in changes:
-            if type(change) is Failed and (failure := self._ours(change.failure)) is not None:
-                self._lines.append((index, order_of(failure), encode(failures.entry(failure)) + b"\n"))
+                self._lines.append((index, order or number, encode(failures.entry(failure)) + b"\n"))
 
     def _ours(self, failure: Failure) -> Failure | None:
         """The failure, where it is this worker's to tell."""

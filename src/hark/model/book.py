@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hark.decode import events as ev
 from hark.decode import limits
 from hark.decode.endings import Phase
-from hark.model.attempts import GRACE, Attempts
+from hark.model.attempts import GRACE, Attempts, order_of
 from hark.model.body import Body
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.model.failure import Failure, FailureKind
@@ -88,6 +88,7 @@ class Told(NamedTuple):
     trouble: ev.Trouble
 
 
+Order = tuple[int, int, str]  # (when it was due, number of the connection, name)
 Change = Began | Answered | Upgraded | Spoke | Ended | Failed | SpokeOther | PassedOver | Told
 
 
@@ -135,28 +136,33 @@ class Book:
         return changes
 
     def end(self) -> Iterator[Change]:
-        """Nothing more will come: what is held is told."""
+        """Nothing more will come: what is held is told, in the order in which it failed."""
         yield from map(Failed, self.attempts.end())
 
     def rest(self, now: int) -> list[Change]:
         """Nothing has happened up to `now`: what waits no longer is told."""
-        changes = self.settle(now) if self.due else []
-        return changes + self.give_up(now) if self.attempts.due(now) else changes
-
-    def give_up(self, now: int) -> list[Change]:
-        """Tell the failures for which nothing made up by `now`. To be asked at every frame, behind settle()."""
-        return [Failed(failure) for failure in self.attempts.given_up(now)]
+        return self.settle(now)
 
     def settle(self, now: int) -> list[Change]:
-        """Tell the exchanges that were to be over by `now`. To be asked at every frame, so that live telling, replay
-        and telling by shares have the same order."""
-        found = []
+        """What was to be told by `now`: exchanges of which nothing more comes, and failures for which nothing made up.
+        To be asked at every frame where something is `due` or held by `attempts`, so that live telling, replay and
+        telling by shares have the same order."""
+        return [change for _, change in self.settled(now)]
+
+    def settled(self, now: int) -> list[tuple[Order, Change]]:
+        """The same, each with its place among what is told between two frames."""
+        found: list[tuple[Order, Change]] = []
         while self.due and self.due[0][0] <= now:
-            exchange = self.due.popleft()[1]
-            if self._exchanges.get((exchange.connection.number, exchange.stream)) is exchange:
-                found.append(exchange)
-        found.sort(key=lambda exchange: exchange.connection.number)
-        return [self._over(exchange) for exchange in found]
+            time, exchange = self.due.popleft()
+            number = exchange.connection.number
+            if self._exchanges.get((number, exchange.stream)) is exchange:
+                found.append(((time, number, ""), self._over(exchange)))
+        if self.attempts.due(now):
+            for failure in self.attempts.given_up(now):
+                time, number, host = order_of(failure)
+                found.append(((time + GRACE, number, host), Failed(failure)))
+        found.sort(key=_place)
+        return found
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -421,6 +427,10 @@ class Book:
     def _over(self, exchange: Exchange) -> Ended:
         del self._exchanges[exchange.connection.number, exchange.stream]
         return Ended(exchange)
+
+
+def _place(settled: tuple[Order, Change]) -> Order:
+    return settled[0]
 
 
 def _failed(kind: FailureKind, phase: Phase, connection: Connection, time: int, why: str) -> Failed:
