@@ -29,7 +29,7 @@ Run a command and hear every HTTP exchange it makes, live and decrypted.
   --redact        hide credentials, cookies, tokens; --no-redact: not in .html
   --host example.com  --path /api  --method POST  --status 4xx,5xx  --type json
   --process curl  --slower 500ms  --larger 1MB  --failed  --grep REGEX
-                  only these; "a,b": or, "!a": not; --no-failures: only exchanges
+                  only these; "a,b": or, "!a": not; --no-failures: no failed
   --max-body SIZE  how much of a body is kept (default 1M)
   --proto FILE    name the fields of gRPC: a .proto or descriptor set
   --detach        return when COMMAND ends; what it left running is heard on

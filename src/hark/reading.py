@@ -94,14 +94,15 @@ def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | 
     from hark.recording import reader
     from hark.selecting import Flows
     from hark.teller import Teller, replay
-    from hark.views.choose import Chosen
+    from hark.views.choose import Chosen, WithoutFailures
 
     found = Flows()
+    views = [Chosen(chosen, [found if options.failures else WithoutFailures([found])])]
     with contextlib.ExitStack() as stack:
         files = _open_all(paths, stack)
         recordings = [reader.read(file, path) for file, path in zip(files, paths, strict=True)]
         keep = options.keep if "grep" in options.filters else 0
-        replay(chain(secrets, reader.merge(recordings)), Teller([Chosen(chosen, [found])], keep))
+        replay(chain(secrets, reader.merge(recordings)), Teller(views, keep))
     return found
 
 
