@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` shows what hark does, `make test` proves it. Both set up what they need.
-.PHONY: demo test bench lint clean mutations fuzz screenshots
+.PHONY: demo test soak bench compare lint clean mutations fuzz screenshots
 
 demo:
 	@what=demo; . tools/setup.sh && tools/demo.sh
@@ -7,8 +7,16 @@ demo:
 test:
 	@what=test; . tools/setup.sh && tools/test.sh $(ARGS)
 
+# What is too long or heavy for `make test`: the tests marked soak, and 10,000 damaged recordings.
+soak:
+	@what=test; . tools/setup.sh && tools/test.sh -m soak $(ARGS) && "$$HARK_VENV/bin/python" fuzz/mutations.py
+
 bench:
 	@what=bench; . tools/setup.sh && tools/bench.sh $(ARGS)
+
+# Two installed versions against each other: make compare OLD=path/to/hark NEW=path/to/hark
+compare:
+	@what=test; . tools/setup.sh && "$$HARK_VENV/bin/python" bench/compare.py $(OLD) $(NEW) $(ARGS)
 
 screenshots:
 	@what=test; . tools/setup.sh && "$$HARK_VENV/bin/python" tools/screenshots.py

@@ -5,11 +5,12 @@ What   Each worker reads the whole recording and follows its share of the TCP co
 Why    Decoding is bound by the interpreter, which uses one processor. Connections are nearly always independent: only
        their numbers and the order of lines are common, and both follow from what every worker sees.
 How    A line's place is (number of the block, number of the connection). Workers tell how far they are; what is before
-       the slowest is final and written. Every worker sees how all connections are opened and closed, so each knows
-       which failed attempts were made up for (model/attempts.py). It tells those of its share, the first one names.
+       the slowest is final and written. Every worker sees how all connections are opened, so each knows which failed
+       attempts of its share were made up for by one that came about (model/attempts.py).
 Whole  Sometimes connections are not independent: names looked up inside TLS lead to other connections, QUIC, tunnels
-       inside streams, too much ciphertext without keys. The worker that meets such a thing stops there; the recording
-       is then told by one process, less the lines that are written already. The output is the same to the byte.
+       inside streams, too much ciphertext without keys, failures for which a request of another share may make up. The
+       worker that meets such a thing stops there; the recording is then told by one process, less the lines that are
+       written already. The output is the same to the byte.
 Limits AHEAD blocks between the fastest worker and the slowest.
 """
 
@@ -122,6 +123,9 @@ class _Worker:
             if (book.due or book.attempts.held) and type(block) is Frame:
                 for order, change in book.settled(block.time):
                     self._keep(index - 0.5, [change], order)  # before whatever this block brings
+                if book.joined:
+                    self._send("whole", index - 0.5)
+                    return
             events = decoder.feed(block)
             if events:
                 self._keep(index, book.feed(events))
@@ -135,6 +139,9 @@ class _Worker:
         for change in book.end():
             if type(change) is Failed:
                 self._keep(_END + 0.5, [change], order_of(change.failure))
+        if book.joined:
+            self._send("whole", _END)
+            return
         self._send("sound" if sound else "torn", _END + 1)
 
     def _keep(self, index: float, changes: Sequence[Change], order: Order | None = None) -> None:
@@ -153,7 +160,7 @@ class _Worker:
         number = failure.connection.number if failure.connection is not None else 0
         return failure if self._failures and number % self._share[1] == self._share[0] else None
 
-    def _send(self, what: str, index: int) -> None:
+    def _send(self, what: str, index: float) -> None:
         """Everything before `index` is told by this worker; of what is told after it nothing may be used."""
         lines = [line for line in self._lines if line[0] < index] if what == "whole" else self._lines
         message = marshal.dumps((what, index, lines))

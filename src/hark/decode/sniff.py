@@ -13,12 +13,15 @@ MORE = "more"  # it cannot be told yet
 TLS, HTTP1, HTTP2, OPAQUE = "tls", "http/1.1", "h2", ""
 SOCKS4, SOCKS5, PROXY, DNS = "socks4", "socks5", "proxy", "dns"
 
+TLS_RECORDS = frozenset({20, 21, 22, 23})  # content types: no text begins with one of these
+
 _LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} +\S[^\r\n]*? +HTTP/\d\.\d[ \t]*\r?\n")
 _LINE_BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?")
 _STATUS = re.compile(rb"HTTP/\d\.\d \d{3}[ \r\n]")
 _RARE = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PROXY protocol
 _RECORDS = frozenset({b"\x16\x03", b"\x17\x03"})
 _SETTINGS = b"\x04\0\0\0\0\0"  # a frame's type, flags and stream
+_BANNER = 64  # bytes by which a banner says what it is
 _STATUS_BEGIN = b"HTTP/1.1 "
 
 
@@ -84,6 +87,15 @@ def joined(side: Side, data: bytes) -> str:
     if (_STATUS if side == Side.SERVER else _LINE).match(data):
         return HTTP1
     return HTTP2 if data.startswith(http2.PREFACE) or http2.are_frames(data) else OPAQUE
+
+
+def answer(data: bytes) -> str:
+    """What answers a ClientHello and is no TLS: HTTP1, HTTP2, another protocol's name, OPAQUE, or MORE."""
+    name = protocol(Side.SERVER, data)
+    if name != OPAQUE:
+        return name
+    found = other(Side.SERVER, data)
+    return found if found or b"\n" in data or len(data) >= _BANNER else MORE
 
 
 def _tls(data: bytes) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from hark.decode import limits, sniff
 from hark.decode.channel import Channel, Host, Opaque
+from hark.decode.endings import Ending, How
 from hark.decode.events import Closed, Established, Event, Opened, Side, Trouble
 from hark.decode.layer import Layer
 from hark.decode.link import Pdu
@@ -26,7 +27,9 @@ Known = tuple["Connection", Side]
 class Connection:
     """One TCP connection."""
 
-    __slots__ = ("channel", "client", "ended", "fins", "foreign", "halves", "number", "seen", "server", "state")
+    __slots__ = (
+        "channel", "client", "ended", "fins", "first", "foreign", "halves", "number", "seen", "server", "state",
+    )  # fmt: skip
 
     def __init__(self, number: int, client: tuple[bytes, int], server: tuple[bytes, int]) -> None:
         self.number = number
@@ -37,6 +40,7 @@ class Connection:
         self.foreign = False  # of another decoder's share
         self.state = "asked"  # asked, established, closed
         self.fins = 0
+        self.first: Ending | None = None  # the first FIN
         self.seen = 0
         self.ended = 0
 
@@ -144,25 +148,26 @@ class Table:
             out.extend(known[0].channel.feed(side, data, frame.time))
         return out
 
-    def unreachable(self, key: bytes, time: int) -> Sequence[Event]:
+    def unreachable(self, key: bytes, how: How, detail: str, time: int) -> Sequence[Event]:
         """An ICMP error says that a packet with these ends did not arrive: it ends a connection attempt."""
         known = self.ends.get(key)
         out: list[Event] = []
         if known is not None and known[0].state == "asked":
-            self._close(known[0], time, "unreachable", out)
+            self._close(known[0], Ending(None, how, time, detail), out)
         return out
 
     def finish(self, number: int, time: int, out: list[Event]) -> None:
         """The recording is over: an open connection `number` ends unfinished."""
         if number in self.live:
-            self._close(self.live[number], time, "still open at the end", out)
+            conn = self.live[number]
+            self._close(conn, Ending(None, How.OPEN, time, since=conn.seen), out)
 
     def _open(
         self, frame: Frame, data: memoryview, key: bytes, packet: ip.Packet, segment: ip.Segment, out: list[Event]
     ) -> Known | None:
         known = self.ends.get(key)
         if known is not None:
-            self._close(known[0], frame.time, "its ports were used again", out)
+            self._close(known[0], Ending(None, How.ABANDONED, frame.time, "its ports were used again"), out)
         if segment.flags & ip.RST or (not segment.flags & ip.SYN and segment.start == packet.end):
             return None  # the end of something that was never seen, or has been told
         width = len(packet.src)
@@ -185,11 +190,11 @@ class Table:
         self.ends[key] = (conn, mine)
         self.ends[back] = (conn, mine.other)
         self.live[conn.number] = conn
-        out.append(Opened(conn.number, frame.time, _text(client), _text(server), frame.pid))
+        out.append(Opened(conn.number, frame.time, _text(client), _text(server), frame.pid, foreign=conn.foreign))
         if len(self.live) > limits.FLOWS:
             self.crowded = True
             idlest = min(self.live.values(), key=lambda c: c.seen)
-            self._close(idlest, frame.time, "too many connections are open", out)
+            self._close(idlest, Ending(None, How.ABANDONED, frame.time, "too many connections are open"), out)
         return conn, mine
 
     def _bytes(
@@ -223,9 +228,8 @@ class Table:
         self, conn: Connection, side: Side, half: Reassembly, flags: int, seq: int, time: int, out: list[Event]
     ) -> None:
         if flags & ip.RST:
-            who = "client" if side == Side.CLIENT else "server"
-            how = "refused" if conn.state == "asked" and side == Side.SERVER else f"reset by the {who}"
-            self._close(conn, time, how, out)
+            how = How.REFUSED if conn.state == "asked" and side == Side.SERVER else How.RST
+            self._close(conn, Ending(side, how, time), out)
             return
         half.finish(seq)
         if half.ended and not conn.fins & (1 << side):
@@ -233,12 +237,15 @@ class Table:
 
     def _fin(self, conn: Connection, side: Side, time: int, out: list[Event]) -> None:
         conn.fins |= 1 << side
+        ending = Ending(side, How.FIN, time)
+        conn.first = conn.first or ending
         if conn.channel is not None:
-            out.extend(conn.channel.end(side, time))
+            out.extend(conn.channel.end(side, How.FIN, time))
         if conn.fins == 3:
-            self._close(conn, time, "closed", out)
+            self._close(conn, ending, out)
 
-    def _close(self, conn: Connection, time: int, how: str, out: list[Event]) -> None:
+    def _close(self, conn: Connection, ending: Ending, out: list[Event]) -> None:
+        time = ending.time
         if conn.state != "closed":
             channel, conn.channel = conn.channel, None
             if channel is not None:
@@ -248,9 +255,9 @@ class Table:
                         for piece, lost in pieces:
                             out.extend(channel.lost(side, lost, time) if lost else ())
                             out.extend(channel.feed(side, piece, time))
-                out.extend(channel.close(time, _clause(how)))
+                out.extend(channel.close(ending))
             client, server = conn.halves
-            self._closed(Closed(conn.number, time, how, client.total, server.total), out)
+            self._closed(Closed(conn.number, time, conn.first or ending, client.total, server.total), out)
             conn.state = "closed"
         self.live.pop(conn.number, None)
         conn.ended = time
@@ -283,13 +290,3 @@ def _asks(data: memoryview, segment: ip.Segment) -> bool:
 
 def _text(end: tuple[bytes, int]) -> tuple[str, int]:
     return ip.text(end[0]), end[1]
-
-
-def _clause(how: str) -> str:
-    """How a connection ended, as the reason of what stayed unfinished on it."""
-    return {
-        "closed": "the connection was closed",
-        "refused": "the connection was refused",
-        "unreachable": "the host could not be reached",
-        "still open at the end": "no end was seen",
-    }.get(how, f"the connection was {how}" if how.startswith("reset") else how)
