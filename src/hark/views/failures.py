@@ -47,7 +47,7 @@ def what(failure: Failure) -> str:
         return f"dns {failure.answer.name}"
     connection = failure.connection
     assert connection is not None
-    if failure.kind in _TLS or (connection.tls is not None and failure.phase is Phase.TLS):
+    if failure.kind in _TLS or (connection.tls is not None and failure.phase is not Phase.CONNECT):
         return f"{'quic' if failure.version.startswith('QUIC') else 'tls'} {_end(failure.host, failure.port)}"
     return f"connect {_end(*connection.server)}"
 
