@@ -10,6 +10,7 @@ Limits QUIC_FLOWS connections; past it the idlest is told as unfinished.
 from collections.abc import Callable
 
 from hark.decode import limits
+from hark.decode.endings import Ending, How
 from hark.decode.events import Closed, Established, Event, Opened, Side
 from hark.decode.keyring import Budget
 from hark.decode.quic import Inside, Quic
@@ -111,9 +112,10 @@ class Endpoints:
         flow = _Flow(Quic(number, self._sessions.keyring, self._sessions.budget, self._inside(number)))
         self._flows[number] = flow
         self._id(flow, Side.SERVER, header.dcid)
-        out.append(Opened(number, time, _text(source), _text(target), pid))
+        out.append(Opened(number, time, _text(source), _text(target), pid, udp=True))
         if len(self._flows) > limits.QUIC_FLOWS:
-            self._close(min(self._flows.values(), key=lambda f: f.seen), time, "too many connections are open", out)
+            idlest = min(self._flows.values(), key=lambda f: f.seen)
+            self._close(idlest, Ending(None, How.ABANDONED, time, "too many connections are open"), out)
         return flow, Side.CLIENT, 0
 
     def _learn(self, flow: _Flow, time: int, out: list[Event]) -> None:
@@ -126,7 +128,7 @@ class Endpoints:
             flow.known = self._sessions.know(session, flow.known)
         self._sessions.press(out)
         if session.over is not None and session.number in self._flows:
-            self._close(flow, *session.over, out)
+            self._close(flow, session.over, out)
 
     def _id(self, flow: _Flow, side: Side, cid: bytes) -> None:
         flow.sizes[side] = len(cid)
@@ -142,12 +144,12 @@ class Endpoints:
         if len(flow.pairs) > limits.QUIC_IDS:
             self._pairs.pop(flow.pairs.pop(0), None)
 
-    def _close(self, flow: _Flow, time: int, how: str, out: list[Event]) -> None:
+    def _close(self, flow: _Flow, ending: Ending, out: list[Event]) -> None:
         session = flow.quic
         del self._flows[session.number]
-        out.extend(session.close(time, how if how != "closed" else "the connection was closed"))
+        out.extend(session.close(ending))
         self._sessions.over(session)
-        self._sessions.closed(Closed(session.number, time, how, *session.sizes), out)
+        self._sessions.closed(Closed(session.number, ending.time, ending, *session.sizes), out)
         for cid in flow.ids:
             del self._ids[cid]
             self._sizes[len(cid)] -= 1
@@ -160,7 +162,7 @@ class Endpoints:
     def finish(self, time: int, out: list[Event]) -> None:
         """Nothing more will come."""
         for flow in list(self._flows.values()):
-            self._close(flow, time, "no end was seen", out)
+            self._close(flow, Ending(None, How.OPEN, time, since=flow.seen), out)
 
 
 def _text(end: End) -> tuple[str, int]:

@@ -19,6 +19,7 @@ from hark.model.book import (
     Change,
     Ended,
     Failed,
+    MadeUp,
     Spoke,
     SpokeOther,
     Upgraded,
@@ -57,7 +58,7 @@ class Choice(NamedTuple):
 
     def other(self, change: Change) -> bool:
         """Whether what is no exchange is told: by host and process, where no filter asks for what it has not."""
-        if isinstance(change, Failed):
+        if isinstance(change, Failed | MadeUp):
             failure = change.failure
             connected = failure.connection
             names = (failure.host, *(_hosts_of(connected, "") if connected is not None else ()))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, unquote_plus
 
 from hark.decode.events import Headers, ResponseHead
+from hark.model import certificate
 from hark.model.body import Body
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
-from hark.views import certificate
 from hark.views.multipart import form_data
 from hark.views.talks import messages
 

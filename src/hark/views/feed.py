@@ -21,6 +21,7 @@ from hark.model.book import (
     Change,
     Ended,
     Failed,
+    MadeUp,
     PassedOver,
     Spoke,
     SpokeOther,
@@ -52,7 +53,9 @@ class Feed:
         self._size = 0
 
     def change(self, change: Change) -> None:
-        """Write it."""
+        """Write it. What was made up for is for a terminal that asks for more, and is not fed."""
+        if type(change) is MadeUp:
+            return
         line = encode(self._told(change))
         self._lines += (line, b"\n")
         self._size += len(line)
@@ -71,6 +74,7 @@ class Feed:
         self.tick(0)
 
     def _told(self, change: Change) -> Json:
+        assert not isinstance(change, MadeUp)
         match change:
             case Began() | Answered() | Upgraded() | Ended():
                 exchange = change.exchange

@@ -19,6 +19,7 @@ from hark.model.book import (
     Change,
     Ended,
     Failed,
+    MadeUp,
     PassedOver,
     Spoke,
     SpokeOther,
@@ -84,6 +85,11 @@ class Terminal:
             self._upgraded(change.exchange)
         elif isinstance(change, Failed):
             self._failure(change.failure)
+        elif isinstance(change, MadeUp):
+            if self._verbosity:
+                tried = change.failure
+                why = self._paint(_DIM, f"{safe(tried.why)}; another attempt came through")
+                self._line(what(tried), why, who(tried.process, tried.pid))
         elif isinstance(change, SpokeOther):
             self._others[change.connection.protocol or "something unknown"] += 1
         elif isinstance(change, PassedOver):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hark.model.book import Change
+from hark.model.clauses import duration as duration
 from hark.model.exchange import Exchange
 from hark.recording.blocks import Process
 
@@ -69,17 +70,6 @@ def size(count: int) -> str:
         if value < 999.5:
             return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
     return f"{value:.0f} PB"
-
-
-def duration(ns: int) -> str:
-    """A time span, short: 0.4 ms, 12 ms, 1.2 s, 3 min."""
-    if ns < 9_950_000:
-        return f"{max(ns, 0) / 1e6:.1f} ms"
-    if ns < 999_500_000:
-        return f"{ns / 1e6:.0f} ms"
-    if ns < 120_000_000_000:
-        return f"{ns / 1e9:.1f} s"
-    return f"{ns / 60e9:.0f} min"
 
 
 def who(process: Process | None, pid: int) -> str:
