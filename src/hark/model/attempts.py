@@ -71,10 +71,8 @@ class Attempts:
         connection = failure.connection
         held = _Held(failure, _place(connection) if connection is not None else None, quiet)
         if self._made_up(held):
-            same = held.place is None and any(
-                (pid, name) == (failure.pid, failure.host) for _, pid, name in self._found
-            )
-            return None if quiet or same else failure
+            asked = (failure.pid, failure.host) if held.place is None else None
+            return None if quiet or any(found[1:] == asked for found in self._found) else failure
         if failure.answer is None or not any(self._same_name(other, failure) for other in self.held):
             self.held.append(held)
         elif not quiet:  # of one name, what says more is kept

@@ -3,6 +3,7 @@
 What   what(failure) names the thing, failure.why says what happened to it, entry(failure) is its HAR entry.
 """
 
+from hark.decode.endings import Phase
 from hark.model.failure import Failure, FailureKind
 
 
@@ -14,6 +15,8 @@ def what(failure: Failure) -> str:
     assert connection is not None
     if failure.kind is FailureKind.ENCRYPTED:
         return f"closed {failure.host}:{failure.port}"
+    if connection.tls is not None and failure.phase is not Phase.CONNECT:
+        return f"tls {failure.host}:{failure.port}"
     address, port = connection.server
     return f"connect {f'[{address}]' if ':' in address else address}:{port}"
 
