@@ -150,3 +150,11 @@ def test_who_ended_it(servers, row: str, client: str) -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_every_client_ends_in_every_way(servers, row: str, client: str) -> None:
     check(servers, row, client)
+
+
+def test_a_short_lived_programs_tls_is_named(servers) -> None:
+    """Also where it is gone before hark had time to search it, each time."""
+    fetch = f"SSL_CERT_FILE=$CA {GO} fetch https://site.test:8443/hello"
+    for script in (fetch, "; ".join([fetch] * 7)):
+        run = servers.run("hark", "sh", "-c", script)
+        assert run.status == 0 and run.err.count("Go crypto/tls") == script.count("fetch"), run.err

@@ -122,6 +122,7 @@ class Pump:
                 break
         for source in self._keys:
             self._read_keys(source)
+        self._owners.last()
         self._rec.close()
 
     def _over(self, quiet: float) -> bool:
