@@ -10,7 +10,7 @@ import pytest
 
 from servers import GO
 
-SERVERS = r'''
+SERVERS = r"""
 import socket, ssl, sys, threading, time
 HOST, DIR = "192.0.2.10", sys.argv[1]
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\nhalf of it"
@@ -47,7 +47,7 @@ def banner(conn):
 for number, handle in enumerate((plain, silent, closes, resets, cuts, stalls, banner)):
     serve(7501 + number, handle)
 time.sleep(600)
-'''
+"""
 PLAIN, SILENT, CLOSES, RESETS, CUTS, STALLS, BANNER = range(7501, 7508)
 
 # What is asked for, and what the line must say: what failed, why.

@@ -461,7 +461,8 @@ class Book:
         if exchange.ended and exchange.response is not None:
             # The answer is whole; the server did not want the rest of the request.
             return self._over(exchange)
-        length = exchange.response_header("content-length") if exchange.sent else ""
+        streams = exchange.response is not None and exchange.response.version >= "HTTP/2"
+        length = exchange.response_header("content-length") if exchange.sent and streams else ""
         exchange.ended = event.time
         if not length or length != str(exchange.response_body.size):
             self._cut(exchange, event)  # else all of it came, and only the end was not said
