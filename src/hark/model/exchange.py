@@ -132,8 +132,8 @@ class Exchange:
 
     @property
     def phase(self) -> Phase:
-        """How far it has come."""
-        if self.response is not None:
+        """How far it has come; how far it had come when it was ended."""
+        if self.response is not None and (self.ending is None or self.ending.time >= self.answered):
             return Phase.BODY
         return Phase.WAITING if self.sent or self.request is None else Phase.REQUEST
 
