@@ -7,9 +7,9 @@ import pytest
 from frames import segment
 from h2pair import REQUEST, Pair
 from hark.decode.decoder import Decoder
-from hark.decode.endings import How, Phase
-from hark.decode.events import Side
-from hark.model.book import Book, Ended, Failed, MadeUp
+from hark.decode.endings import Ending, How, Phase
+from hark.decode.events import Closed, Dns, Established, Opened, RequestHead, Side
+from hark.model.book import Book, Ended, Failed, MadeUp, PassedOver
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure, FailureKind
 from hark.recording.blocks import Secrets
@@ -36,6 +36,7 @@ class Told:
         self.exchanges: list[Exchange] = []
         self.failures: list[Failure] = []
         self.made_up: list[Failure] = []
+        self.passed: list[PassedOver] = []
 
     def take(self, events: Sequence[object]) -> None:
         self.changes(self.book.feed(events))  # type: ignore[arg-type]
@@ -43,6 +44,7 @@ class Told:
     def changes(self, changes: Sequence[object]) -> None:
         self.exchanges += [change.exchange for change in changes if isinstance(change, Ended)]
         self.failures += [change.failure for change in changes if isinstance(change, Failed)]
+        self.passed += [change for change in changes if isinstance(change, PassedOver)]
         self.made_up += [change.failure for change in changes if isinstance(change, MadeUp)]
 
     def play(self, steps: Sequence[Step], port: int = 5000, begin: bool = True) -> "Told":
@@ -121,7 +123,7 @@ def test_ended_once_and_in_order_however_it_is_cut() -> None:
     for steps, trouble in HTTP1.values():
         bytewise: list[Step] = []
         for at, side, what in steps:
-            pieces = [what[i : i + 1] for i in range(len(what))] if isinstance(what, bytes) else [what]
+            pieces = [what[i : i + 1] for i in range(len(what))] if isinstance(what, bytes) and what else [what]
             bytewise += [(at, side, piece) for piece in pieces]
         told = Told().play(bytewise).end()
         assert [exchange.trouble for exchange in told.exchanges] == [trouble]
@@ -254,3 +256,73 @@ def test_an_unused_connection_beside_one_that_was_used() -> None:
     for first, second in ((used, unused), (unused, used)):
         told = Told().play(first, 5001).play(second, 5002).end()
         assert not told.failures and [failure.kind for failure in told.made_up] == [FailureKind.CLOSED_BEFORE_REQUEST]
+
+
+def test_datagrams_behind_the_end_of_a_quic_connection_are_known() -> None:
+    """What was on its way when it was closed is of it, and is no other UDP."""
+    pair = QuicPair()
+    pair.speak()
+    pair.ask("/x", answer=b"yes")
+    late = [datagram for datagram in pair.datagrams if datagram[0] == S][-1]
+    pair.client.close(error_code=0x100, frame_type=None)
+    pair.run()
+    pair.datagrams.append(late)
+    told = quic_told(pair)
+    assert not told.passed and [exchange.trouble for exchange in told.exchanges] == [""]
+
+
+# -- names, addresses, and what makes up for them ------------------------------------------------------------------------
+
+
+def asked(
+    name: str, at: int, addresses: tuple[str, ...] = (), rcode: str = "NXDOMAIN", pid: int = 7, qtype: str = "A"
+) -> Dns:
+    """An answer to a look-up, `at` ms after the start."""
+    time = START + at * MS
+    return Dns(time, time - MS, name, qtype, "NOERROR" if addresses else rcode, addresses, pid)
+
+
+def request(number: int, host: str, at: int) -> RequestHead:
+    time = START + at * MS
+    return RequestHead(number, 1, time, time, "GET", "/", "", "", "HTTP/1.1", ((b"Host", host.encode()),), 10)
+
+
+def connection(number: int, server: tuple[str, int], at: int, pid: int = 7, refused: bool = False) -> list[object]:
+    time = START + at * MS
+    opened = Opened(number, time, ("10.0.0.1", 4000 + number), server, pid)
+    if refused:
+        return [opened, Closed(number, time + MS, Ending(S, How.REFUSED, time + MS), 0, 0)]
+    return [opened, Established(number, time + MS)]
+
+
+NAMES: dict[str, tuple[list[object], list[str], list[str]]] = {  # events; what failed; what was made up for
+    "not found": ([asked("a.test", 0), asked("a.test", 1, qtype="AAAA")], ["NXDOMAIN"], []),
+    "the other family": ([asked("a.test", 0, qtype="AAAA"), asked("a.test", 1, ("10.0.0.2",))], [], []),
+    "no address in one family": ([asked("a.test", 0, ("10.0.0.2",)), asked("a.test", 1, (), "NOERROR", qtype="AAAA")], [], []),
+    "no address in either": ([asked("a.test", 0, (), "NOERROR"), asked("a.test", 1, (), "NOERROR", qtype="AAAA")], ["no address"], []),
+    "a search list in front": ([asked("my.corp.test", 0), asked("my", 1, ("10.0.0.2",))], [], ["NXDOMAIN"]),
+    "a search list behind": ([asked("my", 0), asked("my.corp.test", 1, ("10.0.0.2",))], [], ["NXDOMAIN"]),
+    "two of a search list": ([asked("my.a.test", 0), asked("my.b.test", 1, ("10.0.0.2",)), *connection(1, ("10.0.0.2", 80), 2), request(1, "my", 3)], [], ["NXDOMAIN"]),
+    "another host": ([asked("my.a.test", 0), asked("my.b.test", 1, ("10.0.0.2",))], ["NXDOMAIN"], []),
+    "another process": ([asked("my.corp.test", 0), asked("my", 1, ("10.0.0.2",), pid=8)], ["NXDOMAIN"], []),
+    "too late": ([asked("my.corp.test", 0), asked("my", 2000, ("10.0.0.2",))], ["NXDOMAIN"], []),
+    "from /etc/hosts": ([asked("db", 0), *connection(1, ("10.0.0.9", 80), 2), request(1, "db:80", 3)], [], ["NXDOMAIN"]),
+    "localhost": ([asked("localhost", 0), asked("localhost.corp.test", 1)], [], ["NXDOMAIN", "NXDOMAIN"]),
+    "no resolver": ([asked("a.test", 0, (), "SERVFAIL")], ["SERVFAIL"], []),
+    "a refused ::1": ([*connection(1, ("::1", 80), 0, refused=True), *connection(2, ("127.0.0.1", 80), 2)], [], ["refused"]),
+    "a refused address behind": ([*connection(2, ("127.0.0.1", 80), 0), *connection(1, ("::1", 80), 2, refused=True)], [], ["refused"]),
+    "another port": ([*connection(1, ("::1", 80), 0, refused=True), *connection(2, ("127.0.0.1", 81), 2)], ["refused"], []),
+    "another name": ([asked("a.test", 0, ("10.0.0.2",)), asked("b.test", 0, ("10.0.0.3",)), *connection(1, ("10.0.0.2", 80), 1, refused=True), *connection(2, ("10.0.0.3", 80), 3)], ["refused"], []),
+    "another address of the name": ([asked("a.test", 0, ("10.0.0.2", "10.0.0.3")), *connection(1, ("10.0.0.2", 80), 1, refused=True), *connection(2, ("10.0.0.3", 80), 3)], [], ["refused"]),
+    "another process's connection": ([*connection(1, ("::1", 80), 0, refused=True), *connection(2, ("127.0.0.1", 80), 2, pid=8)], ["refused"], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_program_got_in_the_end(name: str) -> None:
+    events, failed, made_up = NAMES[name]
+    told = Told()
+    for event in events:
+        told.take([event])
+    told.changes(list(told.book.end()))
+    assert ([f.why for f in told.failures], [f.why for f in told.made_up]) == (failed, made_up)
