@@ -116,6 +116,9 @@ class _Worker:
             if not index % _BATCH:
                 self._send("at", index + 1)
         self._keep(_END, [*book.feed(decoder.finish()), *book.end()])
+        if book.joined:
+            self._send("whole", _END)
+            return
         self._send("sound" if sound else "torn", _END + 1)
 
     def _keep(self, index: float, changes: list[Change]) -> None:
