@@ -326,7 +326,9 @@ class Table:
         if sender is None:
             conn.held = Held(frame.time, frame.pid, self._budget)
         else:
-            out.append(Opened(conn.number, frame.time, _text(conn.client), _text(conn.server), frame.pid, foreign=conn.foreign))
+            out.append(
+                Opened(conn.number, frame.time, _text(conn.client), _text(conn.server), frame.pid, foreign=conn.foreign)
+            )
         if len(self.live) > limits.FLOWS:
             self.crowded = True
             idlest = min(self.live.values(), key=lambda c: c.seen)

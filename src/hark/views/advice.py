@@ -11,7 +11,7 @@ _ADVICE = {
     "GnuTLS": "a GnuTLS program that drops SSLKEYLOGFILE from its environment",
     "NSS": "an NSS built without key logging, as Debian's is: the program's own copy may follow SSLKEYLOGFILE",
     "Go crypto/tls": "Go has no switch for it: set tls.Config.KeyLogWriter to the file in SSLKEYLOGFILE",
-    "gRPC (BoringSSL)": "gRPC's module for Python has BoringSSL linked in and no switch for a key log: use an insecure channel",
+    "gRPC (BoringSSL)": "gRPC for Python has BoringSSL linked in and no switch for a key log: use an insecure channel",
     "aioquic": "set QuicConfiguration.secrets_log_file to the file in SSLKEYLOGFILE",
     "rustls": "set the client's key_log to rustls::KeyLogFile: it follows SSLKEYLOGFILE",
     "Java": "run it with a key log agent that writes to the file in SSLKEYLOGFILE",
