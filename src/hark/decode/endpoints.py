@@ -166,7 +166,7 @@ class Endpoints:
     def _forget(self, time: int) -> None:
         """Drop what has been over for so long that nothing of it is on its way any more."""
         while self._gone and (
-            time - self._gone[0].gone > limits.ENDED_SECONDS * 1_000_000_000 or len(self._gone) > limits.QUIC_FLOWS
+            time - self._gone[0].gone > limits.QUIC_ENDED_SECONDS * 1_000_000_000 or len(self._gone) > limits.QUIC_FLOWS
         ):
             self._drop(self._gone.popleft())
 

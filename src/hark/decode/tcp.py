@@ -254,7 +254,7 @@ class Table:
         if client == Side.SERVER:
             conn.ends(reverse(conn.key))
         self._enter(conn)
-        out.append(Opened(conn.number, held.time, _text(conn.client), _text(conn.server), held.pid))
+        out.append(_opened(conn, held.time, held.pid))
         segments = held.release()
         for side, frame, data, seq, ack, flags in segments:
             known = (conn, side if client == Side.CLIENT else side.other)
@@ -326,9 +326,7 @@ class Table:
         if sender is None:
             conn.held = Held(frame.time, frame.pid, self._budget)
         else:
-            out.append(
-                Opened(conn.number, frame.time, _text(conn.client), _text(conn.server), frame.pid, foreign=conn.foreign)
-            )
+            out.append(_opened(conn, frame.time, frame.pid))
         if len(self.live) > limits.FLOWS:
             self.crowded = True
             idlest = min(self.live.values(), key=lambda c: c.seen)
@@ -418,6 +416,10 @@ class Table:
                 del self.ends[key]
         if client.first >= 0 or server.first >= 0:
             self._past.add(conn.key, conn.halves)
+
+
+def _opened(conn: Connection, time: int, pid: int) -> Opened:
+    return Opened(conn.number, time, _text(conn.client), _text(conn.server), pid, foreign=conn.foreign)
 
 
 def _text(end: tuple[bytes, int]) -> tuple[str, int]:

@@ -21,7 +21,8 @@ class Connection:
 
     __slots__ = (
         "alerts", "certificates", "client", "dns", "established", "exchanges", "failed", "foreign", "name", "not_tls",
-        "number", "opened", "pid", "process", "protocol", "proxied", "sealed", "server", "through", "tls", "troubles", "udp",
+        "number", "opened", "pid", "process", "protocol", "proxied", "sealed", "server", "through", "tls", "troubles",
+        "udp",
     )  # fmt: skip
 
     def __init__(
