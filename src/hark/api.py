@@ -318,7 +318,13 @@ class Live:
     """A command that runs under hark: iterate over its exchanges as they end. Also a context manager that ends the
     command where it still runs."""
 
-    def __init__(self, command: Sequence[str | os.PathLike[str]], max_body: int, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | os.PathLike[str]],
+        max_body: int,
+        options: Mapping[str, Any],
+        redact: bool = False,
+    ) -> None:
         words = [os.fspath(word) for word in command]
         if not words:
             raise ValueError("an empty command")
@@ -332,6 +338,7 @@ class Live:
             str(theirs),
             "--max-body",
             str(max_body),
+            *(["--redact"] if redact else []),
             "run",
             "--",
             *words,
@@ -436,10 +443,12 @@ def _take(feed: int, changes: "queue.SimpleQueue[Change | HarkError | None]") ->
     changes.put(None)
 
 
-def listen(command: Sequence[str | os.PathLike[str]], *, max_body: int = MAX_BODY, **popen: Any) -> Live:
-    """Start a command under hark. Further arguments are subprocess.Popen's. Raises HarkError when iterated over, where
-    the command cannot be run."""
-    return Live(command, max_body, popen)
+def listen(
+    command: Sequence[str | os.PathLike[str]], *, max_body: int = MAX_BODY, redact: bool = False, **popen: Any
+) -> Live:
+    """Start a command under hark. redact: without secrets, as --redact. Further arguments are subprocess.Popen's.
+    Raises HarkError when iterated over, where the command cannot be run."""
+    return Live(command, max_body, popen, redact)
 
 
 def run(
@@ -450,16 +459,18 @@ def run(
     capture_output: bool = False,
     check: bool = False,
     max_body: int = MAX_BODY,
+    redact: bool = False,
     **popen: Any,
 ) -> Recording:
-    """Run a command under hark, wait, and return everything that it exchanged. Arguments are subprocess.run()'s.
+    """Run a command under hark, wait, and return everything that it exchanged. redact: without secrets, as --redact.
+    Other arguments are subprocess.run()'s.
 
     Raises HarkError where it cannot be run, subprocess.TimeoutExpired, and with check CalledProcessError."""
     if capture_output:
         popen |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if input is not None:
         popen["stdin"] = subprocess.PIPE
-    with Live(command, max_body, popen) as live:
+    with Live(command, max_body, popen, redact) as live:
         recording = live.communicate(input, timeout)
     if check and recording.status:
         raise subprocess.CalledProcessError(recording.status, list(command), recording.stdout, recording.stderr)
@@ -467,11 +478,17 @@ def run(
 
 
 def read(
-    path: str | os.PathLike[str], *, keys: Sequence[str | os.PathLike[str]] = (), max_body: int = MAX_BODY
+    path: str | os.PathLike[str],
+    *,
+    keys: Sequence[str | os.PathLike[str]] = (),
+    max_body: int = MAX_BODY,
+    redact: bool = False,
 ) -> Recording:
-    """Read a recording: pcapng, pcap, HAR, JSON lines. keys: key log files beside it. Raises HarkError."""
+    """Read a recording: pcapng, pcap, HAR, JSON lines. keys: key log files beside it; redact: without secrets, as
+    --redact. Raises HarkError."""
     from hark.recording import reader
     from hark.recording.blocks import Secrets
+    from hark.showing import redacted
     from hark.teller import Teller, replay
 
     name = os.fspath(path)
@@ -482,7 +499,9 @@ def read(
             with open(key, "rb") as log:
                 blocks.append(Secrets(log.read(), 0, "key log"))
         with open(name, "rb", buffering=0) as file:
-            replay(chain(blocks, reader.read(file, name)), Teller([found], max_body))
+            replay(
+                chain(blocks, reader.read(file, name)), Teller([redacted([found], None) if redact else found], max_body)
+            )
     except OSError as error:
         raise HarkError(f"cannot read {error.filename or name}", error.strerror or "") from error
     return found.recording

@@ -17,6 +17,7 @@ from typing import Any
 
 from hark.errors import HarkError
 from hark.options import Options
+from hark.showing import title_of
 from hark.tap import kernel
 
 _PATIENCE = 5.0  # s that a command has to end when the browser is left
@@ -56,7 +57,7 @@ def run(options: Options) -> int:
 
         lines, pid = in_another_process(body)
         try:
-            browse(lines, f"hark {' '.join(options.command)}", output.fileno())
+            browse(lines, title_of(options), output.fileno())
         finally:
             status = _end(pid)
             output.seek(0)

@@ -16,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from hark.model.book import Change, Ended, Failed
+from hark.model.exchange import Exchange
 
 if TYPE_CHECKING:
     from hark.views.feed import Feed
@@ -109,9 +110,12 @@ class Lookers:
             feed.change(change)
         if type(change) is Ended:
             exchange = change.exchange
-            self._remember(
-                change, 2048 + min(exchange.request_body.size + exchange.response_body.size, 2 * exchange.keep)
-            )
+            bodies = (exchange.request_body, exchange.response_body)
+            if type(exchange) is Exchange:
+                size = 2048 + min(sum(body.size for body in bodies), 2 * exchange.keep)
+            else:  # made of an entry, which has the bodies' text once more
+                size = 2048 + 2 * sum(len(body.raw) for body in bodies)
+            self._remember(change, size)
         elif type(change) is Failed:
             self._remember(change, 2048)
 

@@ -8,13 +8,13 @@ Limits What shares a connection with something chosen is written with it. A conn
        tunnel in HTTP/2 or 3) is not found by its packets.
 """
 
-from hark.decode import limits, link
+from hark.decode import limits, tunnels
 from hark.model.book import Change, Ended, Failed, SpokeOther
 from hark.model.exchange import Connection
 from hark.recording import pcapng
 from hark.recording.blocks import RAW, Block, Frame, Names, Process, Secrets
 from hark.recording.order import Item
-from hark.wire import ip
+from hark.wire import ip, keylog
 
 _End = tuple[bytes, int]
 
@@ -77,12 +77,7 @@ class Flows:
         """The lines that open something chosen (a line: label, client random, secret)."""
         kept = []
         for line in block.text.splitlines(keepends=True):
-            words = line.split()
-            try:
-                known = len(words) == 3 and bytes.fromhex(words[1].decode("ascii")) in self._randoms
-            except ValueError:
-                known = False
-            if known or (words and words[0] == b"RSA"):
+            if any(secret.client_random in self._randoms or secret.label == "RSA" for secret in keylog.parse(line)):
                 kept.append(line)
         return pcapng.encode(block._replace(text=b"".join(kept))) if kept else b""
 
@@ -98,7 +93,7 @@ class Flows:
                 target = int.from_bytes(data[packet.start + 2 : packet.start + 4], "big")
                 if frozenset(((packet.src, source), (packet.dst, target))) in self._pairs:
                     return True
-            at = link.inner(data, packet.proto, packet.start, packet.end)
+            at = tunnels.inner(data, packet.proto, packet.start, packet.end)
             if at < 0:
                 return False
             packet = ip.parse(data, at, packet.end - at)

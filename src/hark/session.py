@@ -20,7 +20,7 @@ from hark.errors import HarkError
 from hark.keys import keylogfile, node, openssl
 from hark.options import Options
 from hark.recording.ring import Reader, Ring, Writer
-from hark.showing import Outputs, build_teller, choice, open_outputs, say
+from hark.showing import Outputs, build_teller, choice, open_outputs, say, title_of
 from hark.tap import kernel, launch, tree
 from hark.tap.namespace import setup
 
@@ -111,7 +111,7 @@ def run(options: Options) -> int:
 def _devtools(options: Options) -> "DevTools":
     from hark.devtools import start
 
-    return start(options, f"hark {' '.join(options.command)}", patient=False)
+    return start(options, title_of(options), patient=False)
 
 
 def _fork(name: str, body: Callable[[], None], *drop: socket.socket | int) -> int:
@@ -174,11 +174,9 @@ def _tell(
     try:
         # Most of hark's code is the decoder: a program that is over at once does not wait for its import.
         reader.wait(_HEAD_START, for_any=False)
-        from hark.lookers import Lookers
         from hark.teller import follow
 
-        teller = build_teller(options, outputs, 2, 0, feeds)
-        teller.look(Lookers(os.getppid(), None))
+        teller = build_teller(options, outputs, 2, 0, feeds, os.getppid())
         follow(reader, teller, alive)
     finally:
         ring.leave()

@@ -17,6 +17,7 @@ from hark.options import Options
 from hark.output import Output
 
 if TYPE_CHECKING:
+    from hark.lookers import Lookers
     from hark.teller import Teller
     from hark.views.choose import Choice, Tally
     from hark.views.grep import Grep
@@ -29,6 +30,8 @@ def say(text: str) -> None:
     with contextlib.suppress(OSError):  # nobody can be told that stderr is gone
         os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
 
+
+_SALT = 16  # bytes: nobody tries them all to guess what a mark stands for
 
 # -- outputs ---------------------------------------------------------------------------------------------------------
 
@@ -77,20 +80,35 @@ def open_outputs(options: Options, complain: Callable[[str], None], selects: boo
     return outputs
 
 
-def build_teller(options: Options, outputs: Outputs, fd: int, told: int = 0, feeds: Sequence[int] = ()) -> Teller:
-    """A teller with the views of build_views()."""
+def build_teller(
+    options: Options, outputs: Outputs, fd: int, told: int = 0, feeds: Sequence[int] = (), watched: int = 0
+) -> Teller:
+    """A teller with the views of build_views(). watched: the process that `hark watch` finds it by, if any."""
     from hark.teller import Teller
 
-    views, keep = build_views(options, outputs, fd, told, feeds)
-    return Teller(views, keep, outputs.recordings, bool(feeds))
+    schema = schema_of(options)
+    lookers: Lookers | None = None
+    if watched:
+        from hark.lookers import Lookers
+
+        lookers = Lookers(watched, schema)
+    views, keep = build_views(options, outputs, fd, schema, told, feeds, lookers)
+    return Teller(views, keep, outputs.recordings, bool(feeds), lookers)
 
 
 def build_views(
-    options: Options, outputs: Outputs, fd: int, told: int = 0, feeds: Sequence[int] = ()
+    options: Options,
+    outputs: Outputs,
+    fd: int,
+    schema: Schema | None,
+    told: int = 0,
+    feeds: Sequence[int] = (),
+    lookers: Lookers | None = None,
 ) -> tuple[list[View], int]:
     """The views that the options ask for, telling on `fd`, and how many bytes of a body they want. The first `told`
-    lines of JSON are told already. feeds: descriptors of processes that show what they are fed."""
-    schema, tally = schema_of(options), None
+    lines of JSON are told already. feeds: descriptors of processes that show what they are fed. lookers: others who
+    look on; like every view they stand behind the redaction, and behind the filters."""
+    tally = None
     screen = standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
     chosen = choice(options)
     grep = chosen.grep if chosen is not None else None
@@ -103,11 +121,11 @@ def build_views(
         from hark.views.feed import Feed
 
         views += [Feed(Output(feed, "the view", lambda text: None).write, schema) for feed in feeds]
+    if lookers is not None:
+        views.append(lookers)
     keep = options.keep if _bodies(options, outputs) or feeds else 0
     if options.redact:
-        from hark.views.redact import Redacted
-
-        views = [Redacted(views)]
+        views = [redacted(views, schema)]
     if chosen is not None:
         from hark.views.choose import Chosen
 
@@ -149,11 +167,27 @@ def file_views(options: Options, outputs: Outputs, schema: Schema | None) -> lis
     views: list[View] = [Entries(sinks, schema)] if sinks else []
     if outputs.files[".html"]:
         from hark.views.page import Page
-        from hark.views.redact import Redacted
 
         pages = Entries([Page(output.write) for output in outputs.files[".html"]], schema)
-        views.append(Redacted([pages]) if options.redact is None else pages)
+        views.append(redacted([pages], schema) if options.redact is None else pages)
     return views
+
+
+def title_of(options: Options) -> str:
+    """What a window says of a run: its command line, without secrets where they are to be hidden."""
+    words = options.command
+    if options.redact:
+        from hark.views.redaction.entry import Redaction
+
+        words = Redaction(os.urandom(_SALT)).words(words)
+    return f"hark {' '.join(words)}"
+
+
+def redacted(views: Sequence[View], schema: Schema | None) -> View:
+    """The views behind redaction. All that stand behind the same one have equal marks for equal secrets."""
+    from hark.views.redact import Redacted
+
+    return Redacted(views, os.urandom(_SALT), schema)
 
 
 def _screens(

@@ -34,9 +34,16 @@ _BATCH = 4 << 20  # bytes told between two ticks
 class Teller:
     """Decodes, keeps the book, feeds the views."""
 
-    def __init__(self, views: Sequence[View], keep: int, files: Sequence[Output] = (), steps: bool = False) -> None:
+    def __init__(
+        self,
+        views: Sequence[View],
+        keep: int,
+        files: Sequence[Output] = (),
+        steps: bool = False,
+        lookers: "Lookers | None" = None,
+    ) -> None:
         self._steps = steps
-        self._lookers: Lookers | None = None
+        self._lookers = lookers  # stand among the views; while somebody is there, they want more of bodies
         self._views = views
         self._files = files
         self._keep = keep
@@ -70,11 +77,6 @@ class Teller:
         for change in changes:
             for view in self._views:
                 view.change(change)
-
-    def look(self, lookers: "Lookers") -> None:
-        """Let others look on: a view more, which wants everything while somebody is there."""
-        self._views = [*self._views, lookers]
-        self._lookers = lookers
 
     def rest(self, now: int) -> None:
         """Everything that was recorded up to `now` is told."""
@@ -129,8 +131,9 @@ def _normal(block: Block) -> Item:
         at = 0 if block.link == RAW else link.network(block.data, block.link)
         if at < 0 or block.link == UPPER_PDU:
             return block, b""
-        raw = pcapng.frame(block.time, block.data[at:], block.pid)
-        return block._replace(link=RAW, data=memoryview(raw)[pcapng.EPB_HEAD :][: len(block.data) - at]), raw
+        raw = pcapng.frame(block.time, block.data[at:], block.pid, block.size - at)
+        data = memoryview(raw)[pcapng.EPB_HEAD :][: len(block.data) - at]
+        return block._replace(link=RAW, data=data, size=max(block.size - at, len(data))), raw
     if isinstance(block, Entry):
         raise HarkError("cannot write a pcapng", "an archive of exchanges holds no packets", "x.har, x.jsonl or x.html")
     if isinstance(block, Secrets) and block.text.startswith(b"-----BEGIN"):

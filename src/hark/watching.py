@@ -4,7 +4,9 @@ What   Finds the running hark, takes its feed, and shows it by the same views as
 Why    A full-screen program has its terminal for itself: hark -q runs it, and this shows what it does.
 """
 
+import contextlib
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from hark import lookers
 from hark.errors import HarkError
 from hark.options import Options
 from hark.reading import serve_devtools, wait_for
-from hark.showing import build_views, open_outputs, say
+from hark.showing import Outputs, build_views, open_outputs, say, schema_of
 from hark.views.entries import decode
 from hark.views.feed import Changes, whole_lines
 from hark.views.view import safe
@@ -31,12 +33,35 @@ def watch(pid: int | None, options: Options) -> int:
         )
     link, pid = attach(pid)
     if options.ui:
-        from hark.browsing import browse, lines_of
-
-        browse(lines_of(link.detach()), f"hark {pid}")
-        return 0
+        return _browse(link, pid, options, outputs)
     server = serve_devtools(options, f"hark {pid}") if options.devtools else None
-    views, _ = build_views(options, outputs, 1, 0, [server.feed] if server is not None else [])
+    if not _show(link, options, outputs, [server.feed] if server is not None else []):
+        say("hark: the one that was watched is gone without its last words")
+    if server is not None:
+        os.close(server.feed)
+        wait_for(server)
+    return 0
+
+
+def _browse(link: socket.socket, pid: int, options: Options, outputs: Outputs) -> int:
+    """In the terminal browser, behind the filters and the redaction that are asked for here."""
+    from hark.browsing import browse, in_another_process
+
+    options.quiet = True
+    lines, shower = in_another_process(lambda feed: not _show(link, options, outputs, [feed]))
+    link.close()
+    try:
+        browse(lines, f"hark {pid}")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(shower, signal.SIGTERM)
+        os.waitpid(shower, 0)
+    return 0
+
+
+def _show(link: socket.socket, options: Options, outputs: Outputs, feeds: list[int]) -> bool:
+    """Show what comes until it ends; whether the other hark said that it ends."""
+    views, _ = build_views(options, outputs, 1, schema_of(options), 0, feeds)
     changes = Changes()
     sound = False
     try:
@@ -54,12 +79,7 @@ def watch(pid: int | None, options: Options) -> int:
         sound = True
     for view in views:
         view.end()
-    if not sound:
-        say("hark: the one that was watched is gone without its last words")
-    if server is not None:
-        os.close(server.feed)
-        wait_for(server)
-    return 0
+    return sound
 
 
 def attach(pid: int | None) -> tuple[socket.socket, int]:
@@ -88,6 +108,10 @@ def _described(pid: int) -> str:
     except OSError:
         return str(pid)
     at = next((at for at, word in enumerate(words) if os.path.basename(word) == "hark"), 0)
+    if "--redact" in words:  # it was asked not to show secrets
+        from hark.views.redaction.entry import Redaction
+
+        words = Redaction(os.urandom(16)).words(words)
     return safe(f"{pid} ({' '.join(words[at:]).strip()[:60]})")
 
 

@@ -41,6 +41,21 @@ def test_run(world) -> None:
     ]  # fmt: skip
 
 
+def test_redact(world) -> None:
+    """What a test's report would show is without secrets, live and read back."""
+    told = script(
+        world,
+        """
+        import hark, json
+        command = ["curl", "-s", "-o", "/dev/null", "-u", "me:geheim-23", "http://192.0.2.10:8080/hello?api_key=marke-61-marke"]
+        live = hark.run(command, redact=True)
+        print(json.dumps([repr(live), str(live.exchanges[0]), live.exchanges[0].curl(), live.exchanges[0].process.cmdline, live.exchanges[0].request.headers.pairs]))
+        """,
+    )
+    text = json.dumps(told)
+    assert text.count("redacted-") >= 5 and "geheim" not in text and "marke" not in text
+
+
 def test_listen_tells_as_it_happens_and_ends_what_it_started(world) -> None:
     told = script(
         world,

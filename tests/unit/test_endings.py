@@ -4,65 +4,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from frames import segment
 from h2pair import REQUEST, Pair
-from hark.decode.decoder import Decoder
-from hark.decode.endings import How, Phase
-from hark.decode.events import Side
-from hark.model.book import Book, Ended, Failed, MadeUp
+from hark.decode.endings import Ending, How, Phase
+from hark.decode.events import Closed, Dns, Established, Opened, RequestHead, Side
 from hark.model.exchange import Exchange
-from hark.model.failure import Failure, FailureKind
+from hark.model.failure import FailureKind
 from hark.recording.blocks import Secrets
-from hark.wire import ip
 from quicpair import QuicPair, frame
+from scripted import FIN, GET, MS, RST, START, C, S, Step, Told
 
-C, S = Side.CLIENT, Side.SERVER
-MS = 1_000_000
-START = 10_000_000_000
-GET = b"GET /x HTTP/1.1\r\nHost: h.test\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: h.test\r\nContent-Length: 9\r\n\r\nhalf"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
 UNTIL_END = b"HTTP/1.0 200 OK\r\n\r\nall of"
-FIN, RST = ip.FIN, ip.RST
-Step = tuple[int, Side, bytes | int]  # ms, by whom, bytes or a flag
-
-
-class Told:
-    """What the decoder and the model tell of connections."""
-
-    def __init__(self) -> None:
-        self.decoder, self.book = Decoder(), Book(1000)
-        self.exchanges: list[Exchange] = []
-        self.failures: list[Failure] = []
-        self.made_up: list[Failure] = []
-
-    def take(self, events: Sequence[object]) -> None:
-        self.changes(self.book.feed(events))  # type: ignore[arg-type]
-
-    def changes(self, changes: Sequence[object]) -> None:
-        self.exchanges += [change.exchange for change in changes if isinstance(change, Ended)]
-        self.failures += [change.failure for change in changes if isinstance(change, Failed)]
-        self.made_up += [change.failure for change in changes if isinstance(change, MadeUp)]
-
-    def play(self, steps: Sequence[Step], port: int = 5000, begin: bool = True) -> "Told":
-        seq = [1, 1]
-        if begin:
-            self.take(self.decoder.feed(segment(START, True, 0, b"", ip.SYN, port, 0)))
-            self.take(self.decoder.feed(segment(START, False, 0, b"", ip.SYN | ip.ACK, port, 1)))
-        for at, side, what in steps:
-            data, flags = (what, 0x18) if isinstance(what, bytes) else (b"", what | ip.ACK)
-            frame = segment(START + at * MS, side == C, seq[side], data, flags, port, seq[1 - side])
-            seq[side] += len(data) + (flags & FIN and 1)
-            self.take(self.decoder.feed(frame))
-        return self
-
-    def end(self) -> "Told":
-        self.take(self.decoder.finish())
-        self.changes(list(self.book.end()))
-        return self
-
-
 BODY = "in the middle of the body"
 HTTP1: dict[str, tuple[list[Step], str]] = {
     "whole, both close": ([(0, C, GET), (5, S, HEAD + b"123456789"), (6, C, FIN), (7, S, FIN)], ""),
@@ -121,7 +75,7 @@ def test_ended_once_and_in_order_however_it_is_cut() -> None:
     for steps, trouble in HTTP1.values():
         bytewise: list[Step] = []
         for at, side, what in steps:
-            pieces = [what[i : i + 1] for i in range(len(what))] if isinstance(what, bytes) else [what]
+            pieces = [what[i : i + 1] for i in range(len(what))] if isinstance(what, bytes) and what else [what]
             bytewise += [(at, side, piece) for piece in pieces]
         told = Told().play(bytewise).end()
         assert [exchange.trouble for exchange in told.exchanges] == [trouble]
@@ -254,3 +208,73 @@ def test_an_unused_connection_beside_one_that_was_used() -> None:
     for first, second in ((used, unused), (unused, used)):
         told = Told().play(first, 5001).play(second, 5002).end()
         assert not told.failures and [failure.kind for failure in told.made_up] == [FailureKind.CLOSED_BEFORE_REQUEST]
+
+
+def test_datagrams_behind_the_end_of_a_quic_connection_are_known() -> None:
+    """What was on its way when it was closed is of it, and is no other UDP."""
+    pair = QuicPair()
+    pair.speak()
+    pair.ask("/x", answer=b"yes")
+    late = [datagram for datagram in pair.datagrams if datagram[0] == S][-1]
+    pair.client.close(error_code=0x100, frame_type=None)
+    pair.run()
+    pair.datagrams.append(late)
+    told = quic_told(pair)
+    assert not told.passed and [exchange.trouble for exchange in told.exchanges] == [""]
+
+
+# -- names, addresses, and what makes up for them ------------------------------------------------------------------------
+
+
+def asked(
+    name: str, at: int, addresses: tuple[str, ...] = (), rcode: str = "NXDOMAIN", pid: int = 7, qtype: str = "A"
+) -> Dns:
+    """An answer to a look-up, `at` ms after the start."""
+    time = START + at * MS
+    return Dns(time, time - MS, name, qtype, "NOERROR" if addresses else rcode, addresses, pid)
+
+
+def request(number: int, host: str, at: int) -> RequestHead:
+    time = START + at * MS
+    return RequestHead(number, 1, time, time, "GET", "/", "", "", "HTTP/1.1", ((b"Host", host.encode()),), 10)
+
+
+def connection(number: int, server: tuple[str, int], at: int, pid: int = 7, refused: bool = False) -> list[object]:
+    time = START + at * MS
+    opened = Opened(number, time, ("10.0.0.1", 4000 + number), server, pid)
+    if refused:
+        return [opened, Closed(number, time + MS, Ending(S, How.REFUSED, time + MS), 0, 0)]
+    return [opened, Established(number, time + MS)]
+
+
+NAMES: dict[str, tuple[list[object], list[str], list[str]]] = {  # events; what failed; what was made up for
+    "not found": ([asked("a.test", 0), asked("a.test", 1, qtype="AAAA")], ["NXDOMAIN"], []),
+    "the other family": ([asked("a.test", 0, qtype="AAAA"), asked("a.test", 1, ("10.0.0.2",))], [], []),
+    "no address in one family": ([asked("a.test", 0, ("10.0.0.2",)), asked("a.test", 1, (), "NOERROR", qtype="AAAA")], [], []),
+    "no address in either": ([asked("a.test", 0, (), "NOERROR"), asked("a.test", 1, (), "NOERROR", qtype="AAAA")], ["no address"], []),
+    "a search list in front": ([asked("my.corp.test", 0), asked("my", 1, ("10.0.0.2",))], [], ["NXDOMAIN"]),
+    "a search list behind": ([asked("my", 0), asked("my.corp.test", 1, ("10.0.0.2",))], [], ["NXDOMAIN"]),
+    "two of a search list": ([asked("my.a.test", 0), asked("my.b.test", 1, ("10.0.0.2",)), *connection(1, ("10.0.0.2", 80), 2), request(1, "my", 3)], [], ["NXDOMAIN"]),
+    "another host": ([asked("my.a.test", 0), asked("my.b.test", 1, ("10.0.0.2",))], ["NXDOMAIN"], []),
+    "another process": ([asked("my.corp.test", 0), asked("my", 1, ("10.0.0.2",), pid=8)], ["NXDOMAIN"], []),
+    "too late": ([asked("my.corp.test", 0), asked("my", 2000, ("10.0.0.2",))], ["NXDOMAIN"], []),
+    "from /etc/hosts": ([asked("db", 0), *connection(1, ("10.0.0.9", 80), 2), request(1, "db:80", 3)], [], ["NXDOMAIN"]),
+    "localhost": ([asked("localhost", 0), asked("localhost.corp.test", 1)], [], ["NXDOMAIN", "NXDOMAIN"]),
+    "no resolver": ([asked("a.test", 0, (), "SERVFAIL")], ["SERVFAIL"], []),
+    "a refused ::1": ([*connection(1, ("::1", 80), 0, refused=True), *connection(2, ("127.0.0.1", 80), 2)], [], ["refused"]),
+    "a refused address behind": ([*connection(2, ("127.0.0.1", 80), 0), *connection(1, ("::1", 80), 2, refused=True)], [], ["refused"]),
+    "another port": ([*connection(1, ("::1", 80), 0, refused=True), *connection(2, ("127.0.0.1", 81), 2)], ["refused"], []),
+    "another name": ([asked("a.test", 0, ("10.0.0.2",)), asked("b.test", 0, ("10.0.0.3",)), *connection(1, ("10.0.0.2", 80), 1, refused=True), *connection(2, ("10.0.0.3", 80), 3)], ["refused"], []),
+    "another address of the name": ([asked("a.test", 0, ("10.0.0.2", "10.0.0.3")), *connection(1, ("10.0.0.2", 80), 1, refused=True), *connection(2, ("10.0.0.3", 80), 3)], [], ["refused"]),
+    "another process's connection": ([*connection(1, ("::1", 80), 0, refused=True), *connection(2, ("127.0.0.1", 80), 2, pid=8)], ["refused"], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_program_got_in_the_end(name: str) -> None:
+    events, failed, made_up = NAMES[name]
+    told = Told()
+    for event in events:
+        told.take([event])
+    told.changes(list(told.book.end()))
+    assert ([f.why for f in told.failures], [f.why for f in told.made_up]) == (failed, made_up)

@@ -19,7 +19,7 @@ from hark.views.curl import command
 from hark.views.grep import Grep
 from hark.views.har import Har
 from hark.views.page import Page
-from hark.views.redact import mark, redact
+from hark.views.redaction.entry import Redaction
 from hark.views.summary import Summary
 from hark.views.waterfall import Waterfall
 
@@ -200,7 +200,8 @@ SECRET = entry(
 
 def test_no_secret_is_left_and_equal_ones_still_match() -> None:
     before = json.dumps(SECRET)
-    done = redact(SECRET)
+    redaction = Redaction(b"salt")
+    done, mark = redaction.entry(SECRET), redaction.mark
     text = json.dumps(done)
     assert before == json.dumps(SECRET), "the one given stays as it is"
     for secret in SECRETS:
@@ -221,12 +222,13 @@ def test_no_secret_is_left_and_equal_ones_still_match() -> None:
 
 
 def test_redacting_twice_is_redacting_once() -> None:
-    assert redact(redact(SECRET)) == redact(SECRET)
+    once = Redaction(b"salt").entry(SECRET)
+    assert Redaction(b"another").entry(once) == once == Redaction(b"salt").entry(once)
 
 
 @pytest.mark.parametrize("text", ["state of the token ring", "monkey=banana", "passwords are hard", "keyboard", "https://example.com/secretary?monkey=1", '{"tokens_used": 12}'])  # fmt: skip
 def test_what_is_no_secret_stays(text: str) -> None:
-    assert redact(entry(text=text))["response"]["content"]["text"] == text
+    assert Redaction(b"salt").entry(entry(text=text))["response"]["content"]["text"] == text
 
 
 # -- curl --------------------------------------------------------------------------------------------------------------
@@ -396,7 +398,7 @@ def test_redacted_talks_are_redacted_as_they_are_said() -> None:
     from hark.views.redact import Redacted
 
     view = Kept()
-    redacted = Redacted([view])
+    redacted, mark = Redacted([view], b"salt"), Redaction(b"salt").mark
     socket = exchange("wss://example.com/s?token=t0ken-in-the-url", _webSocketMessages=[])
     redacted.change(Upgraded(socket))
     redacted.change(Spoke(socket, Message(1, 1, Side.CLIENT, 1, "text", b'{"password": "p4ssw0rd-in-json"}', 32)))

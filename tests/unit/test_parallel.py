@@ -41,8 +41,9 @@ def conversations(flows: int, exchanges: int, seed: int) -> list[Block]:
     for n in range(flows * exchanges):
         port = 2000 + dice.randrange(flows)
         if port not in at:
-            made += [segment(n, True, 0, b"", 0x02, port), segment(n, False, 0, b"", 0x12, port, 1)]
-            at[port] = [1, 1]
+            first = n << 12  # another number for each connection on the same ports
+            made += [segment(n, True, first, b"", 0x02, port), segment(n, False, first, b"", 0x12, port, first + 1)]
+            at[port] = [first + 1, first + 1]
         ask = f"GET /{n} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
         answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes"
         made.append(segment(n, True, at[port][0], ask, port=port, ack=at[port][1]))
@@ -51,7 +52,8 @@ def conversations(flows: int, exchanges: int, seed: int) -> list[Block]:
             made.append(segment(n, False, at[port][1], answer, port=port, ack=at[port][0]))
             at[port][1] += len(answer)
         if dice.random() < 0.05:
-            made += [segment(n, True, at[port][0], b"", 0x11, port), segment(n, False, at[port][1], b"", 0x11, port)]
+            made.append(segment(n, True, at[port][0], b"", 0x11, port, at[port][1]))
+            made.append(segment(n, False, at[port][1], b"", 0x11, port, at[port][0] + 1))
             del at[port]
     return made
 

@@ -15,6 +15,7 @@ from hark.recording import pcapng
 from hark.recording.blocks import Frame, Names
 from hark.recording.reader import read
 from hark.views.multipart import form_data
+from hark.views.terminal import Terminal
 
 OTHERS = {
     "ssh": [(S, b"SSH-2.0-OpenSSH_9.2\r\n")],
@@ -87,3 +88,20 @@ def test_multipart_forms() -> None:
         {"name": "a", "value": "on"}
     ]
     assert form_data(body, "multipart/form-data") == []
+
+
+@pytest.mark.parametrize("verbosity, line", [
+    (0, "hark: frames not followed: 12 of link type 147\n"),
+    (1, "hark: frames not followed: 12 of link type 147, 3 of ARP\n"),
+])  # fmt: skip
+def test_what_may_hold_http_and_is_not_followed_is_said_always(verbosity: int, line: str) -> None:
+    decoder, book, out = Decoder(), Book(0), []
+    arp = bytes(12) + b"\x08\x06" + bytes(28)
+    for link, data in [(147, b"x")] * 12 + [(1, arp)] * 3:
+        decoder.feed(Frame(1, link, memoryview(data), 0, len(data)))
+    view = Terminal(out.append, verbosity)
+    for change in book.feed(decoder.finish()):
+        view.change(change)
+    view.end()
+    text = "".join(one.decode() if isinstance(one, bytes) else one for one in out)
+    assert text == line + "hark: no exchanges\n"

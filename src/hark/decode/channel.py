@@ -58,6 +58,7 @@ class Channel:
         self._host = host
         self._number = number
         self._depth = depth
+        self._joined = joined
         self._layer: Layer | None = None
         self._early: list[tuple[Side, bytes, int]] = []
         self._heads = [b"", b""]
@@ -101,11 +102,18 @@ class Channel:
     def _join(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
         """Bytes that `side` sent, passed over until some come that can be followed."""
         raw = bytes(data)
-        name = sniff.joined(side, raw)
+        name, begun = sniff.joined(side, raw), b""
+        if name in (sniff.OPAQUE, sniff.MORE) and self._heads[side]:  # a first line in several segments
+            whole = sniff.joined(side, self._heads[side] + raw)
+            if whole != sniff.OPAQUE and len(self._heads[side]) <= limits.HEAD_BYTES:
+                name, begun = whole, self._heads[side]
+        if not begun:
+            self._early = [early for early in self._early if early[0] != side]
+        self._heads[side] = begun + raw if name == sniff.MORE else b""
         if name == sniff.OPAQUE:
             return ()
         self._early.append((side, raw, time))
-        return self._become(name, time, joined=side)
+        return self._become(name, time, joined=side) if name != sniff.MORE else ()
 
     def expect(self, alpn: str, time: int) -> Sequence[Event]:
         """ALPN has chosen: HTTP/2 servers may speak first, so what is sent need not be waited for."""
@@ -176,10 +184,22 @@ class Channel:
         """Bytes by `side` are missing; before it is known what is spoken, that has to be found out in the middle."""
         if self._layer is not None:
             return self._layer.lost(side, size, time)
+        if self._heads[side] and sniff.asks(self._heads[side]):  # a first line that was cut
+            self._heads[side] = b""
+            out = self._become(sniff.HTTP1, time, side if self._joined else None)
+            assert self._layer is not None
+            return [*out, *self._layer.lost(side, size, time)]
         self._lost += size
         self._early.clear()
         self.feed = self._join
         return ()
+
+    def earlier(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Bytes that `side` sent before it had any of what is known of the other: in HTTP/1, where answers are known by
+        their order alone, they answer nothing of that."""
+        if side == Side.SERVER and isinstance(self._layer, Http1) and self._layer.passes_over():
+            return ()
+        return self.feed(side, data, time)
 
     def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """`side` will send no more."""

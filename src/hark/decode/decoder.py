@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hark.decode import limits, link
+from hark.decode import limits, link, tunnels
 from hark.decode.channel import quic_inside
 from hark.decode.dns import Matcher
 from hark.decode.endings import Ending, How
@@ -34,6 +34,8 @@ _UNREACHABLE: dict[int, dict[int, tuple[How, str]]] = {  # codes of ICMP (RFC 79
     | dict.fromkeys((1, 5, 6), _PROHIBITED),
 }
 _UDP = "UDP that is neither DNS nor QUIC"
+_ROUTING = (2, 88, 89, 103, 112)  # IGMP, EIGRP, OSPF, PIM, VRRP
+_HARMLESS = link.HARMLESS | {_UDP} | {f"IP protocol {number}" for number in _ROUTING}
 
 if TYPE_CHECKING:
     from hark.decode.endpoints import Endpoints
@@ -84,7 +86,7 @@ class Decoder:
             self._tcp.finish(number, self._now, out)
             self._sessions.finish(number, out)
         out += self._names.finish(self._now)
-        out += [PassedOver(self._now, what, count) for what, count in self._passed.items()]
+        out += [PassedOver(self._now, what, count, what in _HARMLESS) for what, count in self._passed.items()]
         return out
 
     # -- frames --------------------------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class Decoder:
                 return self._tcp.packet(frame, data, packet)
             if packet.proto in (ip.ICMP, ip.ICMPV6):
                 return self._icmp(frame, data, packet)
-            at = link.inner(data, packet.proto, packet.start, packet.end)
+            at = tunnels.inner(data, packet.proto, packet.start, packet.end)
             if at < 0:
                 if packet.proto == ip.UDP:
                     return self._udp(frame, data, packet)

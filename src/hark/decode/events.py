@@ -225,11 +225,12 @@ class Dns(NamedTuple):
 
 
 class PassedOver(NamedTuple):
-    """Frames that were not followed, told at the end: what they are, how many."""
+    """Frames that were not followed, told at the end: what they are, how many; harmless: they never carry HTTP."""
 
     time: int
     what: str
     frames: int
+    harmless: bool = False
 
 
 class Trouble(NamedTuple):

@@ -31,8 +31,13 @@ from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
 _END = re.compile(rb"\r?\n\r?\n")
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +(\S.*?) +(HTTP/\d\.\d)[ \t]*$")
 _STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
-_REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/1\.[01]\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] \d{3}[ \r\n]")
+_REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/[1-3]\.\d\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/[1-3]\.\d \d{3}[ \r\n]")
+_PARTS = (  # what either may begin with, where only a part of the line is here
+    re.compile(rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|(?:/|[a-z]{2,8}://)[^\r\n]*\r?)"),
+    re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:[1-3](?:\.(?:\d(?: \d{0,3})?)?)?)?"),
+)
+_REQUEST_TORN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _RECORD = re.compile(rb"[\x15\x16]\x03[\x00-\x04]")  # a TLS alert or handshake message
 _CHUNK_LINE_MAX = 16384  # bytes, extensions included
@@ -106,9 +111,16 @@ class Http1:
             if half.mode == _LENGTH and not half.left:
                 self._whole(side, half, time, (), out)
             return out
+        if half.mode == _UNTIL_END:
+            return (Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured", half.stream),)
+        why = f"{size} bytes were not captured"
+        out = []
+        if half.mode == _SEEK and side == Side.CLIENT and not self._asked and _REQUEST_TORN.match(half.buffer):
+            half.mode = _HEAD
         if half.mode in (_BROKEN, _SEEK):
             return ()
-        why = f"{size} bytes were not captured"
+        if half.mode == _HEAD and half.buffer.strip() and self._torn(side, half, why, time, out):
+            return out
         out = [Trouble(time, "lost-http", self._conn, f"{why}, by the {_who(side)}")]
         if half.mode != _HEAD:
             out.append(Trouble(time, "lost-body", self._conn, why, half.stream))
@@ -118,6 +130,36 @@ class Http1:
             self._give_up(time, why, out)
         half.mode, half.buffer = _SEEK, b""
         return out
+
+    def _torn(self, side: Side, half: _Half, why: str, time: int, out: list[Event]) -> bool:
+        """What was captured of a head is told, marked; False where that is too little."""
+        first, *rest = half.buffer.lstrip(b"\r\n").split(b"\n")
+        lines = [first, *rest[:-1]]
+        if side == Side.CLIENT:
+            asks = _REQUEST_TORN.match(first) if not rest else None
+            if asks is not None:
+                lines = [asks[0] + b" HTTP/1.1"]  # as nearly all are
+            good = self._request(half, lines, -1, time, out)
+        else:
+            good = self._response(half, lines, -1, time, out)
+        if not good or half.mode == _PASSED:
+            return good
+        stream = half.stream
+        if half.mode != _HEAD:
+            self._whole(side, half, time, (), out)
+        out.insert(len(out) - 1, Trouble(time, "lost-head", self._conn, f"{why}, from within a head on", stream))
+        if side == Side.SERVER and len(self._asked) > 1:  # which of them the next answer is for cannot be known
+            self._give_up(time, why, out)
+        half.mode, half.buffer = _SEEK, b""
+        return True
+
+    def passes_over(self) -> bool:
+        """Whether bytes by the server that answer none of the requests that were seen are to be passed over: where they
+        are not the rest of a message, the next one is looked for behind them."""
+        server = self._halves[Side.SERVER]
+        if server.mode == _HEAD and self._asked and not server.buffer:
+            server.mode = _SEEK
+        return server.mode == _SEEK
 
     def _give_up(self, time: int, why: str, out: list[Event]) -> None:
         """No request that waits will be answered as far as anybody can tell."""
@@ -222,7 +264,11 @@ class Http1:
             if mode == _PASSED:
                 out.extend(self._passed(side, data, time))
                 return
-            if mode == _BROKEN or (mode == _SEEK and not self._found(side, half, bytes(data), time, out)):
+            if mode == _BROKEN:
+                return
+            if mode == _SEEK and not self._found(side, half, bytes(data), time, out):
+                if len(data) <= limits.HEAD_BYTES and _PARTS[side].fullmatch(data):
+                    half.buffer = bytes(data)  # a first line in several segments
                 return
             rest = self._line(side, half, bytes(data), time, out)
             if rest is None:

@@ -23,6 +23,8 @@ TRANSCRIPT_BYTES = 1 << 18  # of a handshake's messages, kept until its key exch
 RESYNC_TRIES = 4096  # keys tried on records behind a hole, a hole: which record it is must be guessed and is proved
 SECRETS = 200_000  # secrets kept for connections that have not been seen; the oldest go. 200 bytes each.
 QUIC_FLOWS = 10_000  # QUIC connections followed at a time; past it the idlest is told as unfinished
+QUIC_ENDED_SECONDS = 5  # how long datagrams of a QUIC connection that is over are still known as its own; three
+#   times the probe timeout is what its ends wait (RFC 9000 §10.2)
 QUIC_IDS = 256  # connection ids, and addresses, remembered of one QUIC connection; later ones are not
 QUIC_WAITING = 16 << 20  # bytes of a QUIC connection's streams kept behind holes; past it holes are told as lost
 QUIC_STREAMS = 10_000  # streams open at a time in a QUIC connection; past it the oldest is told as unfinished
@@ -31,6 +33,17 @@ TUNNELS = 4  # IP in IP, GRE and VXLAN headers opened in one frame; past it the 
 FLOWS = 100_000  # TCP connections followed at a time; past it the idlest is told as unfinished
 ADDRESSES = 10_000  # DNS answers remembered, to tell a connection's host
 QUESTIONS = 4096  # DNS questions without an answer
-ENDED_SECONDS = 5  # how long a closed connection's stray packets are still known as such
+PAST = 65536  # ends of TCP connections that are over, remembered to know packets that come again; the oldest go. 250
+#   bytes each.
+PAST_EACH = 8  # connections that are over remembered for the same ends; the oldest go
+WINDOW = (
+    1 << 24
+)  # bytes that a direction may be ahead of what was captured of it, and BEFORE behind, for a segment to be
+#   taken for its own: windows are seldom larger (RFC 7323 allows 1 GiB), and another connection's number is within
+#   both directions' windows once in 60,000 times
+BEFORE = 1 << 16  # bytes in front of where a direction was first seen: retransmissions, and what came out of order
+UNDECIDED_BYTES = 64 << 10  # kept of a connection joined in the middle while nothing tells which end is the client;
+#   past it the oldest go, which nothing could be read from
+UNDECIDED_ALL_BYTES = 32 << 20  # the same over all connections; past it the larger port is taken for the client's
 MESSAGE_BYTES = 1 << 20  # of a WebSocket message are told; the rest is counted
 INFLATED_BYTES = 1 << 28  # out of one compressed WebSocket message; past it the direction is told as broken

@@ -1,20 +1,29 @@
 """Link headers: where the IP packet begins in a frame, for every link type that hark reads.
 
 May hold: the table and the parsing of link headers. May not hold: anything above IP.
-Numbers are the pcap registry's LINKTYPE_ values.
+Numbers are the pcap registry's LINKTYPE_ values, and IEEE's for what a link's protocol field names.
 """
 
 from typing import NamedTuple
 
+from hark.decode import wireless
 from hark.recording import blocks
 
 _IP = {0x0800, 0x86DD}
-_VLAN = {0x8100, 0x88A8, 0x9100}
-_PPPOE = 0x8864
 _PPP_IP = {0x0021, 0x0057}
-PPP, PPP_HDLC = 9, 50
+_PPP_MPLS = {0x0281, 0x0283}
+_LABELS = 16  # MPLS labels and tags that are stepped over in one frame
 
-# Those with a header of one size whose protocol field may be taken on trust: what follows must parse as IP anyway.
+# What is in front of a known protocol field: its offset, and that of what it names.
+_TYPED = {
+    blocks.ETHERNET: (12, 14),
+    blocks.SLL: (14, 16),
+    blocks.SLL2: (0, 20),
+    104: (2, 4),  # Cisco HDLC
+    274: (20, 22),  # Ethernet with its preamble
+    240: (16, 18),  # netANALYZER
+}
+# Those with a header of one size in front of IP: what follows must parse as IP anyway.
 _FIXED = {
     blocks.RAW: 0,
     12: 0,  # LINKTYPE_RAW as some systems wrote it
@@ -23,9 +32,14 @@ _FIXED = {
     blocks.IPV6: 0,
     blocks.NULL: 4,
     blocks.LOOP: 4,
-    blocks.SLL: 16,
-    blocks.SLL2: 20,
+    109: 12,  # OpenBSD's enc
 }
+# Those with a header of one size in front of LLC (RFC 1042): Token Ring, FDDI, ATM, IP over Fibre Channel.
+_LLC = {6: 14, 10: 13, 100: 0, 122: 16}
+_PPP = {9: 0, 50: 0, 51: 6, 204: 1}  # the last two: PPPoE's header, a byte for the direction
+_WIRELESS = frozenset({105, 119, 127, 163, 192})
+_COOKED_WIRELESS = {801: 105, 802: 119, 803: 127}  # Linux's ARPHRD_ numbers
+NFLOG, PFLOG, MPLS, FRAME_RELAY, PKTAP = 239, 117, 219, 107, 258
 
 
 def network(data: memoryview, link: int) -> int:
@@ -33,41 +47,121 @@ def network(data: memoryview, link: int) -> int:
     fixed = _FIXED.get(link)
     if fixed is not None:
         return fixed
-    if link == blocks.ETHERNET:
-        return _ethernet(data)
-    if link in (PPP, PPP_HDLC):
-        return _ppp(data, 0)
+    typed = _TYPED.get(link)
+    if typed is not None:
+        at, body = typed
+        if len(data) < body:
+            return -1
+        kind = data[at] << 8 | data[at + 1]
+        if kind in _IP:
+            return body
+        if link in (blocks.SLL, blocks.SLL2):
+            return _cooked(data, kind, body, link)
+        return behind(data, kind, body)
+    if link in _WIRELESS:
+        at = wireless.llc(data, link)
+        return llc(data, at) if at >= 0 else -1
+    if link in _LLC:
+        return llc(data, _LLC[link])
+    if link in _PPP:
+        return ppp(data, _PPP[link])
+    return _rare(data, link)
+
+
+def _rare(data: memoryview, link: int) -> int:
+    if link == NFLOG:
+        return _nflog(data)
+    if link == PFLOG:
+        return (data[0] + 3) & ~3 if len(data) else -1
+    if link == MPLS:
+        return _mpls(data, 0)
+    if link == FRAME_RELAY:  # RFC 2427: an address of two bytes, then the network layer's number
+        if bytes(data[2:4]) in (b"\x03\xcc", b"\x03\x8e"):
+            return 4
+        return llc(data, 5, snap=True) if bytes(data[2:5]) == b"\x03\x00\x80" else -1
+    if link == PKTAP and len(data) >= 12:  # Apple's: a header of its own in front of another link type
+        size, inside = int.from_bytes(data[:4], "little"), int.from_bytes(data[8:12], "little")
+        if 12 <= size <= len(data) and inside != PKTAP:
+            at = network(data[size:], inside)
+            return size + at if at >= 0 else -1
     return -1
 
 
 _NAMES = {0x0806: "ARP", 0x8035: "RARP", 0x88CC: "LLDP", 0x888E: "EAPOL", 0x8847: "MPLS", 0x8863: "PPPoE discovery"}
+HARMLESS = frozenset({"ARP", "RARP", "LLDP", "EAPOL", "PPPoE discovery", "LLC", "802.11 management"})
 
 
 def name(data: memoryview, link: int) -> str:
-    """What a frame is in which there is no IP."""
-    if link not in _FIXED and link not in (blocks.ETHERNET, PPP, PPP_HDLC):
-        return f"link type {link}"
-    kind = data[12] << 8 | data[13] if link == blocks.ETHERNET and len(data) >= 14 else 0
+    """What a frame is in which there is no IP. Those in HARMLESS never carry any."""
+    if link in _WIRELESS:
+        return wireless.name(data, link)
+    if link not in _TYPED:
+        known = link in _FIXED or link in _LLC or link in _PPP or link in (NFLOG, PFLOG, MPLS, FRAME_RELAY, PKTAP)
+        return "no IP" if known else f"link type {link}"
+    at, body = _TYPED[link]
+    kind = data[at] << 8 | data[at + 1] if len(data) >= body else 0
+    for _ in range(_LABELS):
+        if kind not in _TAGS or len(data) < body + _TAGS[kind]:
+            break
+        body += _TAGS[kind]
+        kind = data[body - 2] << 8 | data[body - 1]
     if kind in _NAMES:
         return _NAMES[kind]
     return "LLC" if 0 < kind < 0x600 else f"ethertype 0x{kind:04x}" if kind else "no IP"
 
 
-def _ethernet(data: memoryview) -> int:
-    at = 12
-    while at + 2 <= len(data):
-        kind = data[at] << 8 | data[at + 1]
+# -- what a protocol field names ---------------------------------------------------------------------------------------
+
+# Tags in front of another protocol field: 802.1Q, 802.1ad and their older numbers; VN-Tag, 802.1BR, Cisco's metadata.
+_TAGS = {0x8100: 4, 0x88A8: 4, 0x9100: 4, 0x9200: 4, 0x9300: 4, 0x8926: 6, 0x893F: 8, 0x8909: 8}
+_PPPOE, _ETHERNET, _BACKBONE = 0x8864, 0x6558, 0x88E7
+_LABELLED = (0x8847, 0x8848)
+
+
+def ethernet(data: memoryview, at: int = 0) -> int:
+    """The offset of the IP header in an Ethernet frame at `at`; -1 where there is none."""
+    return behind(data, data[at + 12] << 8 | data[at + 13], at + 14) if at + 14 <= len(data) else -1
+
+
+def behind(data: memoryview, kind: int, at: int, depth: int = 0) -> int:
+    """The offset of the IP header in what `kind` names, which begins at `at`; -1 where there is none."""
+    for _ in range(_LABELS):
         if kind in _IP:
-            return at + 2
-        if kind == _PPPOE:
-            return _ppp(data, at + 8)
-        if kind not in _VLAN:
-            return -1
-        at += 4
+            return at
+        if kind not in _TAGS or at + _TAGS[kind] > len(data):
+            break
+        at += _TAGS[kind]
+        kind = data[at - 2] << 8 | data[at - 1]
+    if kind == _PPPOE:
+        return ppp(data, at + 6)
+    if kind in _LABELLED:
+        return _mpls(data, at, depth)
+    if kind == 0x880B:  # PPP without PPPoE
+        return ppp(data, at)
+    if kind < 0x600:  # a length (IEEE 802.3): LLC follows
+        return llc(data, at)
+    if kind in (_ETHERNET, _BACKBONE) and not depth:
+        at += 4 if kind == _BACKBONE else 0
+        return behind(data, data[at + 12] << 8 | data[at + 13], at + 14, 1) if at + 14 <= len(data) else -1
     return -1
 
 
-def _ppp(data: memoryview, at: int) -> int:
+def llc(data: memoryview, at: int, snap: bool = False) -> int:
+    """Behind an LLC header (RFC 1042), or SNAP's part of it alone."""
+    if not snap:
+        start = bytes(data[at : at + 3])
+        if start == b"\x06\x06\x03":
+            return at + 3
+        if start != b"\xaa\xaa\x03":
+            return -1
+        at += 3
+    if at + 5 > len(data) or bytes(data[at : at + 3]) not in (b"\0\0\0", b"\0\0\xf8"):
+        return -1
+    kind = data[at + 3] << 8 | data[at + 4]
+    return behind(data, kind, at + 5) if kind >= 0x600 else -1
+
+
+def ppp(data: memoryview, at: int) -> int:
     """RFC 1661: the address and control bytes may be left out, and so may the protocol field's first byte."""
     if bytes(data[at : at + 2]) == b"\xff\x03":
         at += 2
@@ -75,26 +169,65 @@ def _ppp(data: memoryview, at: int) -> int:
         return -1
     if data[at] & 1:
         return at + 1 if data[at] in _PPP_IP else -1
-    return at + 2 if len(data) > at + 1 and data[at] << 8 | data[at + 1] in _PPP_IP else -1
+    kind = data[at] << 8 | data[at + 1] if len(data) > at + 1 else 0
+    if kind in _PPP_MPLS:
+        return _mpls(data, at + 2)
+    return at + 2 if kind in _PPP_IP else -1
 
 
-def inner(data: memoryview, proto: int, start: int, end: int) -> int:
-    """The offset of an IP packet inside another: IP in IP (RFC 2003, RFC 2473), GRE (RFC 2784, RFC 2890), VXLAN
-    (RFC 7348); -1 where there is none."""
-    if proto in (4, 41):
-        return start
-    if proto == 47 and end - start >= 4:
-        flags, kind = data[start] << 8 | data[start + 1], data[start + 2] << 8 | data[start + 3]
-        at = start + 4 + sum(4 for bit in (0x8000, 0x2000, 0x1000) if flags & bit)
-        if kind == 0x6558:
-            offset = _ethernet(data[at:end])
-            return at + offset if offset >= 0 else -1
-        return at if kind in _IP and not flags & 7 else -1
-    if proto == 17 and end - start > 8 + 8 + 14 and data[start + 2] << 8 | data[start + 3] == 4789:
-        if data[start + 8] != 0x08:
+def _mpls(data: memoryview, at: int, depth: int = 0) -> int:
+    """Behind a stack of labels (RFC 3032). What follows is not named: IP, or Ethernet, perhaps behind a control word
+    (RFC 4448)."""
+    for _ in range(_LABELS):
+        if at + 4 > len(data):
             return -1
-        offset = _ethernet(data[start + 16 : end])
-        return start + 16 + offset if offset >= 0 else -1
+        at += 4
+        if data[at - 2] & 1:
+            break
+    if at >= len(data):
+        return -1
+    if data[at] >> 4 in (4, 6) and looks_like_ip(data, at, len(data)):
+        return at
+    if depth:
+        return -1
+    found = behind(data, _ETHERNET, at + 4) if data[at] >> 4 == 0 else -1
+    return found if found >= 0 else behind(data, _ETHERNET, at)
+
+
+def looks_like_ip(data: memoryview, at: int, end: int) -> bool:
+    """Whether an IP header may begin here: where nothing else says so."""
+    if end - at < 20:
+        return False
+    if data[at] >> 4 == 4:
+        total = data[at + 2] << 8 | data[at + 3]
+        return data[at] & 15 >= 5 and (total >= 20 or not total)
+    return data[at] >> 4 == 6 and end - at >= 40
+
+
+def _cooked(data: memoryview, kind: int, at: int, link: int) -> int:
+    """Linux's cooked captures: the protocol field may be Linux's own, and the device's kind says more."""
+    device = data[2] << 8 | data[3] if link == blocks.SLL else data[8] << 8 | data[9]
+    if device in _COOKED_WIRELESS:
+        found = network(data[at:], _COOKED_WIRELESS[device])
+        return at + found if found >= 0 else -1
+    if kind in (0x0001, 0x0004):  # 802.3 frames without LLC, and with it
+        return llc(data, at)
+    found = behind(data, kind, at) if kind >= 0x600 else -1
+    if found < 0 and kind not in _NAMES and looks_like_ip(data, at, len(data)):
+        return at
+    return found
+
+
+def _nflog(data: memoryview) -> int:
+    """Netfilter's log: the packet is one of several attributes, each with a length in the host's order."""
+    at = 4
+    while at + 4 <= len(data):
+        size, kind = data[at] | data[at + 1] << 8, data[at + 2] | data[at + 3] << 8
+        if size < 4:
+            return -1
+        if kind & 0x7FFF == 9:
+            return at + 4
+        at += (size + 3) & ~3
     return -1
 
 

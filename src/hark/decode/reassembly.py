@@ -25,10 +25,12 @@ class Piece(NamedTuple):
 class Reassembly:
     """Feed segments; get pieces."""
 
-    __slots__ = ("_bytes", "_lost", "differing", "fin", "next", "total", "waiting")
+    __slots__ = ("_bytes", "_lost", "differing", "fin", "first", "floor", "next", "total", "waiting")
 
     def __init__(self) -> None:
         self.next = -1  # the sequence number expected; -1 before the first segment
+        self.first = -1  # the sequence number of the first byte, or of the first one that was seen
+        self.floor = -1  # before the first segment: what the receiver has had already
         self.fin = -1  # the sequence number behind the last byte, once a FIN was seen
         self.total = 0  # bytes given out
         self.waiting: list[tuple[int, bytes]] = []  # (offset in the stream, data), sorted, without overlaps
@@ -38,7 +40,7 @@ class Reassembly:
 
     def start(self, seq: int) -> None:
         """A SYN with this sequence number was seen."""
-        self.next = (seq + 1) & _MASK
+        self.next = self.first = (seq + 1) & _MASK
         self.fin = -1
         self.waiting.clear()
         self._bytes = 0
@@ -67,11 +69,16 @@ class Reassembly:
         self.next = (self.next + size) & _MASK
         self.total += size
 
+    def lose(self, size: int) -> None:
+        """The next `size` bytes will not come: they were not captured."""
+        self.next = (self.next + size) & _MASK
+        self._lost += size
+
     def feed(self, seq: int, data: memoryview) -> list[Piece]:
         """The bytes that can now be read in order."""
         size = len(data)
         if self.next < 0:
-            self.next = seq  # joined in the middle
+            self.next = self.first = self.floor if self.floor >= 0 else seq  # joined in the middle
         if seq != self.next:
             ahead = (seq - self.next) & _MASK
             if ahead < _HALF:

@@ -18,6 +18,11 @@ TLS_RECORDS = frozenset({20, 21, 22, 23})  # content types: no text begins with 
 _LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} +\S[^\r\n]*? +HTTP/\d\.\d[ \t]*\r?\n")
 _LINE_BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?")
 _STATUS = re.compile(rb"HTTP/\d\.\d \d{3}[ \r\n]")
+# Pieces of lines on a connection that was joined in the middle, where nothing but what a segment begins with can tell.
+_TARGET = rb"(?:/|\*|[a-z][a-z0-9+.-]{1,10}://)"
+_ASKS = re.compile(rb"[A-Z]{3,16} " + _TARGET)
+_LINE_PART = re.compile(rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|" + _TARGET + rb"[^\r\n]*\r?)")
+_STATUS_PART = re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?")
 _RARE = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PROXY protocol
 _RECORDS = frozenset({b"\x16\x03", b"\x17\x03"})
 _SETTINGS = b"\x04\0\0\0\0\0"  # a frame's type, flags and stream
@@ -79,14 +84,80 @@ def _rare(data: bytes) -> str:
 
 
 def joined(side: Side, data: bytes) -> str:
-    """What `side` speaks on a connection whose beginning was not captured, judged by a segment that may be any: HTTP1
-    and HTTP2 where a message or a frame begins with it, TLS where a record does; else OPAQUE."""
+    """What `side` speaks on a connection whose beginning was not captured, judged by segments that may be any: HTTP1
+    and HTTP2 where a message or a frame begins with them, TLS where a record does, MORE where a message may; else
+    OPAQUE."""
     if data[:2] in _RECORDS and len(data) >= 6:
         length = data[3] << 8 | data[4]
         return TLS if data[2] <= 4 and 1 <= length <= 16384 + 2048 else OPAQUE
+    if data.startswith(http2.PREFACE):
+        return HTTP2
     if (_STATUS if side == Side.SERVER else _LINE).match(data):
         return HTTP1
-    return HTTP2 if data.startswith(http2.PREFACE) or http2.are_frames(data) else OPAQUE
+    if (_STATUS_PART if side == Side.SERVER else _LINE_PART).fullmatch(data) or _begins(data, b"\x16\x03", b"\x17\x03"):
+        return MORE
+    return HTTP2 if http2.are_frames(data) else OPAQUE
+
+
+SENDER_BYTES = 4096  # of a segment's beginning that sender() looks at
+
+
+def sender(data: bytes) -> Side | None:
+    """Which end of a connection sends a segment that begins so; None where that does not say."""
+    if data[:1] in b"\x16" and len(data) > 8 and data[1] == 3:
+        return _handshaking(data)
+    if _STATUS.match(data):
+        return Side.SERVER
+    if _ASKS.match(data) or data.startswith(http2.PREFACE) or _LINE.match(data):
+        return Side.CLIENT
+    if len(data) > 9 and data[3] < 10:
+        return _compressing(data)
+    for whose, pattern, _ in _OTHERS:
+        if whose is not None and pattern.match(data):
+            return whose
+    return None
+
+
+def asks(data: bytes) -> bool:
+    """Whether this may be the beginning of an HTTP/1 request."""
+    return _ASKS.match(data) is not None
+
+
+def may_tell(data: bytes) -> bool:
+    """Whether sender() may say more when more has come."""
+    part = _STATUS_PART.fullmatch(data) or _LINE_PART.fullmatch(data)
+    return part is not None or (len(data) <= 8 and data[:1] == b"\x16")
+
+
+def _begins(data: bytes, *starts: bytes) -> bool:
+    return len(data) < 6 and any(data.startswith(start) or start.startswith(data) for start in starts)
+
+
+_CLIENT_SAYS, _SERVER_SAYS = frozenset({1, 16}), frozenset({2, 11, 12, 13, 14})
+
+
+def _handshaking(data: bytes) -> Side | None:
+    """By the type of a handshake message in the clear (RFC 5246 §7.4): its length must fit its record's."""
+    record, size = data[3] << 8 | data[4], int.from_bytes(data[6:9], "big")
+    if size + 4 > record and data[5] != 11:
+        return None
+    return Side.CLIENT if data[5] in _CLIENT_SAYS else Side.SERVER if data[5] in _SERVER_SAYS else None
+
+
+def _compressing(data: bytes) -> Side | None:
+    """By the first field of an HTTP/2 header block: a pseudo-header of HPACK's static table (RFC 7541 appendix A)."""
+    at = 0
+    while at + 9 < len(data):
+        size, kind, flags = int.from_bytes(data[at : at + 3], "big"), data[at + 3], data[at + 4]
+        if not http2.are_frames(data[at : at + 9] + bytes(min(size, 1 << 14))) or size > 1 << 14:
+            return None
+        if kind == http2.HEADERS and size > 6:
+            block = at + 9 + (1 if flags & http2.PADDED else 0) + (5 if flags & http2.PRIORITY_FLAG else 0)
+            first = data[block] if block < len(data) else 0
+            index = first & 0x7F if first & 0x80 else first & 0x3F if first & 0x40 else first & 0x0F
+            return Side.CLIENT if 1 <= index <= 7 else Side.SERVER if 8 <= index <= 14 else None
+        at += 9 + size
+    return None
 
 
 def answer(data: bytes) -> str:

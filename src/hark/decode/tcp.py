@@ -1,21 +1,26 @@
 """The table of TCP connections: segments in, each direction's bytes in order to the connection's channel.
 
-What   Finds each segment's connection, opens, ends and forgets connections.
+What   Finds each segment's connection; opens and ends connections.
 Why    One dictionary look-up leads from a segment to its direction's state; nothing is scanned.
-Limits FLOWS connections at a time; the idlest is told as unfinished past that. ENDED_SECONDS for stray segments.
+Joined A connection whose beginning was not captured has no client until content tells which end that is (sniff.py);
+       until then its segments are kept (held.py). Port numbers are asked where nothing ever tells.
+Again  A segment that comes once more, however late, is one of a connection that is there or is over (past.py): it
+       begins none.
+Limits FLOWS connections at a time; the idlest is told as unfinished past that.
 RFC 9293.
 """
 
 import struct
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from hark.decode import limits, sniff
 from hark.decode.channel import Channel, Host, Opaque
 from hark.decode.endings import Ending, How
 from hark.decode.events import Closed, Established, Event, Opened, Side, Trouble
+from hark.decode.held import Budget, Held
 from hark.decode.layer import Layer
 from hark.decode.link import Pdu
+from hark.decode.past import Past, near, reverse
 from hark.decode.reassembly import Reassembly
 from hark.recording.blocks import Frame
 from hark.wire import ip
@@ -28,13 +33,25 @@ class Connection:
     """One TCP connection."""
 
     __slots__ = (
-        "channel", "client", "ended", "fins", "first", "foreign", "halves", "number", "seen", "server", "state",
-    )  # fmt: skip
+        "channel",
+        "client",
+        "fins",
+        "first",
+        "foreign",
+        "halves",
+        "held",
+        "joined",
+        "key",
+        "number",
+        "seen",
+        "server",
+        "state",
+        "turned",
+    )
 
-    def __init__(self, number: int, client: tuple[bytes, int], server: tuple[bytes, int]) -> None:
+    def __init__(self, number: int, key: bytes) -> None:
         self.number = number
-        self.client = client
-        self.server = server
+        self.ends(key)
         self.halves = (Reassembly(), Reassembly())
         self.channel: Layer | None = None
         self.foreign = False  # of another decoder's share
@@ -42,7 +59,16 @@ class Connection:
         self.fins = 0
         self.first: Ending | None = None  # the first FIN
         self.seen = 0
-        self.ended = 0
+        self.joined = False  # its beginning was not captured
+        self.turned = False  # and what was seen first of an end was not what it had sent first
+        self.held: Held | None = None  # what came while it is open which end is the client
+
+    def ends(self, key: bytes) -> None:
+        """Whose connection it is; key: addresses and ports as the client's segments have them."""
+        width = len(key) // 2 - 2
+        sport, dport = struct.unpack_from("!HH", key, 2 * width)
+        self.key = key
+        self.client, self.server = (key[:width], sport), (key[width : 2 * width], dport)
 
 
 class Table:
@@ -57,7 +83,8 @@ class Table:
         self.ends: dict[bytes, Known] = {}  # by addresses and ports as a segment has them
         self.live: dict[int, Connection] = {}
         self.crowded = False  # more than FLOWS were open at a time
-        self._gone: deque[Connection] = deque()
+        self._past = Past()
+        self._budget = Budget()
         self._numbers = 0
 
     def number(self) -> int:
@@ -74,11 +101,41 @@ class Table:
         key = packet.src + packet.dst + bytes(data[packet.start : packet.start + 4])
         known = self.ends.get(key)
         out: list[Event] = []
-        if known is None or (flags & ip.SYN and self._renewed(known, seq, flags)):
-            known = self._open(frame, data, key, packet, segment, out)
-            if known is None:
+        payload = data[body : packet.end]
+        if known is not None and flags & ip.SYN:
+            if known[0].held is not None:
+                self._decide(known[0], known[1] if not flags & ip.ACK else known[1].other, frame.time, out)
+                known = self.ends.get(key)
+            verdict = self._syn(known, seq, ack, flags) if known is not None else True
+            if verdict is None:
                 return out
-        return self.segment(frame, data[body : packet.end], known, seq, ack, flags, out)
+            known = None if verdict else known
+        if known is None:
+            if (flags & ip.RST or not (flags & ip.SYN or len(payload))) or self._past.holds(key, seq, ack, flags):
+                return out  # the end of something that was never seen; or what has been told comes again
+            known = self._open(frame, key, payload, flags, out)
+            if flags & ip.SYN and flags & ip.ACK:
+                known[0].halves[Side.CLIENT].start((ack - 1) & 0xFFFFFFFF)
+        cut = min(packet.missing, frame.size - len(frame.data)) if packet.missing else 0
+        if cut <= 0:
+            return self.segment(frame, payload, known, seq, ack, flags, out)
+        self.segment(frame, payload, known, seq, ack, flags & ~ip.FIN, out)
+        conn, side = self.ends.get(key, known)
+        if conn.state != "closed" and conn.held is None:
+            self._cut(conn, side, seq + bool(flags & ip.SYN) + len(payload), cut, frame.time, out)
+            if flags & ip.FIN:
+                self._ending(
+                    conn, side, conn.halves[side], ip.FIN, (seq + len(payload) + cut) & 0xFFFFFFFF, frame.time, out
+                )
+        return out
+
+    def _cut(self, conn: Connection, side: Side, seq: int, size: int, time: int, out: list[Event]) -> None:
+        """The segment that ends at `seq` had `size` bytes more than were captured of it."""
+        half = conn.halves[side]
+        channel = conn.channel
+        if half.next == seq & 0xFFFFFFFF and not half.waiting and channel is not None:
+            half.lose(size)
+            out.extend(channel.lost(side, size, time))
 
     def segment(
         self,
@@ -93,12 +150,18 @@ class Table:
         """A segment of a known connection; data is its payload."""
         conn, side = known
         time = conn.seen = frame.time
-        if conn.state == "closed":
-            return out
         half = conn.halves[side]
-        if flags & ip.SYN:
-            half.start(seq)
-            seq += 1
+        if seq != half.next:
+            if conn.held is not None:
+                return self._hold(frame, data, known, seq, ack, flags, out)
+            if flags & ip.SYN:
+                if half.first < 0 or (conn.state == "asked" and not half.total):
+                    half.start(seq)
+                seq = (seq + 1) & 0xFFFFFFFF
+            elif not self._own(conn, side, seq, ack, flags):
+                return self._another(frame, data, known, seq, ack, flags, out)
+            elif conn.joined and half.first >= 0 and 0 < (half.first - seq) & 0xFFFFFFFF <= limits.BEFORE:
+                conn.turned = True
         if side and conn.state == "asked" and not flags & ip.RST:
             conn.state = "established"
             out.append(Established(conn.number, time))
@@ -106,8 +169,13 @@ class Table:
         if size:
             if flags & ip.ACK:
                 other = conn.halves[1 - side]
-                if ack != other.next and other.next >= 0 and (ack - other.next) & 0x80000000 == 0:
-                    self._unseen(conn, side.other, other, ack, time, out)
+                if ack != other.next:
+                    if other.next < 0:  # what comes later from before that came out of order, behind its answer
+                        other.floor = ack if other.floor < 0 or (ack - other.floor) & 0x80000000 == 0 else other.floor
+                    elif conn.turned and (other.first - ack) & 0x80000000 == 0:
+                        self._earlier(conn, side, half, seq, data, time, out)  # again, below, they are old
+                    elif (ack - other.next) & 0x80000000 == 0:
+                        self._unseen(conn, side.other, other, ack, time, out)
             channel = conn.channel
             if seq == half.next and not half.waiting and channel is not None:
                 half.next = (seq + size) & 0xFFFFFFFF
@@ -121,13 +189,85 @@ class Table:
             self._fin(conn, side, time, out)
         return out
 
-    def _renewed(self, known: Known, seq: int, flags: int) -> bool:
-        """Whether a SYN on known ends begins another connection on the same ports."""
+    def _syn(self, known: Known, seq: int, ack: int, flags: int) -> bool | None:
+        """Whether a SYN on known ends begins another connection on the same ports; None where it is of none that is
+        there, but of one that is over."""
         conn, side = known
-        if flags & ip.ACK:
-            return False
         half = conn.halves[side]
-        return half.next >= 0 and (seq + 1) & 0xFFFFFFFF != half.next and (conn.state != "asked" or half.total > 0)
+        first = (seq + 1) & 0xFFFFFFFF
+        if first == half.first:
+            return False
+        answers = not flags & ip.ACK or near(conn.halves[1 - side], ack)
+        if half.first < 0 and answers:
+            return None if self._past.holds(reverse(conn.key) if side else conn.key, seq, ack, flags) else False
+        if conn.joined and half.first >= 0 and (half.first - first) & 0xFFFFFFFF <= limits.BEFORE:
+            return False  # it comes behind what it should have come before
+        if self._past.holds(reverse(conn.key) if side else conn.key, seq, ack, flags):
+            return None
+        if flags & ip.ACK:
+            return None if answers or conn.state == "asked" else True
+        return conn.state != "asked" or half.total > 0
+
+    def _own(self, conn: Connection, side: Side, seq: int, ack: int, flags: int) -> bool:
+        """Whether a segment that does not continue where the last one ended is of this connection."""
+        here, there = near(conn.halves[side], seq), not flags & ip.ACK or near(conn.halves[1 - side], ack)
+        if here and there:
+            return True
+        if self._past.holds(reverse(conn.key) if side else conn.key, seq, ack, flags):
+            return False
+        return here or there  # much of one direction was not captured
+
+    def _another(
+        self, frame: Frame, data: memoryview, known: Known, seq: int, ack: int, flags: int, out: list[Event]
+    ) -> Sequence[Event]:
+        """A segment of another connection with the same ends: one that is over, or one whose SYN was not captured."""
+        conn, side = known
+        key = reverse(conn.key) if side else conn.key
+        if flags & ip.RST or not len(data) or self._past.holds(key, seq, ack, flags):
+            return out
+        return self.segment(frame, data, self._open(frame, key, data, flags, out), seq, ack, flags, out)
+
+    # -- joined in the middle ------------------------------------------------------------------------------------------
+
+    def _hold(
+        self, frame: Frame, data: memoryview, known: Known, seq: int, ack: int, flags: int, out: list[Event]
+    ) -> Sequence[Event]:
+        """A segment of a connection of which it is open which end is the client."""
+        conn, side = known
+        held = conn.held
+        assert held is not None
+        sender = held.feed(side, frame, data, seq, ack, flags)
+        if sender is not None:
+            self._decide(conn, side if sender == Side.CLIENT else side.other, frame.time, out)
+        elif held.over or self._budget.over:
+            self._decide(conn, None, frame.time, out)
+        return out
+
+    def _decide(self, conn: Connection, client: Side | None, time: int, out: list[Event]) -> None:
+        """The client is the end that was taken for `client` so far; None: nothing tells, the larger port is taken for
+        a client's. What was held is read."""
+        held, conn.held = conn.held, None
+        if held is None:
+            return
+        if client is None:
+            client = Side.CLIENT if conn.client[1] > conn.server[1] else Side.SERVER
+        if client == Side.SERVER:
+            conn.ends(reverse(conn.key))
+        self._enter(conn)
+        out.append(_opened(conn, held.time, held.pid))
+        segments = held.release()
+        for side, frame, data, seq, ack, flags in segments:
+            known = (conn, side if client == Side.CLIENT else side.other)
+            if conn.state == "closed":
+                break
+            self.segment(frame, data, known, seq, ack, flags, out)
+        for side in _SIDES:
+            conn.halves[side].total += held.dropped[side if client == Side.CLIENT else side.other]
+
+    def _enter(self, conn: Connection) -> None:
+        """Find it by its ends from now on."""
+        self.ends[conn.key] = (conn, Side.CLIENT)
+        self.ends[reverse(conn.key)] = (conn, Side.SERVER)
 
     def exported(self, frame: Frame, pdu: Pdu) -> Sequence[Event]:
         """A piece of what one end has sent, without its packet."""
@@ -136,16 +276,18 @@ class Table:
         (source, sport), (target, dport) = pdu.source, pdu.target
         key = source + target + struct.pack("!HH", sport, dport)
         known = self.ends.get(key)
-        if known is None or known[0].state == "closed":
-            segment = ip.Segment(sport, dport, 0, 0, 0, pdu.start)
-            packet = ip.Packet(4, ip.TCP, source, target, 0, len(frame.data), None)
-            known = self._open(frame, frame.data, key, packet, segment, out)
-        if known is not None and known[0].channel is not None:
-            conn, side = known
+        if known is None:
+            if not len(data):
+                return out
+            known = self._open(frame, key, data, 0, out)
+            if known[0].held is not None:
+                self._decide(known[0], None, frame.time, out)
+        conn, side = self.ends.get(key, known)
+        if conn.channel is not None:
             conn.seen = frame.time
             half = conn.halves[side]
             half.total += len(data)
-            out.extend(known[0].channel.feed(side, data, frame.time))
+            out.extend(conn.channel.feed(side, data, frame.time))
         return out
 
     def unreachable(self, key: bytes, how: How, detail: str, time: int) -> Sequence[Event]:
@@ -162,40 +304,34 @@ class Table:
             conn = self.live[number]
             self._close(conn, Ending(None, How.OPEN, time, since=conn.seen), out)
 
-    def _open(
-        self, frame: Frame, data: memoryview, key: bytes, packet: ip.Packet, segment: ip.Segment, out: list[Event]
-    ) -> Known | None:
+    def _open(self, frame: Frame, key: bytes, data: memoryview, flags: int, out: list[Event]) -> Known:
+        """A connection of which a first segment is seen: key as the segment has it, data its payload."""
         known = self.ends.get(key)
         if known is not None:
             self._close(known[0], Ending(None, How.ABANDONED, frame.time, "its ports were used again"), out)
-        if segment.flags & ip.RST or (not segment.flags & ip.SYN and segment.start == packet.end):
-            return None  # the end of something that was never seen, or has been told
-        width = len(packet.src)
-        source, target = (packet.src, segment.sport), (packet.dst, segment.dport)
-        if segment.flags & ip.SYN:
-            from_client = not segment.flags & ip.ACK
-        else:
-            from_client = _asks(data[segment.start : packet.end], segment)
-        client, server = (source, target) if from_client else (target, source)
-        conn = Connection(self.number(), client, server)
+        joined = not flags & ip.SYN
+        sender = sniff.sender(bytes(data[: sniff.SENDER_BYTES])) if joined else Side(bool(flags & ip.ACK))
+        conn = Connection(self.number(), reverse(key) if sender == Side.SERVER else key)
+        conn.joined = joined
         if conn.number % self._share[1] == self._share[0]:
-            conn.channel = Channel(self._host, conn.number, joined=not segment.flags & ip.SYN)
+            conn.channel = Channel(self._host, conn.number, joined=joined)
         else:
             conn.channel = Opaque()
             conn.foreign = True
-        if not segment.flags & ip.SYN:
+        if joined:
             conn.state = "established"
-        back = key[width : 2 * width] + key[:width] + key[2 * width + 2 :] + key[2 * width : 2 * width + 2]
-        mine = Side.CLIENT if from_client else Side.SERVER
-        self.ends[key] = (conn, mine)
-        self.ends[back] = (conn, mine.other)
+        self._enter(conn)
         self.live[conn.number] = conn
-        out.append(Opened(conn.number, frame.time, _text(client), _text(server), frame.pid, foreign=conn.foreign))
+        conn.seen = frame.time
+        if sender is None:
+            conn.held = Held(frame.time, frame.pid, self._budget)
+        else:
+            out.append(_opened(conn, frame.time, frame.pid))
         if len(self.live) > limits.FLOWS:
             self.crowded = True
             idlest = min(self.live.values(), key=lambda c: c.seen)
             self._close(idlest, Ending(None, How.ABANDONED, frame.time, "too many connections are open"), out)
-        return conn, mine
+        return self.ends[key]
 
     def _bytes(
         self, conn: Connection, side: Side, half: Reassembly, seq: int, data: memoryview, time: int, out: list[Event]
@@ -211,6 +347,17 @@ class Table:
             half.differing = False
             who = "client" if side == Side.CLIENT else "server"
             out.append(Trouble(time, "tcp-overlap", conn.number, f"the {who} sent different bytes in the same place"))
+
+    def _earlier(
+        self, conn: Connection, side: Side, half: Reassembly, seq: int, data: memoryview, time: int, out: list[Event]
+    ) -> None:
+        """Bytes on a joined connection that were sent before any of the other end's that were captured came there: they
+        answer nothing that is known."""
+        channel = conn.channel
+        for piece, lost in half.feed(seq, data):
+            if isinstance(channel, Channel):
+                out.extend(channel.lost(side, lost, time) if lost else ())
+                out.extend(channel.earlier(side, piece, time))
 
     def _unseen(self, conn: Connection, side: Side, half: Reassembly, ack: int, time: int, out: list[Event]) -> None:
         """The peer speaks on after it has acknowledged bytes by `side` that are not here: they were not captured. What
@@ -231,7 +378,8 @@ class Table:
             how = How.REFUSED if conn.state == "asked" and side == Side.SERVER else How.RST
             self._close(conn, Ending(side, how, time), out)
             return
-        half.finish(seq)
+        if half.fin < 0 and (seq - half.next) & 0x80000000 == 0:
+            half.finish(seq)
         if half.ended and not conn.fins & (1 << side):
             self._fin(conn, side, time, out)
 
@@ -246,46 +394,32 @@ class Table:
 
     def _close(self, conn: Connection, ending: Ending, out: list[Event]) -> None:
         time = ending.time
-        if conn.state != "closed":
-            channel, conn.channel = conn.channel, None
-            if channel is not None:
-                for side in _SIDES:
-                    half = conn.halves[side]
-                    while pieces := half.skip():
-                        for piece, lost in pieces:
-                            out.extend(channel.lost(side, lost, time) if lost else ())
-                            out.extend(channel.feed(side, piece, time))
-                out.extend(channel.close(ending))
-            client, server = conn.halves
-            self._closed(Closed(conn.number, time, conn.first or ending, client.total, server.total), out)
-            conn.state = "closed"
+        if conn.held is not None:
+            self._decide(conn, None, time, out)
+        if conn.state == "closed":
+            return
+        channel, conn.channel = conn.channel, None
+        if channel is not None:
+            for side in _SIDES:
+                half = conn.halves[side]
+                while pieces := half.skip():
+                    for piece, lost in pieces:
+                        out.extend(channel.lost(side, lost, time) if lost else ())
+                        out.extend(channel.feed(side, piece, time))
+            out.extend(channel.close(ending))
+        client, server = conn.halves
+        self._closed(Closed(conn.number, time, conn.first or ending, client.total, server.total), out)
+        conn.state = "closed"
         self.live.pop(conn.number, None)
-        conn.ended = time
-        self._forget(conn)
-
-    def _forget(self, conn: Connection) -> None:
-        """Drop the connections whose last packets are long over; this one stays a while for its stray ones."""
-        self._gone.append(conn)
-        while self._gone and (
-            conn.ended - self._gone[0].ended > limits.ENDED_SECONDS * 1_000_000_000 or len(self._gone) > 4096
-        ):
-            old = self._gone.popleft()
-            for pair in ((old.client, old.server), (old.server, old.client)):
-                key = pair[0][0] + pair[1][0] + struct.pack("!HH", pair[0][1], pair[1][1])
-                if self.ends.get(key, (None,))[0] is old:
-                    del self.ends[key]
+        for key in (conn.key, reverse(conn.key)):
+            if self.ends.get(key, (None,))[0] is conn:
+                del self.ends[key]
+        if client.first >= 0 or server.first >= 0:
+            self._past.add(conn.key, conn.halves)
 
 
-def _asks(data: memoryview, segment: ip.Segment) -> bool:
-    """Whether a connection's first seen segment comes from its client: by content, else by the larger port."""
-    start = bytes(data[:64])
-    if start[:1] == b"\x16" and len(start) > 5 and start[5] in (1, 2):
-        return start[5] == 1
-    if start.startswith(b"HTTP/1."):
-        return False
-    if start and sniff.protocol(Side.CLIENT, start) in (sniff.HTTP1, sniff.HTTP2):
-        return True
-    return segment.sport > segment.dport
+def _opened(conn: Connection, time: int, pid: int) -> Opened:
+    return Opened(conn.number, time, _text(conn.client), _text(conn.server), pid, foreign=conn.foreign)
 
 
 def _text(end: tuple[bytes, int]) -> tuple[str, int]:

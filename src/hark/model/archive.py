@@ -9,6 +9,7 @@ Limits Whatever is missing or of another type than it should be is not known: co
 import re
 from base64 import b64decode
 from typing import Any
+from urllib.parse import quote_plus
 
 from hark.decode.events import Headers, Message, RequestHead, ResponseHead, Side, TlsFacts
 from hark.model.body import Content
@@ -17,8 +18,15 @@ from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.recording.blocks import Process
 
 Json = dict[str, Any]
-_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\d*(Z|[+-]\d\d:?\d\d)?$")
-_VERSIONS = {"h2": "HTTP/2", "HTTP/2.0": "HTTP/2", "h3": "HTTP/3", "HTTP/3.0": "HTTP/3"}
+# ISO 8601 with and without its separators, down to a date alone; a zone or none.
+_ISO = re.compile(
+    r"\s*(\d{4})-?(\d\d)-?(\d\d)(?:[Tt ]+(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,9})\d*)?)?)?\s*"
+    r"([Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)?\s*$"
+)
+_VERSIONS = {
+    **dict.fromkeys(("h2", "h2c", "http/2", "http/2.0", "http2", "http/2+quic/46"), "HTTP/2"),
+    **dict.fromkeys(("h3", "http/3", "http/3.0", "http3"), "HTTP/3"),
+}
 _KINDS = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 
 
@@ -143,20 +151,25 @@ def _side(said: Json) -> Side:
 def _request(entry: Json) -> RequestHead:
     asked = entry["request"]
     scheme, _, _, target = _url(asked["url"])
-    version = _VERSIONS.get(asked["httpVersion"], asked["httpVersion"])
+    version = _version(asked)
     method = asked["method"]
     return RequestHead(
-        0, 0, 0, 0, method, target, scheme, text_of(asked, "_authority"), version.upper(), _headers(asked, "headers"),
+        0, 0, 0, 0, method, target, scheme, text_of(asked, "_authority"), version, _headers(asked, "headers", version),
         int_of(asked, "headersSize", -1),
     )  # fmt: skip
 
 
 def _response(told: Json, time: int, status: int) -> ResponseHead:
-    version = text_of(told, "httpVersion")
+    version = _version(told)
     return ResponseHead(
-        0, 0, time, time, status, text_of(told, "statusText"), _VERSIONS.get(version, version).upper(),
-        _headers(told, "headers"), int_of(told, "headersSize", -1), status < 200 and status != 101,
+        0, 0, time, time, status, text_of(told, "statusText"), version, _headers(told, "headers", version),
+        int_of(told, "headersSize", -1), status < 200 and status != 101,
     )  # fmt: skip
+
+
+def _version(part: Json) -> str:
+    version = text_of(part, "httpVersion").strip()
+    return _VERSIONS.get(version.lower()) or ("HTTP/3" if version.lower().startswith("h3-") else version.upper())
 
 
 def _request_body(asked: Json) -> Content:
@@ -164,10 +177,36 @@ def _request_body(asked: Json) -> Content:
     data = _data(text_of(post, "text"), post.get("_encoding") == "base64")
     size = int_of(asked, "bodySize", -1)
     size = size if size >= 0 else len(data)
+    cut = text_of(post, "comment")
+    if not data and post.get("params"):
+        data, whole = _form(post)
+        return Content(data, max(size, len(data)) if whole else max(size, len(data), 1), whole, cut)
     if not size and not data:
         return EMPTY  # type: ignore[return-value]
-    cut = text_of(post, "comment")
     return Content(data, size or len(data), not cut.startswith("only the first"), cut)
+
+
+def _form(post: Json) -> tuple[bytes, bool]:
+    """The body that the parameters of a form make, where they alone are told; whether that is all of it."""
+    pairs = [(text_of(one, "name"), text_of(one, "value")) for one in post["params"]]
+    kind, _, rest = text_of(post, "mimeType").partition(";")
+    if kind.strip().lower() != "multipart/form-data":
+        return "&".join(f"{_field(name)}={_field(value)}" for name, value in pairs).encode("utf-8", "replace"), True
+    found = _BOUNDARY.search(rest)
+    if found is None or any("fileName" in one for one in post["params"]):
+        return b"", False  # what was in files is not told
+    mark = found[1] or found[2]
+    lines = [f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in pairs]
+    return ("".join(lines) + f"--{mark}--\r\n").encode("utf-8", "replace"), True
+
+
+_BOUNDARY = re.compile(r'boundary=(?:"([^"]*)"|([^\s;]+))', re.I)
+_ESCAPED = re.compile(r"(?:[!$'()*+,./:;?@\[\]^_`{|}~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*$")
+
+
+def _field(text: str) -> str:
+    """A name or a value of a form; most makers tell them as they were sent."""
+    return text if _ESCAPED.match(text) else quote_plus(text.encode("utf-8", "replace"))
 
 
 def _response_body(told: Json) -> Content:
@@ -191,17 +230,17 @@ def time_ns(text: str) -> int:
     found = _ISO.match(text)
     if found is None:
         return 0
-    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    year, month, day, hour, minute, second = (int(number or 0) for number in found.groups()[:6])
     year -= month <= 2
     era, yoe = divmod(year, 400)
     doy = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
     days = era * 146097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719468
     ns = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000_000
     zone = found[8] or "Z"
-    if zone != "Z":
-        away = int(zone[1:3]) * 60 + int(zone[-2:])
+    if zone[0] in "+-":
+        away = int(zone[1:3]) * 60 + int(zone[3:].lstrip(":") or 0)
         ns -= (away if zone[0] == "+" else -away) * 60_000_000_000
-    return ns + int((found[7] or "0").ljust(9, "0"))
+    return max(ns + int((found[7] or "0").ljust(9, "0")), 0)
 
 
 def _url(url: str) -> tuple[str, str, int, str]:
@@ -227,10 +266,13 @@ def process_of(told: Json | None) -> tuple[int, Process | None]:
     return told["pid"], Process(0, told["pid"], told["name"], told["exe"], tuple(told["cmdline"]), told["ppid"])
 
 
-def _headers(part: Json, name: str) -> Headers:
+def _headers(part: Json, name: str, version: str = "") -> Headers:
+    """The fields; several of one name that a maker has put into one value, a line each, are several again."""
+    small = version in ("HTTP/2", "HTTP/3")
     return tuple(
-        (pair["name"].encode("utf-8", "replace"), pair["value"].encode("utf-8", "replace"))
+        ((pair["name"].lower() if small else pair["name"]).encode("utf-8", "replace"), value.encode("utf-8", "replace"))
         for pair in part.get(name, ())
+        for value in (pair["value"].split("\n") if "\n" in pair["value"] else (pair["value"],))
     )
 
 

@@ -111,7 +111,7 @@ class Attempts:
                 return (held.failure.pid, held.failure.host) == (connection.pid, connection.name)
             return held.failure.kind in _ATTEMPTS and held.place.alike(place)
 
-        return self._take(by)
+        return self._take(by, time)
 
     def used(self, exchange: Exchange, time: int) -> list[Failure]:
         """A connection's first request: the failures that it makes up for."""
@@ -131,7 +131,7 @@ class Attempts:
                 return failure.pid == connection.pid and _is_form(failure.host, name)
             return failure.kind in _UNUSED and held.place.alike(place)
 
-        return self._take(by)
+        return self._take(by, time)
 
     def over(self, connection: Connection, time: int) -> None:
         """A connection that carried requests has ended."""
@@ -156,7 +156,7 @@ class Attempts:
         def by(held: _Held) -> bool:
             return held.place is None and held.failure.pid == pid and _forms(held.failure.host, name)
 
-        return [failure for failure in self._take(by) if failure.host != name]  # else of the other family alone
+        return [failure for failure in self._take(by, time) if failure.host != name]  # else of the other family alone
 
     def overdue(self, now: int) -> list[Failure]:
         """Failures whose grace is over: nothing made up for them."""
@@ -174,9 +174,9 @@ class Attempts:
         self.held.clear()
         return told
 
-    def _take(self, by: _Test) -> list[Failure]:
+    def _take(self, by: _Test, now: int) -> list[Failure]:
         """Take out of what is held all that a success makes up for; those worth telling."""
-        taken = [held for held in self.held if by(held)]
+        taken = [held for held in self.held if now - held.failure.time < GRACE and by(held)]
         if taken:
             for held in taken:
                 self.held.remove(held)

@@ -85,10 +85,11 @@ class SpokeOther(NamedTuple):
 
 
 class PassedOver(NamedTuple):
-    """Frames that were not followed."""
+    """Frames that were not followed; harmless: they never carry HTTP."""
 
     what: str
     frames: int
+    harmless: bool = False
 
 
 class Told(NamedTuple):
@@ -227,6 +228,7 @@ class Book:
         connection = self._connections.get(event.conn)
         if connection is not None:
             connection.protocol = event.name
+            connection.through = connection.through or event.name.startswith("socks")
 
     def _proxied(self, event: ev.Proxied) -> None:
         connection = self._connections.get(event.conn)
@@ -381,6 +383,8 @@ class Book:
             return None
         exchange.response = event
         exchange.answered = event.started
+        if exchange.request is not None and exchange.request.method == "CONNECT" and 200 <= event.status < 300:
+            exchange.connection.through = True
         mime = exchange.response_header("content-type")
         if mime[:13].lower() in _TALKING:
             coding, encoding = exchange.response_header("content-encoding"), exchange.response_header("grpc-encoding")
@@ -523,7 +527,7 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.GoingAway: Book._going_away,
     ev.NotTls: Book._not_tls,
     ev.Trouble: Book._trouble,
-    ev.PassedOver: lambda book, event: PassedOver(event.what, event.frames),
+    ev.PassedOver: lambda book, event: PassedOver(event.what, event.frames, event.harmless),
     ev.Dns: Book._dns,
     ev.RequestHead: Book._request,
     ev.ResponseHead: Book._response,

@@ -5,7 +5,9 @@ What   In place; what is missing becomes what HAR has for "not known", what is o
 Why    An archive may hold anything, and every view looks at entries: they may trust what they find.
 """
 
+import json
 from base64 import b64decode
+from datetime import UTC, datetime
 from typing import Any
 
 Json = dict[str, Any]
@@ -21,8 +23,9 @@ def complete(entry: Json) -> Json:
     _request(entry["request"])
     _response(entry["response"])
     _timings(entry)
-    for name in ("startedDateTime", "serverIPAddress", "connection"):
-        entry[name] = text_of(entry, name)
+    for name in ("serverIPAddress", "connection"):
+        entry[name] = written(entry.get(name))
+    entry["startedDateTime"] = _moment(entry.get("startedDateTime"))
     if not isinstance(entry.get("_protocol"), str):
         version = entry["request"]["httpVersion"] or entry["response"]["httpVersion"]
         entry["_protocol"] = _PROTOCOLS.get(version.upper(), version.lower())
@@ -60,15 +63,21 @@ def _both(part: Json) -> None:
 
 def _request(asked: Json) -> None:
     _both(asked)
-    asked["method"], asked["url"] = text_of(asked, "method"), text_of(asked, "url")
+    asked["method"], asked["url"] = written(asked.get("method")), text_of(asked, "url")
     asked["queryString"] = _pairs(asked, "queryString")
     if "_authority" in asked:
         asked["_authority"] = text_of(asked, "_authority")
-    if not isinstance(asked.get("postData"), dict):
+    post = asked.get("postData")
+    if isinstance(post, str) and post:  # as some makers have it
+        post = asked["postData"] = {"text": post}
+    if not isinstance(post, dict):
         asked.pop("postData", None)
         return
-    post = asked["postData"]
-    post["mimeType"] = text_of(post, "mimeType")
+    post["mimeType"] = text_of(post, "mimeType") or next(
+        (one["value"] for one in asked["headers"] if one["name"].lower() == "content-type"), ""
+    )
+    if "text" in post:
+        post["text"] = written(post["text"])
     if "encoding" in post:  # as some makers call it
         post["_encoding"] = post.pop("encoding")
     _body(post, "_encoding")
@@ -94,6 +103,8 @@ def _body(part: Json, encoding: str) -> None:
     for name in ("text", "comment"):
         if name in part or (name == "text" and encoding == "_encoding"):
             part[name] = text_of(part, name)
+    if isinstance(part.get(encoding), str) and part[encoding].lower() == "base64":
+        part[encoding] = "base64"
     if part.get(encoding) != "base64" or not is_base64(text_of(part, "text")):
         part.pop(encoding, None)
 
@@ -175,12 +186,38 @@ def _interim(told: Json) -> Json:
 
 def _pairs(part: Json, name: str, whole: bool = True) -> list[Json]:
     """Names with values. whole: each has a value."""
-    found = list_of(part, name)
+    told = part.get(name)
+    if isinstance(told, dict):  # as some makers have it: names with values, or with several
+        told = [
+            {"name": key, "value": one}
+            for key, value in told.items()
+            for one in (value if type(value) is list else (value,))
+        ]
+    found = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
     for pair in found:
-        pair["name"] = text_of(pair, "name")
+        pair["name"] = written(pair.get("name"))
         if whole or "value" in pair:
-            pair["value"] = text_of(pair, "value")
+            pair["value"] = written(pair.get("value"))
     return found
+
+
+def written(value: object) -> str:
+    """A value as text: numbers, truth values and lists as JSON writes them; "" for null."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, list) and not any(isinstance(one, list | dict) for one in value):
+        return ", ".join(map(written, value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _moment(value: object) -> str:
+    """A time in ISO 8601: numbers are taken for ms since the epoch, or s where they are small."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e14:
+        ms = value if value > 1e11 else value * 1000
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return value if isinstance(value, str) else ""
 
 
 # -- single values ---------------------------------------------------------------------------------------------------
@@ -212,16 +249,26 @@ def list_of_text(part: Json, name: str) -> list[str]:
 
 def number_of(part: Json, name: str, missing: float) -> float:
     """The number, from -1 to what a time can be."""
-    value = part.get(name)
+    value = _number(part.get(name))
     good = isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value < _MS_MOST
-    return value if good else missing  # type: ignore[return-value]
+    return value if good else missing
 
 
 def int_of(part: Json, name: str, missing: int) -> int:
     """The whole number, as far as JSON is exact about it."""
-    value = part.get(name)
+    value = _number(part.get(name))
     good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 53
-    return int(value) if good else missing  # type: ignore[arg-type]
+    return int(value) if good else missing
+
+
+def _number(value: Any) -> Any:
+    """A number that a maker has put into quotes is one."""
+    if isinstance(value, str) and len(value) < 32:
+        try:
+            return float(value) if "." in value else int(value)
+        except ValueError:
+            return value
+    return value
 
 
 def is_base64(text: str) -> bool:

@@ -21,7 +21,8 @@ class Connection:
 
     __slots__ = (
         "alerts", "certificates", "client", "dns", "established", "exchanges", "failed", "foreign", "name", "not_tls",
-        "number", "opened", "pid", "process", "protocol", "proxied", "sealed", "server", "tls", "troubles", "udp",
+        "number", "opened", "pid", "process", "protocol", "proxied", "sealed", "server", "through", "tls", "troubles",
+        "udp",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +47,7 @@ class Connection:
         self.certificates: list[tuple[bytes, ...]] = [(), ()]  # DER chains, by the side that showed them
         self.dns: tuple[int, int] | None = None  # (asked, answered) of the look-up that led here
         self.proxied: tuple[tuple[str, int], tuple[str, int]] | None = None  # (client, server) a proxy speaks for
+        self.through = False  # `server` is a proxy's end, and what is spoken goes on to another (SOCKS, CONNECT)
         self.exchanges = 0
         self.troubles: list[Trouble] = []
         self.alerts: list[Ending] = []  # what TLS and HTTP/2 said of its end
@@ -190,6 +192,6 @@ class Exchange:
 
 
 def _index(head: RequestHead | ResponseHead) -> dict[bytes, bytes]:
-    if head.version >= "HTTP/2":
+    if head.version in ("HTTP/2", "HTTP/3"):  # as their decoders say; an HTTP/1 peer may write HTTP/2.0
         return dict(reversed(head.headers))  # their names are small letters (RFC 9113 §8.2)
     return {name.lower(): value for name, value in reversed(head.headers)}

@@ -22,6 +22,7 @@ BLANK = b" \t\r\n\xef\xbb\xbf"  # what may stand in front: white space and a byt
 ENTRY = 1 << 29  # bytes
 _STEP = 1 << 20
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]|"', re.S)
+_ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')  # one that JSON knows, or a backslash alone
 _HAR_DEPTH = 3  # {"log": {"entries": [
 
 
@@ -76,15 +77,20 @@ def _not_one(name: str) -> HarkError:
 
 
 def _parse(text: bytes) -> Any:
-    """The value; None where it is none. orjson takes no NaN and no lone surrogates, as some makers write them; the
-    latter are no text and are replaced."""
+    """The value; None where it is none. orjson takes no NaN, no lone surrogates, no bytes that are not UTF-8, no
+    control characters in strings and no escapes of other languages, as some makers write them. What is no text is
+    replaced."""
     try:
         return orjson.loads(text)
     except ValueError:
-        try:
-            return json.loads(json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace"))
-        except (ValueError, RecursionError):
-            return None
+        lax = text.decode("utf-8", "replace")
+        for form in (lax, _ESCAPE.sub(lambda found: found[0] if len(found[0]) > 1 else "\\\\", lax)):
+            try:
+                value = json.loads(form, strict=False)
+                return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+            except (ValueError, RecursionError):
+                continue
+        return None
 
 
 class _Cutter:

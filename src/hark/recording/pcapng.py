@@ -72,12 +72,15 @@ def end_frame(buffer: memoryview, at: int, size: int, time: int, pid: int) -> in
     return total
 
 
-def frame(time: int, data: bytes | memoryview, pid: int = 0) -> bytes:
-    """An enhanced packet block on interface 0."""
+def frame(time: int, data: bytes | memoryview, pid: int = 0, whole: int = 0) -> bytes:
+    """An enhanced packet block on interface 0; whole: bytes the packet had, where that is more than there are here."""
     size = len(data)
     room = bytearray(EPB_HEAD + size + EPB_TAIL_MAX)
     room[EPB_HEAD : EPB_HEAD + size] = data
-    return bytes(room[: end_frame(memoryview(room), 0, size, time, pid)])
+    total = end_frame(memoryview(room), 0, size, time, pid)
+    if whole > size:
+        _u32(room, EPB_HEAD - 4, whole)
+    return bytes(room[:total])
 
 
 def secrets(value: Secrets) -> bytes:
@@ -228,7 +231,7 @@ class Parser:
         options = end + (-caught & 3)
         if options < at + size - 4:
             pid = self._pid(data, options, at + size - 4)
-        return Frame(time, link, data[start:end], pid, whole)
+        return Frame(time or 1, link, data[start:end], pid, whole)  # 0 means "not seen" further on
 
     def _pid(self, data: memoryview, at: int, end: int) -> int:
         for code, start, length in self._options(data, at, end):
@@ -269,14 +272,14 @@ class Parser:
         time = high << 32 | low
         if ticks:
             time = time * 1_000_000_000 // ticks + offset
-        return Frame(time, link, data[at + EPB_HEAD : at + EPB_HEAD + caught], 0, whole)
+        return Frame(time or 1, link, data[at + EPB_HEAD : at + EPB_HEAD + caught], 0, whole)
 
     def _simple(self, data: memoryview, at: int, size: int) -> Block | None:
         if not self._links or size < 16:
             return Torn(at, "simple packet before its interface")
         whole = struct.unpack_from(self._order + "I", data, at + 8)[0]
         caught = min(whole, size - 16)
-        return Frame(0, self._links[0][0], data[at + 12 : at + 12 + caught], 0, whole)
+        return Frame(1, self._links[0][0], data[at + 12 : at + 12 + caught], 0, whole)
 
     def _secrets(self, data: memoryview, at: int, size: int) -> Block | None:
         kind, length = self._two(data, at + 8) if size >= 20 else (0, 0)

@@ -8,6 +8,7 @@ Limits A file that ends in the middle of a block is told as Torn; what stood bef
        whose length lies, the next place is looked for where a whole and plausible one stands, and read on from there.
 """
 
+import codecs
 import heapq
 import struct
 import zlib
@@ -15,17 +16,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from hark.errors import HarkError
-from hark.recording import archive, pcapng
+from hark.recording import archive, pcap, pcapng
 from hark.recording.blocks import Block, Frame, Torn
 
 _PIECE = 1 << 20  # bytes asked of the file at a time
-_PCAP_MAGIC = {  # byte order and nanoseconds per tick
-    b"\xd4\xc3\xb2\xa1": ("<", 1000),
-    b"\xa1\xb2\xc3\xd4": (">", 1000),
-    b"\x4d\x3c\xb2\xa1": ("<", 1),
-    b"\xa1\xb2\x3c\x4d": (">", 1),
-}
-_PCAP_PACKET_MAX = 1 << 24
 _BLOCK_USUAL = 1 << 18  # bytes: no packet is larger; a block that claims more at the end of a file may lie
 
 
@@ -52,8 +46,10 @@ def read(file: Readable, name: str, wait: Wait | None = None) -> Iterator[Block]
         start = bytes(source.peek(4))
     if start == b"\x0a\x0d\x0d\x0a":
         yield from _pcapng(source)
-    elif start in _PCAP_MAGIC:
-        yield from _pcap(source, *_PCAP_MAGIC[start])
+    elif start in pcap.MAGIC:
+        yield from _pcap(source, pcap.MAGIC[start])
+    elif b"\0" in start and (coding := _wide(bytes(source.peek(64)))) is not None:
+        yield from archive.read(_Source(_Transcoded(source, coding), None), name)
     elif bytes(source.peek(64)).lstrip(archive.BLANK)[:1] == b"{":
         yield from archive.read(source, name)
     elif start:
@@ -64,6 +60,16 @@ def read(file: Readable, name: str, wait: Wait | None = None) -> Iterator[Block]
         )
     else:
         raise HarkError(f"cannot read {name}", "it is empty")
+
+
+def _wide(start: bytes) -> str | None:
+    """The name of the coding of JSON in units of 2 or 4 bytes, with or without a byte order mark."""
+    for coding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        mark = "\ufeff".encode(coding)
+        text = start.removeprefix(mark)[: len(start) // 4 * 4 - 4].decode(coding, "replace")
+        if text.lstrip()[:1] == "{" and not text.startswith("\0"):
+            return coding
+    return None
 
 
 def merge(recordings: list[Iterator[Block]]) -> Iterator[Block]:
@@ -167,6 +173,24 @@ class _Unpacked:
             return b""
 
 
+class _Transcoded:
+    """Text in another coding as UTF-8."""
+
+    def __init__(self, source: _Source, coding: str) -> None:
+        self._source = source
+        self._decoder = codecs.getincrementaldecoder(coding)("replace")
+        self._start = True
+
+    def read(self, size: int, /) -> bytes:
+        """About a quarter of the bytes asked for, none at the end."""
+        while data := self._source.read(max(size // 4, 1)):
+            text = self._decoder.decode(data).removeprefix("\ufeff" if self._start else "")
+            self._start = False
+            if text:
+                return text.encode("utf-8", "replace")
+        return b""
+
+
 def _gzip(source: _Source) -> Any:
     import gzip
 
@@ -245,64 +269,35 @@ def _find(source: _Source, look: Callable[[memoryview], int]) -> bool:
         source.skip(_PIECE - 2 * _BLOCK_USUAL)  # one may begin here that ends behind the window
 
 
-class _Pcap:
-    """The packet headers of one classic file."""
-
-    def __init__(self, order: str, tick: int) -> None:
-        self.unpack = struct.Struct(order + "IIII").unpack_from
-        self._least = order == "<"
-        self._ticks = 1_000_000_000 // tick
-        self._seconds = 0  # of the last one
-
-    def sound(self, view: memoryview, at: int) -> bool:
-        """Whether a header at `at` can be one."""
-        seconds, fraction, caught, whole = self.unpack(view, at)
-        near = not self._seconds or abs(seconds - self._seconds) < 86_400 * 30
-        if near and fraction < self._ticks and caught <= _PCAP_PACKET_MAX and (caught <= whole or not whole):
-            self._seconds = self._seconds or seconds
-            return True
-        return False
-
-    def find(self, view: memoryview) -> int:
-        """The offset of a header that is sound, and behind whose packet another one or the end is; -1 for none."""
-        data, day = bytes(view), self._seconds >> 16
-        mark = day.to_bytes(2, "little" if self._least else "big")
-        at = data.find(mark)
-        while at >= 0:
-            begin = at - 2 if self._least else at
-            if begin >= 0 and begin + 16 <= len(data) and self.sound(view, begin):
-                after = begin + 16 + self.unpack(view, begin)[2]
-                if after == len(data) or (after + 16 <= len(data) and self.sound(view, after)):
-                    return begin
-            at = data.find(mark, at + 1)
-        return -1
-
-
-def _pcap(source: _Source, order: str, tick: int) -> Iterator[Block]:
-    head = source.peek(24)
-    if len(head) < 24:
+def _pcap(source: _Source, form: pcap.Format) -> Iterator[Block]:
+    head = source.peek(pcap.HEADER + form.extra)
+    if len(head) < pcap.HEADER + form.extra:
         yield Torn(0, "the file ends within its header")
         return
-    link = struct.unpack_from(order + "I", head, 20)[0] & 0xFFFF
-    source.skip(24)
-    headers = _Pcap(order, tick)
+    headers = pcap.Headers(form, head)
+    source.skip(pcap.HEADER + form.extra)
+    source.peek(headers.head)  # what is there already tells how packets are laid out
+    headers.learn(source.window())
+    size = headers.head
     while True:
-        head = source.peek(16)
-        if len(head) < 16:
+        head = source.peek(size)
+        if len(head) < size:
             if len(head):
                 yield Torn(source.offset, f"the file ends {len(head)} bytes into a packet header")
             return
-        seconds, fraction, caught, whole = headers.unpack(head, 0)
-        if not headers.sound(head, 0):
+        seconds, fraction, caught, whole = headers.fields(head, 0)
+        if not headers.usual(seconds, fraction, caught, whole) and not headers.believed(
+            source.peek(headers.reach(caught))
+        ):
             yield Torn(source.offset, f"a packet of {caught} bytes at second {seconds} cannot be")
             if not _find(source, headers.find):
                 return
             continue
-        data = source.peek(16 + caught)
-        if len(data) < 16 + caught:
-            yield Torn(source.offset, f"the file ends {len(data)} bytes into a packet of {16 + caught}")
+        data = source.peek(size + caught)
+        if len(data) < size + caught:
+            yield Torn(source.offset, f"the file ends {len(data)} bytes into a packet of {size + caught}")
             if caught <= _BLOCK_USUAL or not _find(source, headers.find):
                 return
             continue
-        yield Frame(seconds * 1_000_000_000 + fraction * tick, link, data[16:], 0, whole)
-        source.skip(16 + caught)
+        yield Frame(headers.time(seconds, fraction), headers.link, data[size:], 0, max(whole, caught))
+        source.skip(size + caught)

@@ -29,6 +29,8 @@ _ADVICE = {
     "GnuTLS": "it drops SSLKEYLOGFILE from its environment: leave that variable in it",
     "NSS": "an NSS built without key logging, as Debian's is: the program's own copy may follow SSLKEYLOGFILE",
     "Go crypto/tls": "Go has no switch for it: set tls.Config.KeyLogWriter to the file in SSLKEYLOGFILE",
+    "gRPC (BoringSSL)": "gRPC for Python has BoringSSL linked in and no switch for a key log: use an insecure channel",
+    "aioquic": "set QuicConfiguration.secrets_log_file to the file in SSLKEYLOGFILE",
     "rustls": "set the client's key_log to rustls::KeyLogFile: it follows SSLKEYLOGFILE",
     "Java": "run it with a key log agent that writes to the file in SSLKEYLOGFILE",
     "mbed TLS": "set mbedtls_ssl_set_export_keys_cb to write the file in SSLKEYLOGFILE",
@@ -39,6 +41,7 @@ _ADVICE = {
 
 
 _QUIC = "set the QUIC library's key log to the file in SSLKEYLOGFILE (aioquic: secrets_log_file)"
+_LATER = {"OpenSSL": 1, "GnuTLS": 2, "NSS": 2}
 _UNKNOWN = "with a key log of the program (SSLKEYLOGFILE): hark read --keys FILE"
 
 
@@ -47,8 +50,9 @@ def remedy(failure: Failure) -> str:
     if failure.kind is not FailureKind.ENCRYPTED:
         return _REMEDIES.get(failure.kind, "")
     found = failure.process.tls if failure.process is not None else ()
-    # The agent reaches a shared libssl: where there is another library too, it is that one which was not decrypted.
-    for library in sorted(found, key=lambda name: name == "OpenSSL"):
+    # A library that is linked in is the likelier one, as the agent reaches a shared libssl; other shared libraries are
+    # often loaded for something else.
+    for library in sorted(found, key=lambda name: _LATER.get(name, 0)):
         if library == "OpenSSL" and failure.version.startswith("QUIC"):
             return _QUIC
         if library in _ADVICE:

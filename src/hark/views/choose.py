@@ -186,10 +186,18 @@ def _glob(word: str) -> Callable[[str], bool]:
 
 def _host(word: str) -> Callable[[str], bool]:
     """A host with its subdomains, host:port, or a pattern."""
+    word = _absolute(word)
     if "*" in word or "?" in word:
-        return _glob(word)
+        found = _glob(word)
+        return lambda name: found(_absolute(name))
     word = word[1:-1] if word[:1] == "[" and word[-1:] == "]" else word
-    return lambda name: name == word or name.endswith("." + word.removeprefix("."))
+    return lambda name: (name := _absolute(name)) == word or name.endswith("." + word.removeprefix("."))
+
+
+def _absolute(name: str) -> str:
+    """A host without the dot that says that its name is whole (RFC 1034 §3.1), with its port."""
+    host, colon, port = name.partition(":") if name.count(":") == 1 else (name, "", "")
+    return host.removesuffix(".") + colon + port
 
 
 def _path(word: str) -> Callable[[str], bool]:

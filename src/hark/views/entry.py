@@ -125,10 +125,10 @@ def _timings(exchange: Exchange) -> tuple[int, Json]:
         tls = connection.tls
         ready = connection.established
         if tls is not None and tls.done:
-            ssl = _ms(tls.done - tls.started)
+            ssl = _ms(max(tls.done - tls.started, 0))  # clocks of captures jump
             ready = max(ready, min(tls.done, exchange.started))
-        connect = _ms(ready - connection.opened)
-        spent += ready - connection.opened
+        connect = _ms(max(ready - connection.opened, 0))
+        spent += max(ready - connection.opened, 0)
         if connection.dns is not None and connection.dns[0] <= connection.dns[1] <= connection.opened:
             began = connection.dns[0]
             dns = _ms(connection.dns[1] - connection.dns[0])

@@ -87,7 +87,7 @@ class Feed:
             case SpokeOther():
                 return {"what": "other", "connection": _connection(change.connection)}
             case PassedOver():
-                return {"what": "passed", "name": change.what, "frames": change.frames}
+                return {"what": "passed", "name": change.what, "frames": change.frames, "harmless": change.harmless}
             case Told():
                 return {
                     "what": "told",
@@ -170,7 +170,7 @@ class Changes:
         if what == "other":
             return SpokeOther(_connected(told["connection"]))
         if what == "passed":
-            return PassedOver(told["name"], told["frames"])
+            return PassedOver(told["name"], told["frames"], told["harmless"])
         if what == "told":
             return Told(Trouble(told["time"], told["kind"], 0, told["text"]))
         return None

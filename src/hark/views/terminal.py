@@ -100,7 +100,8 @@ class Terminal:
         elif isinstance(change, SpokeOther):
             self._others[change.connection.protocol or "something unknown"] += 1
         elif isinstance(change, PassedOver):
-            self._passed.append(f"{change.frames} {change.what}")
+            if self._verbosity or not change.harmless:
+                self._passed.append(f"{change.frames} of {change.what}")
         elif isinstance(change, Told):
             self._lines.append(self._paint(_YELLOW, f"hark: {safe(change.trouble.text)}"))
 
@@ -117,7 +118,7 @@ class Terminal:
 
     def end(self) -> None:
         """Write what is left, and the summary."""
-        if self._passed and self._verbosity:
+        if self._passed:
             self._lines.append(self._paint(_DIM, f"hark: frames not followed: {', '.join(self._passed)}"))
         self._lines.append(self._paint(_BOLD, self.summary()))
         self._flush()

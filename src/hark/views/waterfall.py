@@ -107,7 +107,7 @@ class Waterfall:
 
     def _draw(self) -> list[str]:
         rows = sorted(self._rows, key=lambda row: row.phases[0][1])
-        begin = rows[0].phases[0][1]
+        begin = min(start for row in rows for _, start, _ in row.phases)
         span = max(max(end for row in rows for _, _, end in row.phases) - begin, 1)
         left = min(max(len(row.what) for row in rows), self._width // 2 - 10)
         room = self._width - left - 16
@@ -127,7 +127,7 @@ class Waterfall:
         """One row's bar: every phase has at least what its time is worth, the whole at least one column."""
         names = [""] * room
         for name, start, end in row.phases:
-            first = min((start - begin) * room // span, room - 1)
+            first = max(min((start - begin) * room // span, room - 1), 0)  # before the beginning, where a clock jumped
             last = min(max(-(-(end - begin) * room // span), first + 1), room)
             if end == start and any(names):
                 continue

@@ -28,6 +28,7 @@ class Packet(NamedTuple):
     start: int  # offset of the transport header
     end: int  # offset after the last payload byte, link padding excluded
     fragment: tuple[int, int, bool] | None  # (identification, offset in bytes, more follow); None: not a fragment
+    missing: int = 0  # bytes behind `end` that the packet says it had
 
 
 class Segment(NamedTuple):
@@ -59,7 +60,8 @@ def parse(data: Buffer, at: int = 0, size: int | None = None) -> Packet | None:
         if start < at + 20 or start > limit or end < start:
             return None
         offset, more = (frag & 0x1FFF) * 8, bool(frag & 0x2000)
-        return Packet(4, proto, src, dst, start, min(end, limit), (ident, offset, more) if offset or more else None)
+        fragment = (ident, offset, more) if offset or more else None
+        return Packet(4, proto, src, dst, start, min(end, limit), fragment, max(end - limit, 0))
     if version == 6 and limit - at >= 40:
         return _parse6(data, at, limit)
     return None
@@ -70,6 +72,7 @@ def _parse6(data: Buffer, at: int, limit: int) -> Packet | None:
     proto = data[at + 6]
     start = at + 40
     end = min(start + length, limit) if length else limit
+    missing = max(start + length - limit, 0)
     fragment = None
     while proto in _EXTENSIONS or proto in (_AUTH, _FRAGMENT):
         if start + 8 > end:
@@ -87,7 +90,9 @@ def _parse6(data: Buffer, at: int, limit: int) -> Packet | None:
             break
     if start > end:
         return None
-    return Packet(6, proto, bytes(data[at + 8 : at + 24]), bytes(data[at + 24 : at + 40]), start, end, fragment)
+    return Packet(
+        6, proto, bytes(data[at + 8 : at + 24]), bytes(data[at + 24 : at + 40]), start, end, fragment, missing
+    )
 
 
 def join(parts: dict[int, tuple[bytes, bool]]) -> bytes | None:

@@ -3,6 +3,7 @@
 May hold: parsing and printing of lines. May not hold: a table of secrets.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,7 +21,14 @@ LABELS = frozenset(
         "EXPORTER_SECRET",
     }
 )
-_LONGEST = 64  # bytes in a secret: no hash that TLS uses is longer than SHA-512
+# What stands behind a secret is not looked at, where it cannot be a part of it: editors, shells and copies leave
+# backslashes, carriage returns, commas, comments. No hash that TLS uses is longer than SHA-512.
+_LINE = re.compile(
+    rb"[^\S\n]*(?:QUIC_)?([A-Z][A-Z_0-9]*)[^\S\n]+((?:[0-9a-f]{16}){1,4})[^\S\n]+((?:[0-9a-f]{2}){1,64})(?![0-9a-z])",
+    re.I,
+)
+_LINE_ENDS = re.compile(rb"[\r\n\0\x0b\x0c]+")
+_UTF8, _UTF16 = b"\xef\xbb\xbf", {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
 class Secret(NamedTuple):
@@ -33,18 +41,14 @@ class Secret(NamedTuple):
 
 
 def parse(text: bytes) -> Iterator[Secret]:
-    """Every well-formed line of a key log that hark knows a use for; comments, torn and strange lines are skipped."""
-    for line in text.split(b"\n"):
-        if not line or line[0] == 35:
+    """Every line of a key log that hark knows a use for, whatever stands around it; comments and torn lines are
+    skipped."""
+    if text[:2] in _UTF16:
+        text = text[2:].decode(_UTF16[text[:2]], "replace").encode("utf-8", "replace")
+    for line in _LINE_ENDS.split(text.removeprefix(_UTF8)):
+        found = _LINE.match(line)
+        if found is None or len(found[2]) not in (16, 64):
             continue
-        parts = line.split()
-        if len(parts) != 3 or len(parts[1]) not in (16, 64) or len(parts[2]) > 2 * _LONGEST:
-            continue
-        try:
-            label = parts[0].decode("ascii").removeprefix("QUIC_")  # as the first QUIC drafts had it
-            if (label == "RSA") != (len(parts[1]) == 16):
-                continue
-            if label in LABELS:
-                yield Secret(label, bytes.fromhex(parts[1].decode("ascii")), bytes.fromhex(parts[2].decode("ascii")))
-        except (UnicodeDecodeError, ValueError):
-            continue
+        label = found[1].decode("ascii").upper()  # without the prefix of the first QUIC drafts
+        if label in LABELS and (label == "RSA") == (len(found[2]) == 16):
+            yield Secret(label, bytes.fromhex(found[2].decode("ascii")), bytes.fromhex(found[3].decode("ascii")))

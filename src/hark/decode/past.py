@@ -1,0 +1,61 @@
+"""TCP connections that are over, so that a packet which comes again is known as theirs.
+
+What   For every pair of ends, where each direction of its last connections began and how far it went.
+Why    A capture may hold a packet twice, however late (mirror ports, two interfaces, merged files). RFC 9293 §3.10.7.4
+       has a receiver drop what lies outside of its window; here the window of a connection that is over counts, too, so
+       that a repeated SYN, or a retransmission after the end, begins no connection.
+Limits PAST ends, PAST_EACH connections of each; the oldest are forgotten.
+"""
+
+import struct
+
+from hark.decode import limits
+from hark.decode.reassembly import Reassembly
+from hark.wire import ip
+
+_MASK = 0xFFFFFFFF
+_RECORD = struct.Struct("!qQqQ")  # each direction's first sequence number (-1: never seen) and length, client first
+
+
+class Past:
+    """add() what has ended; ask holds() about what comes later. Keys are addresses and ports as a segment has them."""
+
+    def __init__(self) -> None:
+        self._ended: dict[bytes, bytes] = {}  # by the client's key
+
+    def add(self, key: bytes, halves: tuple[Reassembly, Reassembly]) -> None:
+        """A connection with this key, as its client has it, is over."""
+        client, server = halves
+        record = _RECORD.pack(client.first, client.offset, server.first, server.offset)
+        before = self._ended.pop(key, b"")
+        self._ended[key] = before[-(limits.PAST_EACH - 1) * _RECORD.size :] + record
+        if len(self._ended) > limits.PAST:
+            del self._ended[next(iter(self._ended))]
+
+    def holds(self, key: bytes, seq: int, ack: int, flags: int) -> bool:
+        """Whether a segment is one of a connection that is over."""
+        for found, mine in ((self._ended.get(key), 0), (self._ended.get(reverse(key)), 2)):
+            for record in _RECORD.iter_unpack(found or b""):
+                first, size, other, answered = record[mine], record[mine + 1], record[2 - mine], record[3 - mine]
+                if flags & ip.SYN:
+                    if (seq + 1) & _MASK == first:
+                        return True
+                elif _within(first, size, seq) and (not flags & ip.ACK or _within(other, answered, ack)):
+                    return True
+        return False
+
+
+def reverse(key: bytes) -> bytes:
+    """The key of the other direction's segments."""
+    width = len(key) // 2 - 2
+    return key[width : 2 * width] + key[:width] + key[2 * width + 2 :] + key[2 * width : 2 * width + 2]
+
+
+def near(half: Reassembly, seq: int) -> bool:
+    """Whether a sequence number can be of this direction: what it has sent, or soon will."""
+    return _within(half.first, half.offset, seq)
+
+
+def _within(first: int, size: int, seq: int) -> bool:
+    ahead = (seq - first) & _MASK
+    return first < 0 or ahead <= size + limits.WINDOW or _MASK + 1 - ahead <= limits.BEFORE

@@ -1,0 +1,224 @@
+"""What stands for a secret, and what is known to be one.
+
+What   A mark is "redacted-" with 32 bits of a keyed hash: equal secrets have equal marks wherever the salt is the same.
+       A secret that was found by its name is remembered and found again by its value, also as it looks in a URL, in
+       JSON, in HTML, in a shell's quotes and inside of base64.
+How    A text is looked at in steps: a few characters there lead to the values that hold them. A value is entered under
+       as many places as a step has, so none is stepped over, and time does not depend on how many are known.
+Why    The salt is random: whoever has a file and knows that a secret is one of ten thousand PINs learns nothing.
+Limits What is short or a plain word is hidden only where its name stands: "1234" and "disabled" occur everywhere.
+"""
+
+import html
+import json
+import re
+import shlex
+from base64 import b64encode
+from collections.abc import Callable
+from hashlib import blake2b
+from urllib.parse import quote, quote_plus
+
+from hark.views.redaction import limits
+from hark.views.redaction.names import word_set
+
+MARK = "redacted-"
+_IS_MARK = re.compile(r"redacted-[0-9a-f]{8}")
+_ESCAPE_BEHIND = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\[bfnrt]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2})$")
+_PATH = re.compile(r"[a-z.+_-]*/[a-z.+_/-]*")  # or a media type
+# Values that many have who have no secret: hidden where their name stands, and left alone elsewhere.
+_PLAIN = word_set(
+    "password passwords username undefined anonymous required disabled optional changeme redacted security "
+    "authorization authentication function document localhost administrator application bearer default unknown"
+)
+
+
+def is_mark(text: str) -> bool:
+    """Whether it stands for a secret already."""
+    return text.startswith(MARK) and _IS_MARK.fullmatch(text) is not None
+
+
+class Marks:
+    """Makes marks and remembers what it made them for."""
+
+    def __init__(self, salt: bytes) -> None:
+        self._salt = salt
+        self._known: dict[str, list[str]] = {}  # forms by secret, the one met first at the front
+        self._long, self._short = _Index(8, limits.KNOWN_ALONE), _Index(4, limits.KNOWN_LEAST)
+        self._room = limits.KNOWN_AT_ONCE
+
+    def mark(self, secret: str) -> str:
+        """What stands for it. It is not remembered."""
+        if not secret or is_mark(secret):
+            return secret
+        return MARK + blake2b(secret.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=4).hexdigest()
+
+    def secret(self, secret: str) -> str:
+        """What stands for it; it is looked for by its value from now on."""
+        made = self.mark(secret)
+        if made != secret and self._room and secret not in self._known and telling(secret):
+            self._remember(secret)
+        return made
+
+    def begin(self) -> None:
+        """Another entry or message: it may have as many secrets as any."""
+        self._room = limits.KNOWN_AT_ONCE
+
+    def _remember(self, secret: str) -> None:
+        self._room -= 1
+        if len(self._known) >= limits.KNOWN_MOST:
+            oldest = next(iter(self._known))
+            for form in self._known.pop(oldest):
+                self._index(form).drop(form)
+        self._known[secret] = made = forms(secret)
+        for form in made:
+            self._index(form).add(form, secret)
+
+    def _index(self, form: str) -> "_Index":
+        return self._long if len(form) >= limits.KNOWN_ALONE else self._short
+
+    def hide(self, text: str, cut: bool = False) -> str:
+        """The text with everything that is known marked; cut: it may end in the middle of a secret."""
+        for index in (self._long, self._short):
+            text = index.hide(text, self.mark)
+        return self._end(text) if cut else text
+
+    def _end(self, text: str) -> str:
+        """The text without the beginning of a secret that it ends in."""
+        cut = 0
+        found = ""
+        for secret, written in self._known.items():
+            for form in written:
+                size = next((n for n in range(len(form) - 1, limits.KNOWN_LEAST - 1, -1) if text.endswith(form[:n])), 0)
+                if size > cut:
+                    cut, found = size, secret
+        return text[: len(text) - cut] + self.mark(found) if cut else text
+
+
+class _Index:
+    """Finds forms of at least `least` characters by GRAM characters of them: steps * GRAM that follow each other, the
+    rarest ones that a form has, so that what begins alike does not pile up."""
+
+    def __init__(self, gram: int, least: int) -> None:
+        self._gram = gram
+        self._step = least - gram + 1
+        self._grams: dict[str, dict[str, tuple[int, str]]] = {}  # (where in the form, the secret) by form
+        self._at: dict[str, int] = {}  # where a form's grams begin
+
+    def add(self, form: str, secret: str) -> None:
+        """Look for a form of a secret from now on."""
+        if form in self._at:
+            return
+        last = len(form) - self._gram - self._step + 1
+        places = {0, last, last // 2, last // 4, 3 * last // 4, max(last - self._step, 0)}
+        at = self._at[form] = min(places, key=lambda place: (self._crowd(form, place), place))
+        for place in range(at, at + self._step):
+            bucket = self._grams.setdefault(form[place : place + self._gram], {})
+            bucket[form] = (place, secret)
+            if len(bucket) > limits.ALIKE_MOST:
+                self.drop(next(iter(bucket)))
+
+    def _crowd(self, form: str, at: int) -> int:
+        return max(len(self._grams.get(form[place : place + self._gram], ())) for place in range(at, at + self._step))
+
+    def drop(self, form: str) -> None:
+        """Do not look for it any more."""
+        at = self._at.pop(form, None)
+        for place in range(at, at + self._step) if at is not None else ():
+            gram = form[place : place + self._gram]
+            bucket = self._grams.get(gram, {})
+            bucket.pop(form, None)
+            if not bucket:
+                self._grams.pop(gram, None)
+
+    def hide(self, text: str, mark: Callable[[str], str]) -> str:
+        """The text with every form marked."""
+        grams, size = self._grams, self._gram
+        if not grams:
+            return text
+        pieces: list[str] = []
+        done = 0
+        for at in range(0, len(text) - size + 1, self._step):
+            found = grams.get(text[at : at + size])
+            if found is None:
+                continue
+            best: tuple[int, str, str] | None = None
+            for form, (offset, secret) in found.items():
+                start = at - offset
+                first = best is None or (-start, len(form)) > (-best[0], len(best[1]))
+                if start >= done and first and text.startswith(form, start) and _stands_alone(text, start, form):
+                    best = (start, form, secret)
+            if best is not None:
+                pieces += (text[done : best[0]], mark(best[2]))
+                done = best[0] + len(best[1])
+        return "".join((*pieces, text[done:])) if pieces else text
+
+
+def telling(secret: str) -> bool:
+    """Whether a value is long and odd enough to be looked for wherever it may stand."""
+    if not limits.KNOWN_LEAST <= len(secret) <= limits.KNOWN_BYTES or secret.lower() in _PLAIN:
+        return False
+    if secret.isdecimal() or (secret.isalpha() and secret.isascii()):
+        return len(secret) >= limits.KNOWN_WORD
+    if _PATH.fullmatch(secret):
+        return len(secret) >= 2 * limits.KNOWN_ALONE
+    return len(set(secret)) > 2 and not secret.startswith(MARK)
+
+
+def _stands_alone(text: str, start: int, form: str) -> bool:
+    """Whether a short value is a word of its own there."""
+    if len(form) >= limits.KNOWN_ALONE:
+        return True
+    end = start + len(form)
+    if form[-1].isalnum() and text[end : end + 1].isalnum():
+        return False
+    if start == 0 or not form[0].isalnum() or not text[start - 1].isalnum():
+        return True
+    return _ESCAPE_BEHIND.search(text, max(start - 6, 0), start) is not None
+
+
+def forms(secret: str) -> list[str]:
+    """The ways in which a secret may be written, each long enough to be looked for."""
+    made = {secret}
+    if not secret.isalnum() or not secret.isascii():
+        made |= _escaped(secret)
+    raw = secret.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        inside = _inside_base64(raw, before)
+        if len(inside) >= limits.BASE64_LEAST:
+            made |= {inside, inside.replace("+", "-").replace("/", "_")}
+    return [form for form in made if len(form) >= limits.KNOWN_LEAST]
+
+
+def _escaped(secret: str) -> set[str]:
+    made: set[str] = set()
+    plain = secret.encode("utf-8", "surrogateescape") if _is_bytes(secret) else secret.encode("utf-8", "replace")
+    for safe in ("", "/", "!'()*", "!$&'()*+,/:;=?@~[]", "-._~!$'()*,/:;?@"):
+        made.add(quote(plain, safe))
+    made |= {quote_plus(plain), quote_plus(plain, "*"), quote(quote(plain, ""), "")}
+    made |= {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in made}
+    for ascii_only in (True, False):
+        once = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        made |= {once, once.replace("/", "\\/"), json.dumps(once, ensure_ascii=ascii_only)[1:-1]}
+        made.add(re.sub("[<>&']", lambda found: f"\\u{ord(found[0]):04x}", once))
+    escaped = html.escape(secret)
+    made |= {
+        escaped,
+        html.escape(secret, False),
+        escaped.replace("&#x27;", "&#39;"),
+        escaped.replace("&#x27;", "&apos;"),
+    }
+    made |= {escaped.replace("&quot;", "&#34;").replace("&#x27;", "&#39;"), repr(secret)[1:-1]}
+    made.add(shlex.quote(secret).removeprefix("'").removesuffix("'"))
+    return made
+
+
+def _is_bytes(text: str) -> bool:
+    """Whether bytes that are no UTF-8 stand in it as surrogates."""
+    return any("\udc80" <= sign <= "\udcff" for sign in text)
+
+
+def _inside_base64(raw: bytes, before: int) -> str:
+    """What is the same in the base64 of everything that holds these bytes behind `before` others (modulo 3)."""
+    text = b64encode(b"\0" * before + raw).decode("ascii")
+    first = (before * 8 + 5) // 6
+    return text[first : (before + len(raw)) * 8 // 6]

@@ -1,0 +1,98 @@
+"""Secrets in URLs and in forms: "name=value" joined by "&".
+
+What   Names are decoded before they are judged; a value that is no secret itself is looked into, as a URL in a URL or
+       JSON in a form would be (NESTED levels of percent-encoding).
+"""
+
+import re
+from collections.abc import Callable
+from urllib.parse import quote, unquote_plus
+
+from hark.views.redaction.limits import NESTED
+from hark.views.redaction.marks import is_mark
+from hark.views.redaction.names import Secrecy, secrecy, split
+from hark.views.redaction.shapes import random_looking, userinfo
+
+Text = Callable[[str], str]
+Named = Callable[[str, str], str]
+Nested = Callable[[str, int], str]
+_FORM = re.compile(r"[\w.%\[\]$~+*-]++=[^\s&\"']*+(?:&[\w.%\[\]$~+*-]++=[^\s&\"']*+)*&?\s*")
+_NOTHING = frozenset({"", "null", "undefined", "true", "false", "None", "none"})
+_ALWAYS = frozenset({"code", "sig", "auth", "token", "access", "jwt", "sid"})
+
+
+def is_form(text: str) -> bool:
+    """Whether all of the text is name=value pairs."""
+    return "=" in text[:256] and _FORM.fullmatch(text) is not None
+
+
+def secret_in_query(name: str, value: str) -> bool:
+    """Whether a name says in a query or a form that this value is secret."""
+    if value in _NOTHING:
+        return False
+    found = secrecy(name)
+    if found is Secrecy.QUERY:
+        words = split(name)
+        return words[-1] in _ALWAYS or (len(value) >= 6 and random_looking(value))
+    return found is not Secrecy.NONE
+
+
+def pairs(text: str, named: Named, nested: Nested, level: int = 0) -> str:
+    """A query or a form. named gives the mark of a secret, nested looks into the decoded value of any other."""
+    return "&".join([_pair(one, named, nested, level) for one in text.split("&")])
+
+
+def _pair(pair: str, named: Named, nested: Nested, level: int) -> str:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        return inside(pair, nested, level)
+    if not value:
+        return pair
+    # A line of a form may end in a line break (a file sent by curl -d): no part of the value.
+    kept = value.rstrip("\r\n")
+    plain = unquote_plus(kept)
+    if secret_in_query(name, plain):
+        made = named(name, plain)
+        if plain != kept:
+            named(name, kept)  # where this was no form ("TOKEN=a+b" of a command line), it is the secret
+        return f"{name}={made}{value[len(kept) :]}"
+    return f"{name}={inside(value, nested, level)}"
+
+
+def inside(value: str, nested: Nested, level: int) -> str:
+    """A value that is no secret by its name: what is in it is read as the one who gets it reads it."""
+    if is_mark(value):
+        return value
+    plain = unquote_plus(value) if "%" in value or "+" in value else value
+    made = nested(plain, level + 1) if level < NESTED else plain
+    if made == plain and plain != value and "%" in plain and level < NESTED:
+        made = inside(plain, nested, level + 1)
+    if made == plain:
+        return value
+    raw = "".join({sign for sign in value if sign in "/:@,;*!'()$?"})  # what was not encoded stays so
+    return quote(made, raw, errors="surrogatepass") if plain != value else made
+
+
+def url(text: str, named: Named, secret: Text, nested: Nested, level: int = 0) -> str:
+    """A URL, or the target of a request."""
+    rest, mark, fragment = text.partition("#")
+    path, question, query = rest.partition("?")
+    scheme, slashes, behind = path.partition("://")
+    if slashes:
+        authority, slash, where = behind.partition("/")
+        user, at, host = authority.rpartition("@")
+        path = f"{scheme}://{userinfo(user, secret) if at else ''}{at}{host}{slash}{where}"
+    if ";" in path and "=" in path:  # matrix parameters: ;jsessionid=…
+        path = re.sub(r";([^=;/]+)=([^;/]+)", lambda found: _matrix(found, secret), path)
+    path = nested(path, NESTED)
+    query = pairs(query, named, nested, level) if query else query
+    if "=" in fragment:
+        before, sign, after = fragment.partition("?")  # the fragment of a page that has routes in it: #/cb?token=…
+        before = pairs(before, named, nested, level) if "=" in before else before
+        fragment = before + sign + (pairs(after, named, nested, level) if after else "")
+    return path + question + query + mark + fragment
+
+
+def _matrix(found: re.Match[str], secret: Text) -> str:
+    value = unquote_plus(found[2])
+    return f";{found[1]}={secret(value)}" if secret_in_query(found[1], value) else found[0]
