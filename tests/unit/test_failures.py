@@ -192,7 +192,7 @@ def test_every_view_has_it(name: str) -> None:
 def test_redaction_reaches_it(name: str) -> None:
     """A failure goes through redaction as an exchange does: by its entry."""
     out: list[bytes] = []
-    view = Redacted([Entries([JsonLines(out.append)]), Feed(out.append)])
+    view = Redacted([Entries([JsonLines(out.append)]), Feed(out.append)], b"salt")
     view.change(Failed(EVERY[name]))
     view.end()
     told = b"".join(out).decode()
