@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from hark.decode import events as ev
 from hark.decode.channel import Opaque
+from hark.decode.endings import Ending, How
 from hark.decode.events import Side
 from hark.decode.layer import Layer, Upgrade
 
 C, S = Side.CLIENT, Side.SERVER
+CLOSED = Ending(S, How.FIN, 0)
 Script = Sequence[tuple[Side, bytes]]
 
 
@@ -57,7 +59,13 @@ def render(events: Iterable[ev.Event]) -> list[str]:
             case ev.Aborted():
                 flush(event.stream, C)
                 flush(event.stream, S)
-                lines.append(f"{event.stream} aborted: {event.why}")
+                lines.append(f"{event.stream} aborted: {event.why or ended(event.ending)}")
+            case ev.Alert():
+                lines.append(f"alert {event.side.name.lower()} {event.code}")
+            case ev.GoingAway():
+                lines.append(f"going away: {ended(event.ending)}")
+            case ev.NotTls():
+                lines.append(f"not TLS: {event.spoken}")
             case ev.Trouble():
                 lines.append(f"trouble {event.kind}: {event.text}")
             case ev.Protocol():
@@ -75,18 +83,25 @@ def render(events: Iterable[ev.Event]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
+def ended(ending: Ending | None) -> str:
+    """An ending without its time."""
+    assert ending is not None
+    who = "nobody" if ending.side is None else ending.side.name.lower()
+    return f"{who} {ending.how}{f' ({ending.detail})' if ending.detail else ''}"
+
+
 def fields(headers: ev.Headers) -> str:
     """Headers in one line."""
     return "{" + ", ".join(f"{n.decode('latin-1')}: {v.decode('latin-1')}" for n, v in headers) + "}" if headers else ""
 
 
-def play(make: Callable[[], object], script: Script, close: str = "the connection was closed") -> list[str]:
+def play(make: Callable[[], object], script: Script, close: Ending = CLOSED) -> list[str]:
     """Feed a layer a script and close it; b"" is the end of a side."""
     layer = make()
     events: list[ev.Event] = []
     for time, (side, data) in enumerate(script, 1):
-        events += layer.feed(side, data, time) if data else layer.end(side, time)  # type: ignore[attr-defined]
-    events += layer.close(len(script) + 1, close)  # type: ignore[attr-defined]
+        events += layer.feed(side, data, time) if data else layer.end(side, How.FIN, time)  # type: ignore[attr-defined]
+    events += layer.close(close._replace(time=len(script) + 1))  # type: ignore[attr-defined]
     return render(events)
 
 

@@ -80,6 +80,7 @@ class Run:
     out: bytes
     err: str
     entries: list[dict] = field(default_factory=list)
+    failures: list[dict] = field(default_factory=list)  # entries of what did not become an exchange
 
     @property
     def told(self) -> list[str]:
@@ -265,7 +266,9 @@ class World:
         path.unlink(missing_ok=True)
         run = self.run("hark", "-o", "told.jsonl", *command, timeout=timeout, input=input, **env)
         if path.exists():
-            run.entries = [json.loads(line) for line in path.read_text().splitlines()]
+            told = [json.loads(line) for line in path.read_text().splitlines()]
+            run.entries = [entry for entry in told if "_failure" not in entry]
+            run.failures = [entry for entry in told if "_failure" in entry]
         return run
 
     def sh(self, script: str, **more) -> Run:

@@ -8,13 +8,13 @@ Never  changes what the command does; makes the command line pay for importing t
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hark.api import Exchange, Headers, Live, Process, Recording, Request, Response, listen, read, run
+    from hark.api import Exchange, Failure, Headers, Live, Process, Recording, Request, Response, listen, read, run
     from hark.errors import HarkError
 
 __version__ = "0.1.0"
 __all__ = [
-    "Exchange", "HarkError", "Headers", "Live", "Process", "Recording", "Request", "Response", "__version__", "listen",
-    "read", "run",
+    "Exchange", "Failure", "HarkError", "Headers", "Live", "Process", "Recording", "Request", "Response", "__version__",
+    "listen", "read", "run",
 ]  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from hark.views.view import safe
 
 __all__ = [
     "Exchange",
+    "Failure",
     "HarkError",
     "Headers",
     "Live",
@@ -171,16 +172,43 @@ class Exchange:
         return safe(f"{self.method} {self.url} {came} {size} B {self.seconds * 1000:.0f} ms {self.protocol}{who}")
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that did not become an exchange, or could not be decrypted. str() is one line without its time.
+
+    kind is "refused", "name-not-found", "encrypted" … (docs/json.md), or "recording": damage to what was read, of which
+    only `why` is known. entry: the same as a HAR 1.2 entry."""
+
+    kind: str
+    host: str  # the name that was meant, else the address
+    port: int  # 0 for a name that was not resolved
+    why: str  # what happened
+    process: Process | None = None
+    started: datetime.datetime | None = None  # when the program began to wait, in UTC
+    seconds: float = 0.0  # how long it waited
+    phase: str = ""  # how far it had come: "name", "connect", "tls", "idle"
+    by: str = ""  # who ended it: "client", "server"; "" where that is not known
+    how: str = ""  # by what: "fin", "rst", "alert", "refused" …
+    seen: str = ""  # the last thing that was seen of it, such as a certificate
+    remedy: str = ""  # what would help
+    size: int = 0  # bytes that stayed encrypted
+    text: str = field(default="", repr=False)  # what str() gives
+    entry: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return safe(self.text or self.why)
+
+
 class Recording:
     """What a run, or a file, holds.
 
     exchanges: in the order in which they ended. status: the command's exit status, None for a file. stdout, stderr:
-    what it wrote, where that was asked for. failures: a line for whatever did not become an exchange: connections that
-    were refused, names that were not found, TLS that stayed closed, damage to the file."""
+    what it wrote, where that was asked for. failures: whatever did not become an exchange: connections that were
+    refused, names that were not found, TLS that was not decrypted, damage to the file."""
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
-        self.failures: list[str] = []
+        self.failures: list[Failure] = []
         self.status: int | None = None
         self.stdout: Any = None
         self.stderr: Any = None
@@ -192,7 +220,7 @@ class Recording:
         return len(self.exchanges)
 
     def __repr__(self) -> str:
-        lines = [*map(str, self.exchanges), *self.failures] or ["no exchanges"]
+        lines = [*map(str, self.exchanges), *map(_described, self.failures)] or ["no exchanges"]
         return (
             f"<hark recording{'' if self.status is None else f', status {self.status}'}:\n  " + "\n  ".join(lines) + ">"
         )
@@ -205,18 +233,52 @@ class Recording:
             made = exchange(entry(change.exchange))
             self.exchanges.append(made)
             return made
-        told = _failure(change)
-        if told:
-            self.failures.append(safe(told))
+        if isinstance(change, Failed):
+            from hark.views import failures
+
+            self.failures.append(failure(failures.entry(change.failure), failures.line(change.failure)))
+        elif isinstance(change, Told):
+            self.failures.append(Failure("recording", "", 0, change.trouble.text))
         return None
 
 
-def _failure(change: Change) -> str:
-    if isinstance(change, Failed):
-        from hark.views.failures import line
+def _described(failed: Failure) -> str:
+    """A failure in a line of a report: what, how long it took, who, and below it what would help."""
+    who = f" {failed.process.name}[{failed.process.pid}]" if failed.process is not None else ""
+    took = f" {failed.seconds * 1000:.0f} ms" if failed.started is not None else ""
+    below = "; ".join(part for part in (failed.seen, failed.remedy) if part)
+    return f"{failed}{took}{safe(who)}" + (f"\n    {safe(below)}" if below else "")
 
-        return line(change.failure)
-    return change.trouble.text if isinstance(change, Told) else ""
+
+def failure(entry: dict[str, Any], text: str = "") -> Failure:
+    """The value of a complete HAR entry that has a `_failure`; text: it in a line."""
+    facts = entry["_failure"]
+    return Failure(
+        kind=facts["kind"],
+        host=str(facts.get("host", "")),
+        port=int(facts.get("port", 0)),
+        why=str(facts.get("why", "")),
+        process=_process(entry),
+        started=_began(entry),
+        seconds=entry["time"] / 1000,
+        phase=facts["phase"],
+        by=facts.get("by") or "",
+        how=facts.get("how") or "",
+        seen=str(facts.get("seen", "")),
+        remedy=str(facts.get("remedy", "")),
+        size=int(facts.get("bytes", 0)),
+        text=text,
+        entry=entry,
+    )
+
+
+def _process(entry: dict[str, Any]) -> Process | None:
+    known = entry.get("_process")
+    return Process(**{**known, "cmdline": tuple(known.get("cmdline", ()))}) if known else None
+
+
+def _began(entry: dict[str, Any]) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(time_ns(entry["startedDateTime"]) / 1e9, datetime.UTC)
 
 
 def exchange(entry: dict[str, Any]) -> Exchange:
@@ -229,9 +291,7 @@ def exchange(entry: dict[str, Any]) -> Exchange:
     if answer["status"] > 0:
         body = _body(answer, content, content.get("encoding"), content["mimeType"])
         came = Response(status=answer["status"], reason=answer["statusText"], **body)
-    known = entry.get("_process")
-    process = Process(**{**known, "cmdline": tuple(known.get("cmdline", ()))}) if known else None
-    began = datetime.datetime.fromtimestamp(time_ns(entry["startedDateTime"]) / 1e9, datetime.UTC)
+    process, began = _process(entry), _began(entry)
     trouble = entry.get("_trouble", "")
     return Exchange(sent, came, entry["_protocol"], process, began, entry["time"] / 1000, trouble, entry)
 

@@ -83,7 +83,8 @@ def _end(pid: int) -> int:
 def save(name: str, entries: list[dict[str, Any]]) -> None:
     """Write entries as a file by the kind that its name says. Raises HarkError."""
     from hark.model.archive import Shelf
-    from hark.model.book import Ended
+    from hark.model.book import Ended, Failed
+    from hark.model.failed_entry import failure, is_failure
     from hark.showing import file_views, open_outputs
 
     options = Options()
@@ -95,7 +96,7 @@ def save(name: str, entries: list[dict[str, Any]]) -> None:
     shelf = Shelf()
     for view in file_views(options, outputs, None):
         for entry in entries:
-            view.change(Ended(shelf.exchange(entry)))
+            view.change(Failed(failure(entry)) if is_failure(entry) else Ended(shelf.exchange(entry)))
         view.end()
     if complaints:
         raise HarkError(complaints[0])

@@ -29,7 +29,7 @@ Run a command and hear every HTTP exchange it makes, live and decrypted.
   --redact        hide credentials, cookies, tokens; --no-redact: not in .html
   --host example.com  --path /api  --method POST  --status 4xx,5xx  --type json
   --process curl  --slower 500ms  --larger 1MB  --failed  --grep REGEX
-                  tell only these; "a,b" is either, "!a" is not
+                  only these; "a,b": or, "!a": not; --no-failures: no failed
   --max-body SIZE  how much of a body is kept (default 1M)
   --proto FILE    name the fields of gRPC: a .proto or descriptor set
   --detach        return when COMMAND ends; what it left running is heard on
@@ -226,6 +226,8 @@ def _parse(words: list[str], options: Options) -> tuple[list[str], str]:
             setattr(options, word[2:], True)
         elif word == "--no-redact":
             options.redact = False
+        elif word == "--no-failures":
+            options.failures = False
         elif word == "--failed":
             options.filters["failed"] = []
         else:

@@ -15,7 +15,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
-from hark.model.book import Change, Ended
+from hark.model.book import Change, Ended, Failed
 from hark.model.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Lookers:
     def __init__(self, pid: int, schema: "Schema | None") -> None:
         self._schema = schema
         self._lookers: list[tuple[_Looker, Feed]] = []
-        self._recent: deque[tuple[Ended, int]] = deque()
+        self._recent: deque[tuple[Ended | Failed, int]] = deque()
         self._size = 0
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -115,10 +115,16 @@ class Lookers:
                 size = 2048 + min(sum(body.size for body in bodies), 2 * exchange.keep)
             else:  # made of an entry, which has the bodies' text once more
                 size = 2048 + 2 * sum(len(body.raw) for body in bodies)
-            self._recent.append((change, size))
-            self._size += size
-            while len(self._recent) > _RECENT or self._size > _RECENT_BYTES:
-                self._size -= self._recent.popleft()[1]
+            self._remember(change, size)
+        elif type(change) is Failed:
+            self._remember(change, 2048)
+
+    def _remember(self, change: Ended | Failed, size: int) -> None:
+        """Keep it for those who will look; size: bytes that it may take."""
+        self._recent.append((change, size))
+        self._size += size
+        while len(self._recent) > _RECENT or self._size > _RECENT_BYTES:
+            self._size -= self._recent.popleft()[1]
 
     def tick(self, now: int) -> None:
         """Let in who knocks; send."""

@@ -22,6 +22,7 @@ class Options:
         self.private_keys: list[str] = []  # file names of --private-key
         self.filters: dict[str, list[str]] = {}  # by the option's name without dashes: views/choose.py
         self.redact: bool | None = None  # None: what leaves the machine by its nature (HTML) is redacted, nothing else
+        self.failures = True  # whether what did not become an exchange is told
         self.curl = False
         self.summary = False
         self.waterfall = False

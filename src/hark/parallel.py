@@ -5,10 +5,12 @@ What   Each worker reads the whole recording and follows its share of the TCP co
 Why    Decoding is bound by the interpreter, which uses one processor. Connections are nearly always independent: only
        their numbers and the order of lines are common, and both follow from what every worker sees.
 How    A line's place is (number of the block, number of the connection). Workers tell how far they are; what is before
-       the slowest is final and written.
+       the slowest is final and written. Every worker sees how all connections are opened, so each knows which failed
+       attempts of its share were made up for by one that came about (model/attempts.py).
 Whole  Sometimes connections are not independent: names looked up inside TLS lead to other connections, QUIC, tunnels
-       inside streams, too much ciphertext without keys. The worker that meets such a thing stops there; the recording
-       is then told by one process, less the lines that are written already. The output is the same to the byte.
+       inside streams, too much ciphertext without keys, failures for which a request of another share may make up. The
+       worker that meets such a thing stops there; the recording is then told by one process, less the lines that are
+       written already. The output is the same to the byte.
 Limits AHEAD blocks between the fastest worker and the slowest.
 """
 
@@ -18,12 +20,15 @@ import gc
 import marshal
 import os
 import select
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hark.decode.decoder import Decoder
-from hark.model.book import Book, Change, Ended
+from hark.model.attempts import order_of
+from hark.model.book import Book, Change, Ended, Failed, Order
+from hark.model.failure import Failure
 from hark.recording.blocks import Block, Frame, Torn
+from hark.views import failures
 from hark.views.entries import encode
 from hark.views.entry import entry
 
@@ -33,9 +38,9 @@ if TYPE_CHECKING:
 AHEAD = 1 << 18  # blocks
 _BATCH = 1 << 10  # blocks between two messages of a worker
 _PIPE = 1 << 20  # bytes
-_END = 1 << 60  # the place of what is told at the end
+_END = 1 << 50  # the place of what is told at the end
 
-Line = tuple[float, int, bytes]  # block, connection, text
+Line = tuple[float, Any, bytes]  # block; connection, or the order of what was due before it; text
 Open = Callable[[], Iterator[Block]]
 
 
@@ -48,7 +53,14 @@ class Result:
         self.lines = 0
 
 
-def tell(start: Open, keep: int, schema: "Schema | None", write: Callable[[bytes], None], workers: int) -> Result:
+def tell(
+    start: Open,
+    keep: int,
+    schema: "Schema | None",
+    write: Callable[[bytes], None],
+    workers: int,
+    with_failures: bool = True,
+) -> Result:
     """Tell the recording that `start` opens."""
     pipes: dict[int, int] = {}
     pids = []
@@ -61,7 +73,7 @@ def tell(start: Open, keep: int, schema: "Schema | None", write: Callable[[bytes
         if not pid:
             for other in (ours, *pipes):
                 os.close(other)
-            _Worker((number, workers), theirs, keep, schema).run(start)
+            _Worker((number, workers), theirs, keep, schema, with_failures).run(start)
         os.close(theirs)
         pipes[ours] = number
         pids.append(pid)
@@ -78,9 +90,13 @@ def tell(start: Open, keep: int, schema: "Schema | None", write: Callable[[bytes
 class _Worker:
     """One share."""
 
-    def __init__(self, share: tuple[int, int], pipe: int, keep: int, schema: "Schema | None") -> None:
+    def __init__(
+        self, share: tuple[int, int], pipe: int, keep: int, schema: "Schema | None", with_failures: bool
+    ) -> None:
         self._decoder = Decoder(share)
         self._book = Book(keep)
+        self._failures = with_failures
+        self._share = share
         self._pipe = pipe
         self._schema = schema
         self._lines: list[Line] = []
@@ -104,8 +120,12 @@ class _Worker:
         decoder, book = self._decoder, self._book
         sound = True
         for index, block in enumerate(start()):
-            if book.due and type(block) is Frame:
-                self._keep(index - 0.5, book.settle(block.time))  # before whatever this block brings
+            if (book.due or book.attempts.held) and type(block) is Frame:
+                for order, change in book.settled(block.time):
+                    self._keep(index - 0.5, [change], order)  # before whatever this block brings
+                if book.joined:
+                    self._send("whole", index - 0.5)
+                    return
             events = decoder.feed(block)
             if events:
                 self._keep(index, book.feed(events))
@@ -115,16 +135,32 @@ class _Worker:
             sound = sound and type(block) is not Torn
             if not index % _BATCH:
                 self._send("at", index + 1)
-        self._keep(_END, [*book.feed(decoder.finish()), *book.end()])
+        self._keep(_END, book.feed(decoder.finish()))
+        for change in book.end():
+            if type(change) is Failed:
+                self._keep(_END + 0.5, [change], order_of(change.failure))
+        if book.joined:
+            self._send("whole", _END)
+            return
         self._send("sound" if sound else "torn", _END + 1)
 
-    def _keep(self, index: float, changes: list[Change]) -> None:
+    def _keep(self, index: float, changes: Sequence[Change], order: Order | None = None) -> None:
+        """The lines of what is told at a place; order: which one it is there, else the connection's number says so."""
         for change in changes:
             if type(change) is Ended:
                 exchange = change.exchange
-                self._lines.append((index, exchange.connection.number, encode(entry(exchange, self._schema)) + b"\n"))
+                line = encode(entry(exchange, self._schema)) + b"\n"
+                self._lines.append((index, order or exchange.connection.number, line))
+            elif type(change) is Failed and (failure := self._ours(change.failure)) is not None:
+                number = failure.connection.number if failure.connection is not None else 0
+                self._lines.append((index, order or number, encode(failures.entry(failure)) + b"\n"))
 
-    def _send(self, what: str, index: int) -> None:
+    def _ours(self, failure: Failure) -> Failure | None:
+        """The failure, where it is this worker's to tell."""
+        number = failure.connection.number if failure.connection is not None else 0
+        return failure if self._failures and number % self._share[1] == self._share[0] else None
+
+    def _send(self, what: str, index: float) -> None:
         """Everything before `index` is told by this worker; of what is told after it nothing may be used."""
         lines = [line for line in self._lines if line[0] < index] if what == "whole" else self._lines
         message = marshal.dumps((what, index, lines))
@@ -167,7 +203,7 @@ def _merge(pipes: dict[int, int], write: Callable[[bytes], None]) -> Result:
     return result
 
 
-def _place(line: Line) -> tuple[float, int]:
+def _place(line: Line) -> tuple[float, Any]:
     return line[0], line[1]
 
 

@@ -73,9 +73,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Comparing a recording, or an exchange, shows lines rather than everything inside."""
+    """Comparing a recording, an exchange or a failure shows lines rather than everything inside."""
     api = sys.modules.get("hark.api")
-    if api is None or not any(isinstance(side, api.Recording | api.Exchange) for side in (left, right)):
+    if api is None or not any(isinstance(side, api.Recording | api.Exchange | api.Failure) for side in (left, right)):
         return None
-    shown = [str(side) if isinstance(side, api.Exchange) else repr(side) for side in (left, right)]
+    shown = [str(side) if isinstance(side, api.Exchange | api.Failure) else repr(side) for side in (left, right)]
     return [f"comparison by {op} of", *shown[0].splitlines(), "and", *shown[1].splitlines()]

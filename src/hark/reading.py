@@ -94,14 +94,15 @@ def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | 
     from hark.recording import reader
     from hark.selecting import Flows
     from hark.teller import Teller, replay
-    from hark.views.choose import Chosen
+    from hark.views.choose import Chosen, WithoutFailures
 
     found = Flows()
+    views = [Chosen(chosen, [found if options.failures else WithoutFailures([found])])]
     with contextlib.ExitStack() as stack:
         files = _open_all(paths, stack)
         recordings = [reader.read(file, path) for file, path in zip(files, paths, strict=True)]
         keep = options.keep if "grep" in options.filters else 0
-        replay(chain(secrets, reader.merge(recordings)), Teller([Chosen(chosen, [found])], keep))
+        replay(chain(secrets, reader.merge(recordings)), Teller(views, keep))
     return found
 
 
@@ -227,7 +228,7 @@ def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> t
     if size > frames * _FRAME_LARGE:
         return False, True, 0  # a few large transfers, which are bound by memory, not by the interpreter
     schema = schema_of(options)
-    result = parallel.tell(start, options.keep, schema, standard_output().write, _processors())
+    result = parallel.tell(start, options.keep, schema, standard_output().write, _processors(), options.failures)
     return result.done, result.sound, result.lines
 
 

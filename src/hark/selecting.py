@@ -36,8 +36,12 @@ class Flows:
             self._learn(change.exchange.connection)
         elif isinstance(change, SpokeOther):
             self._learn(change.connection)
-        elif isinstance(change, Failed) and change.failure.connection is not None:
-            self._learn(change.failure.connection)
+        elif isinstance(change, Failed):
+            if change.failure.connection is not None:
+                self._learn(change.failure.connection)
+            elif change.failure.answer is not None:
+                self._times.update((change.failure.answer.asked, change.failure.answer.time))
+                self._pids.add(change.failure.pid)
 
     def tick(self, now: int) -> None:
         """Nothing waits."""

@@ -19,7 +19,7 @@ from hark.output import Output
 if TYPE_CHECKING:
     from hark.lookers import Lookers
     from hark.teller import Teller
-    from hark.views.choose import Choice
+    from hark.views.choose import Choice, Tally
     from hark.views.grep import Grep
     from hark.views.schema import Schema
     from hark.views.view import View
@@ -112,7 +112,12 @@ def build_views(
     screen = standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
     chosen = choice(options)
     grep = chosen.grep if chosen is not None else None
-    views = [*_screens(options, fd, screen, schema, told, grep), *file_views(options, outputs, schema)]
+    tally: Tally | None = None
+    if chosen is not None:
+        from hark.views.choose import Tally
+
+        tally = Tally()
+    views = [*_screens(options, fd, screen, schema, told, grep, tally), *file_views(options, outputs, schema)]
     if feeds:
         from hark.views.feed import Feed
 
@@ -120,14 +125,18 @@ def build_views(
     keep = options.keep if _bodies(options, outputs) or feeds else 0
     unfiltered: list[View] = []
     if lookers is not None:
-        (views if chosen is None else unfiltered).append(lookers)
+        (views if chosen is None and options.failures else unfiltered).append(lookers)
     if options.redact:
         salt = os.urandom(_SALT)
         views, unfiltered = ([redacted(group, schema, salt)] if group else [] for group in (views, unfiltered))
     if chosen is not None:
         from hark.views.choose import Chosen
 
-        views = [Chosen(chosen, views)]
+        views = [Chosen(chosen, views, tally)]
+    if not options.failures:
+        from hark.views.choose import WithoutFailures
+
+        views = [WithoutFailures(views)]
     return [*views, *unfiltered], keep
 
 
@@ -186,7 +195,13 @@ def redacted(views: Sequence[View], schema: Schema | None, salt: bytes = b"") ->
 
 
 def _screens(
-    options: Options, fd: int, screen: Output, schema: Schema | None, told: int, grep: Grep | None
+    options: Options,
+    fd: int,
+    screen: Output,
+    schema: Schema | None,
+    told: int,
+    grep: Grep | None,
+    tally: Tally | None,
 ) -> list[View]:
     """What tells a person, or a program behind a pipe."""
     views: list[View] = []
@@ -208,7 +223,7 @@ def _screens(
     elif not options.quiet:
         from hark.views.terminal import Terminal
 
-        views.append(Terminal(screen.write, options.verbosity, color, width, schema, grep))
+        views.append(Terminal(screen.write, options.verbosity, color, width, schema, grep, tally))
     machine = fd == 1 and (options.json or options.curl)  # whoever reads that wants nothing else among it
     tables = Output(2, "the terminal", lambda text: None) if machine else screen
     if options.waterfall:
@@ -218,7 +233,7 @@ def _screens(
     if options.summary:
         from hark.views.summary import Summary
 
-        views.append(Summary(tables.write))
+        views.append(Summary(tables.write, tally))
     return views
 
 

@@ -67,7 +67,7 @@ class Teller:
             from hark.model.book import Book
 
             self._decoder, self._book = Decoder(), Book(self._keep, self._steps)
-        if self._book.due and isinstance(block, Frame):
+        if (self._book.due or self._book.attempts.held) and isinstance(block, Frame):
             self._show(self._book.settle(block.time))
         events = self._decoder.feed(block)
         if events:

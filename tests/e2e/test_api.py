@@ -31,7 +31,7 @@ def test_run(world) -> None:
         failed = hark.run(["curl", "-s", "http://127.0.0.1:81/"])
         print(json.dumps([first.method, first.url, first.status, first.response.json(), first.response.headers["CONTENT-type"], first.request.headers["x"],
             first.protocol, first.process.name, second.status, second.response.text, r.status, r.stdout, quiet.status, quiet.stdout.decode(), len(quiet), checked, missing, late,
-            failed.failures, failed.status, first.started.tzinfo is not None, 0 < first.seconds < 5, first.curl().startswith("curl ")]))
+            list(map(str, failed.failures)), failed.status, first.started.tzinfo is not None, 0 < first.seconds < 5, first.curl().startswith("curl ")]))
         """,
     )
     assert told == [

@@ -242,5 +242,5 @@ def test_static_and_foreign_tls_is_told_by_name(world) -> None:
     assert built.status == 0, built.err
     run = world.hark("./g")
     assert (run.status, run.out) == (0, b"hello\n")
-    assert "closed site.test:8443 " in run.err and "Go crypto/tls g[" in run.err
+    assert "tls site.test:8443 not decrypted, " in run.err and "(Go crypto/tls) " in run.err and " g[" in run.err
     assert "set tls.Config.KeyLogWriter" in run.err

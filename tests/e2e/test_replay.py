@@ -76,7 +76,7 @@ def test_keys_beside_a_capture(world) -> None:
     (home / "bare.pcapng").write_bytes(b"".join(frames))
     (home / "beside.keys").write_bytes(b"".join(keys))
     closed = world.run("hark", "read", "bare.pcapng")
-    assert b"closed site.test:8443" in closed.out and b"no exchanges" in closed.out
+    assert b"tls site.test:8443 not decrypted" in closed.out and b"no exchanges" in closed.out
     opened = world.run("hark", "read", "--keys", "beside.keys", "bare.pcapng")
     assert b"GET https://site.test:8443/hello 200" in opened.out
 

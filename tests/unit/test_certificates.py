@@ -1,6 +1,6 @@
 """What is told of certificates."""
 
-from hark.views.certificate import facts
+from hark.model.certificate import facts
 from quicpair import certificate
 
 

@@ -65,7 +65,7 @@ def test_only_one_side() -> None:
     both = wire(TALK)
     asked = told(both[::2])
     assert [line for line in asked if "GET" in line] == [f"{n + 1} > GET /{n} HTTP/1.1 {{Host: h}}" for n in range(4)]
-    assert [line for line in asked if "aborted" in line] == [f"{n + 1} aborted: no end was seen" for n in range(4)]
+    assert [line for line in asked if "aborted" in line] == [f"{n + 1} aborted: nobody open" for n in range(4)]
     answered = told(both[1::2])
     assert [line for line in answered if "body" in line] == [f"{n + 1} < body b'{str(n) * 30}'" for n in range(4)]
 

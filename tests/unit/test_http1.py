@@ -88,10 +88,10 @@ TRANSCRIPTS = {
         [GET, (S, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), (S, b"")],
         [
             "1 > GET /a HTTP/1.1 {Host: h}", "1 > end", "1 < 200 OK HTTP/1.1 {Content-Length: 9}", "1 < body b'half'",
-            "1 aborted: the server ended in the middle of the body",
+            "1 aborted: server fin",
         ],
     ),
-    "no answer": ([GET], ["1 > GET /a HTTP/1.1 {Host: h}", "1 > end", "1 aborted: the connection was closed"]),
+    "no answer": ([GET], ["1 > GET /a HTTP/1.1 {Host: h}", "1 > end", "1 aborted: server fin"]),
     "bare LF, folded header, leading empty line": (
         [(C, b"\r\nGET / HTTP/1.1\nA: b\n  c\nD:e\n\n"), (S, b"HTTP/1.1 200\nContent-Length:0\n\n")],
         ["1 > GET / HTTP/1.1 {A: b c, D: e}", "1 > end", "1 < 200 HTTP/1.1 {Content-Length: 0}", "1 < end"],
@@ -100,7 +100,7 @@ TRANSCRIPTS = {
         [(C, b"POST / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\nxx")],
         [
             "1 > POST / HTTP/1.1 {Content-Length: 1, 2}",
-            "trouble broken-http: a Content-Length cannot be read, by the client", "1 aborted: the connection was closed",
+            "trouble broken-http: a Content-Length cannot be read, by the client", "1 aborted: server fin",
         ],
     ),
     "binary noise from the server": (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from allways import NO_UPGRADE, C, S, render
+from allways import CLOSED, NO_UPGRADE, C, S, render
 from hark.decode.channel import Channel
 from hark.decode.events import Event, Side
 from hark.decode.http3 import Http3
@@ -34,7 +34,7 @@ def told(turns: list[Turn], layer: Http3 | None = None) -> list[str]:
     events: list[Event] = []
     for time, (side, stream, data, fin) in enumerate(turns, 1):
         events += layer.feed(side, stream, data, fin, time)
-    return render([*events, *layer.close(len(turns) + 1, "no end was seen")])
+    return render([*events, *layer.close(CLOSED)])
 
 
 TALK: list[Turn] = [
@@ -78,8 +78,8 @@ def test_goaway() -> None:
     turns += [(S, 3, b"\0" + frame(4, b"") + frame(7, b"\4"), False), (S, 0, response(b"204"), True)]
     lines = told(turns)
     assert lines[6:] == [
-        "4 aborted: the server is going away and has not taken it",
-        "8 aborted: the server is going away and has not taken it",
+        "4 aborted: server goaway (it has not taken it)",
+        "8 aborted: server goaway (it has not taken it)",
         "0 < 204 HTTP/3",
         "0 < end",
     ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allways import C, S, all_ways, play
+from allways import CLOSED, C, S, all_ways, play
 from hark.decode.channel import Channel
 from hark.decode.events import Dns, Proxied
 from hark.decode.layer import Expecting, Layer
@@ -80,7 +80,11 @@ def reply(asked: bytes, address: bytes) -> bytes:
 def test_dns_on_a_stream() -> None:
     one, two = question(1, b"one.test"), question(2, b"two.test")
     layer = channel()
-    events = [*layer.feed(C, one + two, 5), *layer.feed(S, reply(two, b"\xc0\0\2\2"), 7), *layer.close(9, "closed")]
+    events = [
+        *layer.feed(C, one + two, 5),
+        *layer.feed(S, reply(two, b"\xc0\0\2\2"), 7),
+        *layer.close(CLOSED._replace(time=9)),
+    ]
     assert [e for e in events if isinstance(e, Dns)] == [
         Dns(7, 5, "two.test", "A", "NOERROR", ("192.0.2.2",), 0, 1),
         Dns(9, 5, "one.test", "A", "", (), 0, 1),

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allways import C, S, Script, all_ways, play, render
+from allways import CLOSED, C, S, Script, all_ways, play, render
 from hark.decode import events as ev
 from hark.decode.decoder import Decoder
+from hark.decode.endings import Ending, How
 from hark.decode.events import Side
 from hark.decode.keyring import Keyring
 from hark.decode.tls import Budget, Tls
@@ -31,10 +32,10 @@ class Plain:
     def lost(self, side: Side, size: int, time: int) -> list[ev.Event]:
         return []
 
-    def end(self, side: Side, time: int) -> list[ev.Event]:
+    def end(self, side: Side, how: How, time: int) -> list[ev.Event]:
         return [ev.MessageEnd(1, 1, side, time, ())]
 
-    def close(self, time: int, how: str) -> list[ev.Event]:
+    def close(self, ending: Ending) -> list[ev.Event]:
         return []
 
 
@@ -99,7 +100,7 @@ def test_keys_at_any_moment(name: str) -> None:
         if when == len(script):
             ring.add(keys, "test")
             events += tls.secrets()
-        events += tls.close(99, "over")
+        events += tls.close(CLOSED)
         if when > len(script):
             assert tls.waiting
             ring.add(keys, "test")
@@ -112,7 +113,7 @@ def test_without_keys_it_is_sealed_and_counted() -> None:
     tls = layer(b"")
     for time, (side, data) in enumerate(script):
         assert not [event for event in tls.feed(side, data, time) if isinstance(event, ev.BodyData)]
-    assert not tls.close(99, "over") and tls.waiting
+    assert not tls.close(CLOSED) and tls.waiting
     assert [line.partition(" bytes")[2] for line in render(tls.abandon())] == [": no secrets for it came"]
 
 

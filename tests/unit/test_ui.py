@@ -55,7 +55,7 @@ def drive(
 def test_list_details_and_tabs() -> None:
     async def script(app, pilot) -> None:
         text = screen(app)
-        assert "hark read x · 13 exchanges · ended" in text
+        assert "hark read x · 10 exchanges, 3 failures · ended" in text
         assert "200 POST    https://six.test:8443/hello" in text and "503 GET     https://site.test:8443/fail" in text
         assert "failed DNS     nosuch.invalid: NXDOMAIN" in text and "curl[16963]" in text
         await pilot.press("home", "down", "down", "enter")
@@ -105,7 +105,17 @@ def test_copy_and_save(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
         assert app.clipboard == "curl -H 'user-agent: curl/7.88.1' https://site.test:8443/item.json"
         await pilot.press("s", *"x.har", "enter")
         await pilot.pause()
-        assert "saved 1 exchanges as" in screen(app)
+        assert "saved 1 entry as" in screen(app)
+        await pilot.press("slash", "escape", "slash", *["backspace"] * 9, *"nosuch", "enter", "c")
+        await pilot.pause()
+        assert app.clipboard == "# failed: dns nosuch.invalid NXDOMAIN"
+        await pilot.press("s", *"f.jsonl", "enter")
+        await pilot.pause()
+        (line,) = (tmp_path / "f.jsonl").read_text().splitlines()
+        assert json.loads(line)["_failure"]["kind"] == "name-not-found"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "dns nosuch.invalid NXDOMAIN" in screen(app) and "check the name" in screen(app)
         await pilot.press("s", *"no/x.har", "enter")
         await pilot.pause()
         assert "cannot write" in screen(app)

@@ -98,7 +98,7 @@ def test_all_ways(extensions: str) -> None:
 
 def test_a_socket_that_just_ends_is_told_so() -> None:
     script = [(C, ends()[C].send(TextMessage("x")))]
-    assert play(socket, script)[-1] == "1 aborted: without a close frame: the connection was closed"
+    assert play(socket, script)[-1] == "1 aborted: server fin"
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol as Interface
 
 from hark.decode import dns, limits, proxied, sniff
+from hark.decode.endings import Ending, Ends, How
 from hark.decode.events import Closed, Established, Event, Opened, Protocol, Side, Trouble
 from hark.decode.http1 import Http1
 from hark.decode.http2 import Http2
 from hark.decode.layer import Expecting, Layer, Streams, Upgrade
+from hark.decode.nottls import Banner, Otherwise
 from hark.decode.socks import Socks
 from hark.decode.websocket import Websocket
 
@@ -39,11 +41,11 @@ class Opaque:
         """Nothing to tell."""
         return ()
 
-    def end(self, side: Side, time: int) -> Sequence[Event]:
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """Nothing to tell."""
         return ()
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         """Nothing to tell."""
         return ()
 
@@ -69,9 +71,33 @@ class Channel:
         self._early.append((side, raw, time))
         self._heads[side] += raw
         name = sniff.protocol(side, self._heads[side])
+        if name == sniff.OPAQUE and side == Side.SERVER and not self._heads[Side.CLIENT]:
+            return self._speak_first(time)
         if name == sniff.MORE and len(self._heads[side]) < limits.SNIFF_BYTES:
             return ()
         return self._become(name, time)
+
+    def _speak_first(self, time: int) -> Sequence[Event]:
+        """The server speaks first, and it is nothing that is followed: it may still meet a ClientHello."""
+        name = sniff.other(Side.SERVER, self._heads[Side.SERVER])
+        self._layer = Banner(self._number, name)
+        self.feed = self._layer.feed
+        self._early.clear()
+        return (Protocol(self._number, time, name),)
+
+    def _answer(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
+        """Bytes behind a ClientHello, until the server has answered: in TLS, or in something else."""
+        assert self._layer is not None
+        if side == Side.CLIENT or not len(data):
+            return self._layer.feed(side, data, time)
+        if data[0] in sniff.TLS_RECORDS:
+            self.feed = self._layer.feed
+            return self.feed(side, data, time)
+        out = list(self._layer.close(Ending(None, How.ABANDONED, time, "it was not answered in TLS")))
+        self._layer = Otherwise(self._number, Http1(self._number, self._upgrade))
+        self.feed = self._layer.feed
+        out.extend(self.feed(side, data, time))
+        return out
 
     def _join(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
         """Bytes that `side` sent, passed over until some come that can be followed."""
@@ -121,10 +147,10 @@ class Channel:
         if self._lost:
             text = f"{self._lost} bytes at its beginning were not captured"
             out.append(Trouble(time, "lost-beginning", number, text))
-        self.feed = self._layer.feed
+        self.feed = self._answer if name == sniff.TLS and joined is None else self._layer.feed
         early, self._early = self._early, []
         for side, data, when in early:
-            out.extend(self._layer.feed(side, data, when))
+            out.extend(self.feed(side, data, when))
         return out
 
     def _inner(self) -> "Channel":
@@ -175,13 +201,13 @@ class Channel:
             return ()
         return self.feed(side, data, time)
 
-    def end(self, side: Side, time: int) -> Sequence[Event]:
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """`side` will send no more."""
-        return self._layer.end(side, time) if self._layer is not None else ()
+        return self._layer.end(side, how, time) if self._layer is not None else ()
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over."""
-        return self._layer.close(time, how) if self._layer is not None else ()
+        return self._layer.close(ending) if self._layer is not None else ()
 
 
 class _Tunnel:
@@ -191,17 +217,23 @@ class _Tunnel:
         self._number = number
         self._inside = inside
         self._sizes = [0, 0]
+        self._ends = Ends()
         self.lost = inside.lost
-        self.end = inside.end
 
     def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
         """Bytes that `side` sent."""
         self._sizes[side] += len(data)
         return self._inside.feed(side, data, time)
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
+        """`side` will send no more."""
+        self._ends.add(side, how, time)
+        return self._inside.end(side, how, time)
+
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The stream, or the connection around it, is over."""
-        return [*self._inside.close(time, how), Closed(self._number, time, "closed", *self._sizes)]
+        inside = self._inside.close(ending)
+        return [*inside, Closed(self._number, ending.time, self._ends.cause(ending), *self._sizes)]
 
 
 class _OpaqueStreams:
@@ -216,7 +248,7 @@ class _OpaqueStreams:
     def reset(self, side: Side, stream: int, code: int, stopping: bool, time: int) -> Sequence[Event]:
         return ()
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         return ()
 
 

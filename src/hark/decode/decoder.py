@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hark.decode import limits, link, tunnels
 from hark.decode.channel import quic_inside
 from hark.decode.dns import Matcher
+from hark.decode.endings import Ending, How
 from hark.decode.events import Event, PassedOver, Side, Trouble
 from hark.decode.fragments import Fragments
 from hark.decode.layer import Expecting, Layer
@@ -25,6 +26,13 @@ from hark.wire import dns, ip
 
 _IP4_TCP = struct.Struct("!BxHxxHxBxx12sIIBB").unpack_from  # up to TCP's flags; addresses and ports in one piece
 _PRESSED = limits.PARKED_ALL_BYTES // 2
+_PROHIBITED = (How.UNREACHABLE, "prohibited by a filter")
+_UNREACHABLE: dict[int, dict[int, tuple[How, str]]] = {  # codes of ICMP (RFC 792, RFC 1812 §5.2.7.1) and ICMPv6 (§3.1)
+    4: {0: (How.UNREACHABLE, "no route"), 1: (How.UNREACHABLE, "no such host"), 3: (How.REFUSED, "")}
+    | dict.fromkeys((9, 10, 13), _PROHIBITED),
+    6: {0: (How.UNREACHABLE, "no route"), 3: (How.UNREACHABLE, "no such host"), 4: (How.REFUSED, "")}
+    | dict.fromkeys((1, 5, 6), _PROHIBITED),
+}
 _UDP = "UDP that is neither DNS nor QUIC"
 _ROUTING = (2, 88, 89, 103, 112)  # IGMP, EIGRP, OSPF, PIM, VRRP
 _HARMLESS = link.HARMLESS | {_UDP} | {f"IP protocol {number}" for number in _ROUTING}
@@ -196,7 +204,8 @@ class Decoder:
         if quoted is None or quoted.proto != ip.TCP or quoted.start + 4 > packet.end:
             return ()
         key = quoted.src + quoted.dst + bytes(data[quoted.start : quoted.start + 4])
-        return self._tcp.unreachable(key, frame.time)
+        how, detail = _UNREACHABLE[packet.version].get(data[packet.start + 1], (How.UNREACHABLE, ""))
+        return self._tcp.unreachable(key, how, detail, frame.time)
 
 
 class _Registered:
@@ -220,8 +229,8 @@ class _Registered:
             self._sessions.press(events)
         return events
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over."""
-        events = self._session.close(time, how)
+        events = self._session.close(ending)
         self._sessions.over(self._session)
         return events

@@ -7,6 +7,7 @@ Limits QUESTIONS wait at a time; past it the oldest is forgotten.
 from collections.abc import Hashable, Sequence
 
 from hark.decode import limits
+from hark.decode.endings import Ending, How
 from hark.decode.events import Dns, Event, Side
 from hark.wire import dns
 
@@ -70,13 +71,13 @@ class Stream:
         self._buffers[side] = b"\xff\xff"
         return ()
 
-    def end(self, side: Side, time: int) -> Sequence[Event]:
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """`side` will send no more."""
         return ()
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over."""
-        return self._matcher.finish(time)
+        return self._matcher.finish(ending.time)
 
 
 def _kind(message: dns.Message) -> str:

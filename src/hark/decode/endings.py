@@ -1,6 +1,7 @@
 """How connections and exchanges end: who ended it, by what, when, and in which phase.
 
-May hold: enums and values, shared by every protocol. May not hold: text for people (views put it into words).
+May hold: enums and values, shared by every protocol. May not hold: text for people (model/clauses.py
+has it).
 """
 
 from enum import StrEnum
@@ -41,9 +42,51 @@ class Phase(StrEnum):
 
 
 class Ending(NamedTuple):
-    """An end that was seen. side: who caused it, None where that cannot be told. time: ns since the epoch."""
+    """An end that was seen. side: who caused it, None where that cannot be told. time: ns since the epoch. since: when
+    the last packet before it was seen, where the end is that nothing more came; 0 elsewhere."""
 
     side: Side | None
     how: How
     time: int
     detail: str = ""
+    since: int = 0
+
+
+_AT_ONCE = 100_000_000  # ns behind its request within which a client's FIN is taken for a half-close, as `nc -N` makes
+#   one: it still reads. A client that gives up has waited longer than that.
+
+
+class Ends:
+    """The ends of one connection's directions, as they come: who ended it first.
+
+    Why    A FIN of one side makes the other side send its own, so the last thing that is seen on a connection says
+           nothing about who wanted its end; and a client that has sent all may close its own direction only."""
+
+    __slots__ = ("first",)
+
+    def __init__(self) -> None:
+        self.first: Ending | None = None
+
+    def add(self, side: Side, how: How, time: int) -> None:
+        """`side` will send no more."""
+        if self.first is None:
+            self.first = Ending(side, how, time)
+
+    def left(self, sent: int, began: int) -> Ending | None:
+        """The client's leaving in front of the end of a response, if its end was one. sent: when its request was whole,
+        began: when the response began; 0: not yet. A client whose own direction ended before the response began reads
+        on, where that was at once behind its request (RFC 9293 §3.6)."""
+        first = self.first
+        if first is None or first.side != Side.CLIENT:
+            return None
+        half_closed = sent and first.time - sent < _AT_ONCE and (not began or began >= first.time)
+        return None if half_closed else first
+
+    def cause(self, last: Ending, sent: int = 0, began: int = 0) -> Ending:
+        """What ended a response that is not whole, by all that was seen up to the connection's end `last`."""
+        first = self.first
+        if first is None:
+            return last
+        if first.side == Side.CLIENT and last.side != Side.CLIENT and self.left(sent, began) is None:
+            return last
+        return first

@@ -7,9 +7,11 @@ How    An unknown datagram begins a connection only if its Initial packet opens 
 Limits QUIC_FLOWS connections; past it the idlest is told as unfinished.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 from hark.decode import limits
+from hark.decode.endings import Ending, How
 from hark.decode.events import Closed, Established, Event, Opened, Side
 from hark.decode.keyring import Budget
 from hark.decode.quic import Inside, Quic
@@ -21,11 +23,12 @@ _DATAGRAM_MIN = 1200  # bytes: what a client's first datagram has at least (§14
 
 
 class _Flow:
-    __slots__ = ("answered", "ids", "known", "pairs", "quic", "seen", "sizes")
+    __slots__ = ("answered", "gone", "ids", "known", "pairs", "quic", "seen", "sizes")
 
     def __init__(self, session: Quic) -> None:
         self.quic = session
         self.answered = False
+        self.gone = 0  # when it was over; 0: it is not
         self.known = 0  # of its ids, how many it is told of secrets by
         self.ids: list[bytes] = []
         self.sizes = [0, 0]  # bytes of the last id by which each side is reached
@@ -45,6 +48,7 @@ class Endpoints:
         self._sizes: dict[int, int] = {}  # how many ids of each length there are
         self._pairs: dict[tuple[End, End], tuple[_Flow, Side]] = {}  # by (source, target): who sends
         self._flows: dict[int, _Flow] = {}
+        self._gone: deque[_Flow] = deque()  # over, and still known for the datagrams on their way (§10.2.2)
 
     def feed(self, source: End, target: End, data: memoryview, time: int, pid: int) -> tuple[bool, list[Event]]:
         """One datagram's payload: whether it is of a connection, and what became known by it."""
@@ -52,12 +56,16 @@ class Endpoints:
         if len(data) < 21:  # no QUIC packet is shorter (RFC 9001 §5.4.2)
             return False, out
         raw = bytes(data)
+        if self._gone:
+            self._forget(time)
         found = self._find(source, target, raw)
         if found is None:
             found = self._begin(source, target, raw, time, pid, out)
             if found is None:
                 return False, out
         flow, side, size = found
+        if flow.gone:
+            return True, out
         flow.seen = time
         if (source, target) not in self._pairs:
             self._pair(flow, source, target, side)
@@ -93,6 +101,8 @@ class Endpoints:
         """Whether a long header for an unknown id, between known addresses, is of the connection known there. A client
         that begins anew (after a Retry that was not captured) keeps its own id; another connection has another."""
         header = quic.long_header(data, 0)
+        if pair[0].gone:
+            return header is not None and header.kind != quic.INITIAL  # else the ports are used again
         if header is None or header.kind != quic.INITIAL or pair[1] == Side.SERVER:
             return header is not None
         return header.scid in pair[0].ids if header.scid else not pair[0].answered
@@ -111,9 +121,10 @@ class Endpoints:
         flow = _Flow(Quic(number, self._sessions.keyring, self._sessions.budget, self._inside(number)))
         self._flows[number] = flow
         self._id(flow, Side.SERVER, header.dcid)
-        out.append(Opened(number, time, _text(source), _text(target), pid))
+        out.append(Opened(number, time, _text(source), _text(target), pid, udp=True))
         if len(self._flows) > limits.QUIC_FLOWS:
-            self._close(min(self._flows.values(), key=lambda f: f.seen), time, "too many connections are open", out)
+            idlest = min(self._flows.values(), key=lambda f: f.seen)
+            self._close(idlest, Ending(None, How.ABANDONED, time, "too many connections are open"), out)
         return flow, Side.CLIENT, 0
 
     def _learn(self, flow: _Flow, time: int, out: list[Event]) -> None:
@@ -126,7 +137,7 @@ class Endpoints:
             flow.known = self._sessions.know(session, flow.known)
         self._sessions.press(out)
         if session.over is not None and session.number in self._flows:
-            self._close(flow, *session.over, out)
+            self._close(flow, session.over, out)
 
     def _id(self, flow: _Flow, side: Side, cid: bytes) -> None:
         flow.sizes[side] = len(cid)
@@ -142,14 +153,27 @@ class Endpoints:
         if len(flow.pairs) > limits.QUIC_IDS:
             self._pairs.pop(flow.pairs.pop(0), None)
 
-    def _close(self, flow: _Flow, time: int, how: str, out: list[Event]) -> None:
+    def _close(self, flow: _Flow, ending: Ending, out: list[Event]) -> None:
         session = flow.quic
         del self._flows[session.number]
-        out.extend(session.close(time, how if how != "closed" else "the connection was closed"))
+        out.extend(session.close(ending))
         self._sessions.over(session)
-        self._sessions.closed(Closed(session.number, time, how, *session.sizes), out)
+        self._sessions.closed(Closed(session.number, ending.time, ending, *session.sizes), out)
+        flow.gone = max(ending.time, 1)
+        del flow.quic  # whoever waits for secrets still has it
+        self._gone.append(flow)
+
+    def _forget(self, time: int) -> None:
+        """Drop what has been over for so long that nothing of it is on its way any more."""
+        while self._gone and (
+            time - self._gone[0].gone > limits.QUIC_ENDED_SECONDS * 1_000_000_000 or len(self._gone) > limits.QUIC_FLOWS
+        ):
+            self._drop(self._gone.popleft())
+
+    def _drop(self, flow: _Flow) -> None:
         for cid in flow.ids:
-            del self._ids[cid]
+            if self._ids.get(cid, (None,))[0] is flow:
+                del self._ids[cid]
             self._sizes[len(cid)] -= 1
             if not self._sizes[len(cid)]:
                 del self._sizes[len(cid)]
@@ -160,7 +184,7 @@ class Endpoints:
     def finish(self, time: int, out: list[Event]) -> None:
         """Nothing more will come."""
         for flow in list(self._flows.values()):
-            self._close(flow, time, "no end was seen", out)
+            self._close(flow, Ending(None, How.OPEN, time, since=flow.seen), out)
 
 
 def _text(end: End) -> tuple[str, int]:

@@ -6,6 +6,7 @@ May hold: values. May not hold: state. Named tuples, for a busy connection makes
 
 from typing import NamedTuple
 
+from hark.decode.endings import Ending
 from hark.decode.side import Side as Side
 from hark.recording.blocks import Entry, Names, Process
 
@@ -21,6 +22,8 @@ class Opened(NamedTuple):
     server: tuple[str, int]
     pid: int
     through: int = 0  # the connection of which this one is a stream (a tunnel in HTTP/2 or HTTP/3)
+    udp: bool = False  # it is a QUIC connection
+    foreign: bool = False  # of another decoder's share: what was said on it is not told
 
 
 class Established(NamedTuple):
@@ -31,12 +34,11 @@ class Established(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """A connection ended. how: "closed", "reset by client", "reset by server", "refused", "unreachable",
-    "no answer", "still open"."""
+    """A connection ended. ending: what ended it, by who was the first to."""
 
     conn: int
     time: int
-    how: str
+    ending: Ending
     sent: int  # payload bytes by the client
     received: int  # payload bytes by the server
 
@@ -76,6 +78,32 @@ class Sealed(NamedTuple):
     version: str
     size: int  # bytes of ciphertext
     why: str
+
+
+class Alert(NamedTuple):
+    """A TLS alert that `side` sent: its code, 0 for close_notify (RFC 8446 §6)."""
+
+    conn: int
+    time: int
+    side: Side
+    code: int
+
+
+class GoingAway(NamedTuple):
+    """An HTTP/2 connection is given up with an error (RFC 9113 §6.8)."""
+
+    conn: int
+    time: int
+    ending: Ending
+
+
+class NotTls(NamedTuple):
+    """A ClientHello was met by something that is not TLS. spoken: "HTTP", the name of another protocol, or "" for what
+    hark does not know."""
+
+    conn: int
+    time: int
+    spoken: str
 
 
 class Protocol(NamedTuple):
@@ -173,12 +201,14 @@ class Unwanted(NamedTuple):
 
 
 class Aborted(NamedTuple):
-    """An exchange that will not be whole. why is a clause."""
+    """An exchange that will not be whole: because of the ending, or else, for what hark could not read, of `why`, a
+    clause."""
 
     conn: int
     stream: int
     time: int
     why: str
+    ending: Ending | None = None
 
 
 class Dns(NamedTuple):
@@ -221,6 +251,9 @@ Event = (
     | TlsFacts
     | Certificates
     | Sealed
+    | Alert
+    | GoingAway
+    | NotTls
     | Protocol
     | Proxied
     | RequestHead

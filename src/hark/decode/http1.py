@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hark.decode import limits
+from hark.decode.endings import Ending, Ends, How
 from hark.decode.events import (
     Aborted,
     BodyData,
@@ -38,6 +39,7 @@ _PARTS = (  # what either may begin with, where only a part of the line is here
 )
 _REQUEST_TORN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_RECORD = re.compile(rb"[\x15\x16]\x03[\x00-\x04]")  # a TLS alert or handshake message
 _CHUNK_LINE_MAX = 16384  # bytes, extensions included
 
 _HEAD, _LENGTH, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_END, _PASSED, _BROKEN, _SEEK = range(10)
@@ -74,6 +76,10 @@ class Http1:
         self._answer_seen = 0  # the last stream whose final answer has begun
         if seeking is not None:
             self._halves[seeking].mode = _SEEK
+        self._ends = Ends()
+        self._sent = 0  # when the last request was whole
+        self._began = 0  # when the last response began
+        self._late: list[tuple[MessageEnd, Ending]] = []  # ends of responses that came behind the client's own end
         self._held: list[tuple[bytes, int]] = []  # the client's bytes behind a request that may change the protocol
 
     # -- the layer's interface -----------------------------------------------------------------------------------
@@ -174,35 +180,63 @@ class Http1:
         half.mode, half.started = _HEAD, time
         return True
 
-    def end(self, side: Side, time: int) -> Sequence[Event]:
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """`side` will send no more."""
         half = self._halves[side]
         out: list[Event] = []
         if self._next is not None:
-            return self._next.end(side, time)
-        if half.mode == _UNTIL_END:
+            return self._next.end(side, how, time)
+        self._ends.add(side, how, time)
+        unread = half.mode == _HEAD and bool(half.buffer.strip())
+        if side == Side.CLIENT:
+            if unread:
+                out.extend(self._break(side, half, time, "an end in the middle of a head"))
+            return out  # what is to be answered still may be
+        ending = Ending(side, how, time, "in the middle of its headers" if unread and self._asked else "")
+        if half.mode == _UNTIL_END and self._left() is None:
             self._whole(side, half, time, (), out)
-        elif half.mode not in _IDLE:
-            out.append(Aborted(self._conn, half.stream, time, f"the {_who(side)} ended in the middle of the body"))
-            self._forget(half.stream)
-            half.mode = _BROKEN
-        elif half.mode == _HEAD and half.buffer.strip():
-            out.extend(self._break(side, half, time, f"the {_who(side)} ended in the middle of a head"))
+        self._unanswered(ending, out)
+        half.mode, half.buffer = _BROKEN, b""
         return out
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def _left(self) -> Ending | None:
+        """The client's leaving before the response that is coming in was whole, if it has left."""
+        if self._ends.first is None:
+            return None
+        answering = self._halves[Side.SERVER].mode not in _IDLE
+        return self._ends.left(self._sent, self._began if answering else 0)
+
+    def _unanswered(self, last: Ending, out: list[Event]) -> None:
+        """The server will say no more, by `last`: end the response that is coming in, and what waits for one."""
+        server = self._halves[Side.SERVER]
+        answering = server.mode not in _IDLE
+        cause = self._ends.cause(last, self._sent, self._began if answering else 0)
+        if cause.side == last.side and cause.how == last.how:
+            cause = last
+        streams = [asked.stream for asked in self._asked]
+        if answering and server.stream not in streams:
+            streams.insert(0, server.stream)
+        out.extend(Aborted(self._conn, stream, last.time, "", cause) for stream in streams)
+        self._asked.clear()
+        self._arrived(last, out)
+
+    def _arrived(self, last: Ending, out: list[Event]) -> None:
+        """Responses that came behind the client's end: it has read them, unless it answers with a reset."""
+        for end, left in self._late:
+            reset = last.side == Side.CLIENT and last.how == How.RST
+            out.append(Aborted(self._conn, end.stream, last.time, "", left) if reset else end)
+        self._late.clear()
+
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over: what is open stays unfinished."""
         out: list[Event] = []
         if self._next is not None:
-            out.extend(self._next.close(time, how))
-        streams = [asked.stream for asked in self._asked]
-        client, server = self._halves
-        for half in (client, server):
-            if half.mode not in _IDLE and half.stream not in streams:
-                streams.append(half.stream)
-        for stream in streams:
-            out.append(Aborted(self._conn, stream, time, how))
-        self._asked.clear()
+            out.extend(self._next.close(ending))
+        asked = {waiting.stream for waiting in self._asked}
+        client = self._halves[Side.CLIENT]
+        self._unanswered(ending, out)
+        if client.mode not in _IDLE and client.stream not in asked:  # it was answered before it was whole
+            out.append(Aborted(self._conn, client.stream, ending.time, "", self._ends.cause(ending)))
         for half in self._halves:
             half.mode, half.buffer = _BROKEN, b""
         return out
@@ -297,6 +331,9 @@ class Http1:
                 return None
         end, after = _head_end(data)
         if end < 0:
+            if side == Side.SERVER and _RECORD.match(data):
+                out.extend(self._break(side, half, time, "an answer in TLS, not HTTP"))
+                return None
             if len(data) > limits.HEAD_BYTES:
                 out.extend(self._break(side, half, time, f"a head of more than {limits.HEAD_BYTES} bytes"))
                 return None
@@ -336,6 +373,7 @@ class Http1:
             return False
         self._streams += 1
         half.stream = self._streams
+        self._sent = 0
         headers = _headers(lines[1:])
         head = RequestHead(
             self._conn,
@@ -373,6 +411,7 @@ class Http1:
         status = int(match[2])
         asked = self._asked[0] if self._asked else None
         headers = _headers(lines[1:])
+        self._began = half.started or time
         # An upgrade to HTTP/2 answers the very request that asked for it there (RFC 7540 §3.2): this is not the answer.
         interim = 100 <= status < 200 and (status != 101 or _value(headers, b"upgrade").lower() == b"h2c")
         if asked is None:
@@ -427,7 +466,14 @@ class Http1:
     # -- ends ----------------------------------------------------------------------------------------------------------
 
     def _whole(self, side: Side, half: _Half, time: int, trailers: Headers, out: list[Event]) -> None:
-        out.append(MessageEnd(self._conn, half.stream, side, time, trailers))
+        end = MessageEnd(self._conn, half.stream, side, time, trailers)
+        if side == Side.CLIENT:
+            self._sent = time
+            out.append(end)
+        elif self._ends.first is not None and (left := self._left()) is not None:
+            self._late.append((end, left))
+        else:
+            out.append(end)
         half.mode = _HEAD
         if side == Side.SERVER and self._asked and self._asked[0].stream == half.stream:
             self._asked.popleft()

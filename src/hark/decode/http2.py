@@ -12,7 +12,8 @@ import struct
 from collections.abc import Sequence
 
 from hark.decode import limits
-from hark.decode.events import Event, Side, Trouble, Unwanted
+from hark.decode.endings import Ending, How
+from hark.decode.events import Event, GoingAway, Side, Trouble, Unwanted
 from hark.decode.hpack import Decoder
 from hark.decode.huffman import CompressionError
 from hark.decode.layer import Upgrader
@@ -53,7 +54,7 @@ class Http2:
         self._conn = conn
         self._halves = (_Half(True, joined), _Half(False, joined))
         self._messages = Messages(conn, _VERSION, upgrade, joined)
-        self._goaway = ""
+        self._goaway: Ending | None = None
         self._shift = max(upgraded - 1, 0)
         if upgraded:
             self._messages.begun(upgraded)
@@ -129,14 +130,15 @@ class Http2:
         out: list[Event] = [Trouble(time, "lost-http2", self._conn, text, n) for n in self._messages.streams]
         return [*out, *self._break(side, time, text)]
 
-    def end(self, side: Side, time: int) -> Sequence[Event]:
-        """`side` will send no more."""
-        return ()
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
+        """`side` will send no more. Nothing can be whole any more that is not: who leaves sends no window updates, no
+        settings' acknowledgements and no answers, so a connection has no half-closed state as HTTP/1 has one."""
+        return self.close(Ending(side, how, time))
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over: what is open stays unfinished."""
         out: list[Event] = []
-        self._messages.close(time, self._goaway or how, out)
+        self._messages.close(self._goaway or ending, out)
         return out
 
     # -- frames ------------------------------------------------------------------------------------------------------
@@ -248,24 +250,23 @@ class Http2:
             if stream in self._messages:
                 out.append(Unwanted(self._conn, stream, time))
             return
-        who = "client" if side == Side.CLIENT else "server"
-        self._messages.abort(stream, time, f"reset by the {who}: {http2.error_name(code)}", out)
+        self._messages.stop(stream, Ending(side, How.STREAM_RESET, time, http2.error_name(code)), out)
 
     def _going(self, side: Side, payload: memoryview, time: int, out: list[Event]) -> None:
         if len(payload) < 8:
             return
         last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
         code = int.from_bytes(payload[4:8], "big")
-        who = "client" if side == Side.CLIENT else "server"
         reason = bytes(payload[8:200]).decode("utf-8", "backslashreplace")
-        why = f"the {who} is going away: {http2.error_name(code)}" + (f" ({reason})" if reason else "")
+        detail = http2.error_name(code) + (f" ({reason})" if reason else "")
+        ending = Ending(side, How.GOAWAY, time, detail)
         if code:
-            self._goaway = why
-            out.append(Trouble(time, "goaway", self._conn, why))
+            self._goaway = self._goaway or ending
+            out.append(GoingAway(self._conn, time, ending))
         if side == Side.SERVER:
             for stream in self._messages.streams:
                 if stream > last and stream % 2:
-                    self._messages.abort(stream, time, why, out)
+                    self._messages.stop(stream, ending, out)
 
     def _break(self, side: Side, time: int, why: str) -> list[Event]:
         half = self._halves[side]
@@ -274,5 +275,5 @@ class Http2:
         half.broken, half.buffer, half.block = True, b"", b""
         who = "client" if side == Side.CLIENT else "server"
         out: list[Event] = [Trouble(time, "broken-http2", self._conn, f"{why}, by the {who}")]
-        self._messages.close(time, why, out)
+        self._messages.abandon(time, why, out)
         return out

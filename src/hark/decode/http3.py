@@ -12,6 +12,7 @@ Limits HEAD_BYTES a section; WAITING_BYTES behind sections that wait. A damaged 
 from collections.abc import Sequence
 
 from hark.decode import limits
+from hark.decode.endings import Ending, How
 from hark.decode.events import Event, Side, Trouble
 from hark.decode.huffman import CompressionError
 from hark.decode.layer import Upgrader
@@ -110,19 +111,18 @@ class Http3:
         elif side == Side.CLIENT and not stopping and stream in self._unwanted:
             self._messages.end(side, stream, time, out)
         elif not self._messages.done(Side.SERVER, stream):
-            who = "client" if side == Side.CLIENT else "server"
-            self._messages.abort(stream, time, f"reset by the {who}: {http3.error_name(code)}", out)
+            self._messages.stop(stream, Ending(side, How.STREAM_RESET, time, http3.error_name(code)), out)
             self._drop(stream)
         else:
             self._messages.end(Side.CLIENT, stream, time, out)
         return out
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over."""
         out: list[Event] = []
         for stream, _ in list(self._blocked):
-            self._messages.abort(stream, time, "its headers need a part of the table that was not captured", out)
-        self._messages.close(time, how, out)
+            self._messages.abort(stream, ending.time, "its headers need a part of the table that was not captured", out)
+        self._messages.close(ending, out)
         return out
 
     # -- request streams -----------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ class Http3:
             return
         for stream in self._messages.streams:
             if stream >= last:
-                self._messages.abort(stream, time, "the server is going away and has not taken it", out)
+                self._messages.stop(stream, Ending(Side.SERVER, How.GOAWAY, time, "it has not taken it"), out)
                 self._drop(stream)
 
 

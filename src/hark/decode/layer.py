@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from typing import Protocol as Interface
 
+from hark.decode.endings import Ending, How
 from hark.decode.events import Event, RequestHead, ResponseHead, Side
 
 
@@ -20,11 +21,11 @@ class Layer(Interface):
     def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
         """`size` bytes by `side` that nobody saw come next."""
 
-    def end(self, side: Side, time: int) -> Sequence[Event]:
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """`side` will send no more (a FIN, a close_notify)."""
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
-        """The connection is over; how is a clause."""
+    def close(self, ending: Ending) -> Sequence[Event]:
+        """The connection is over, by `ending`."""
 
 
 class Expecting(Layer, Interface):
@@ -46,8 +47,8 @@ class Streams(Interface):
     def reset(self, side: Side, stream: int, code: int, stopping: bool, time: int) -> Sequence[Event]:
         """`side` gives its half of a stream up; stopping: it wants no more of the other half."""
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
-        """The connection is over; how is a clause."""
+    def close(self, ending: Ending) -> Sequence[Event]:
+        """The connection is over, by `ending`."""
 
 
 class Upgrade(NamedTuple):

@@ -23,6 +23,8 @@ TRANSCRIPT_BYTES = 1 << 18  # of a handshake's messages, kept until its key exch
 RESYNC_TRIES = 4096  # keys tried on records behind a hole, a hole: which record it is must be guessed and is proved
 SECRETS = 200_000  # secrets kept for connections that have not been seen; the oldest go. 200 bytes each.
 QUIC_FLOWS = 10_000  # QUIC connections followed at a time; past it the idlest is told as unfinished
+QUIC_ENDED_SECONDS = 5  # how long datagrams of a QUIC connection that is over are still known as its own; three
+#   times the probe timeout is what its ends wait (RFC 9000 §10.2)
 QUIC_IDS = 256  # connection ids, and addresses, remembered of one QUIC connection; later ones are not
 QUIC_WAITING = 16 << 20  # bytes of a QUIC connection's streams kept behind holes; past it holes are told as lost
 QUIC_STREAMS = 10_000  # streams open at a time in a QUIC connection; past it the oldest is told as unfinished

@@ -8,6 +8,7 @@ Limits STREAMS open at a time; past it the oldest is told as unfinished. HEAD_BY
 """
 
 from hark.decode import limits
+from hark.decode.endings import Ending, How
 from hark.decode.events import Aborted, BodyData, Event, Headers, MessageEnd, RequestHead, ResponseHead, Side
 from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
 
@@ -161,32 +162,44 @@ class Messages:
         if state is None or state.done[side]:
             return
         if state.inner is not None:
-            out.extend(state.inner.end(side, time))
+            out.extend(state.inner.end(side, How.FIN, time))
         else:
             out.append(MessageEnd(self._conn, stream, side, time, state.trailers))
             state.trailers = ()
         state.done[side] = True
         if state.done[0] and state.done[1]:
-            self._gone(stream, time, "the stream was closed", out)
+            self._gone(stream, Ending(side, How.FIN, time), out)
 
-    def _gone(self, stream: int, time: int, how: str, out: list[Event]) -> None:
+    def _gone(self, stream: int, ending: Ending, out: list[Event]) -> None:
         state = self._streams.pop(stream)
         if state.inner is not None:
-            out.extend(state.inner.close(time, how))
+            out.extend(state.inner.close(ending))
 
     def abort(self, stream: int, time: int, why: str, out: list[Event]) -> None:
-        """A stream will not be whole."""
+        """A stream cannot be followed any more; why is a clause."""
+        self._end_early(stream, Ending(None, How.ABANDONED, time, why), why, out)
+
+    def stop(self, stream: int, ending: Ending, out: list[Event]) -> None:
+        """A stream will not be whole, for somebody ended it."""
+        self._end_early(stream, ending, "", out)
+
+    def _end_early(self, stream: int, ending: Ending, why: str, out: list[Event]) -> None:
         state = self._streams.get(stream)
         if state is None:
             return
-        self._gone(stream, time, why, out)
+        self._gone(stream, ending, out)
         if state.inner is None:
-            out.append(Aborted(self._conn, stream, time, why))
+            out.append(Aborted(self._conn, stream, ending.time, why, None if why else ending))
 
-    def close(self, time: int, why: str, out: list[Event]) -> None:
-        """The connection is over, or cannot be followed any more."""
+    def abandon(self, time: int, why: str, out: list[Event]) -> None:
+        """The connection cannot be followed any more; why is a clause."""
         for stream in list(self._streams):
             self.abort(stream, time, why, out)
+
+    def close(self, ending: Ending, out: list[Event]) -> None:
+        """The connection is over."""
+        for stream in list(self._streams):
+            self.stop(stream, ending, out)
 
 
 _TEXTS: dict[bytes, str] = {}  # methods, schemes, hosts that came before

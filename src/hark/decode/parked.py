@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from hark.decode import limits
+from hark.decode.endings import Ending
 from hark.decode.events import Event
 from hark.decode.keyring import Budget
 
@@ -27,7 +28,7 @@ class Parked(Generic[Item]):
         self._sealed = 0  # bytes of application data that stayed closed
         self._dead = ""  # why nothing more is opened
         self._apart = False  # whether everything is read as far as it goes, whatever waits before it
-        self._closed: tuple[int, str] | None = None  # when and how the connection ended, while secrets are awaited
+        self._closed: Ending | None = None  # how the connection ended, while secrets are awaited
 
     # -- what a session says of itself ---------------------------------------------------------------------------------
 
@@ -44,7 +45,7 @@ class Parked(Generic[Item]):
         """Why it cannot be opened, as a clause."""
 
     @abstractmethod
-    def _over(self, time: int, how: str) -> Sequence[Event]:
+    def _over(self, ending: Ending) -> Sequence[Event]:
         """The connection is over and nothing waits any more: tell the end."""
 
     # -- parking -------------------------------------------------------------------------------------------------------
@@ -82,30 +83,30 @@ class Parked(Generic[Item]):
         """Whether the connection is over and this session still hopes for secrets."""
         return self._closed is not None
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over; what is parked still waits for its secrets (see `waiting`)."""
         if self._parked and not self._dead:
-            self._closed = (time, how)
+            self._closed = ending
             return ()
-        return self._over(time, how)
+        return self._over(ending)
 
     def secrets(self) -> Sequence[Event]:
         """Secrets for this session have come: take up what is parked."""
         out: list[Event] = []
         self._resume(out)
         if self._closed is not None and not self._parked:
-            (time, how), self._closed = self._closed, None
-            out.extend(self._over(time, how))
+            ending, self._closed = self._closed, None
+            out.extend(self._over(ending))
         return out
 
     def abandon(self) -> Sequence[Event]:
         """No secrets will come any more, or there is no room to wait for them."""
         if self._closed is None:
             return ()
-        (time, how), self._closed = self._closed, None
+        ending, self._closed = self._closed, None
         out: list[Event] = []
         self._apart = True
         self._resume(out)
         self._die(self._missing())
-        out.extend(self._over(time, how))
+        out.extend(self._over(ending))
         return out

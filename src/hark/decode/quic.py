@@ -13,7 +13,8 @@ Not    acknowledgements and flow control, which say nothing about what was said;
 from collections.abc import Callable, Sequence
 
 from hark.decode import ciphers, limits
-from hark.decode.events import Event, Sealed, Side, Trouble
+from hark.decode.endings import Ending, How
+from hark.decode.events import Alert, Event, Sealed, Side, Trouble
 from hark.decode.handshake import Handshake
 from hark.decode.keyring import Budget, Keyring
 from hark.decode.layer import Streams
@@ -110,7 +111,7 @@ class Quic(Parked[_Waiting]):
         self._source = ""
         self._waiting_bytes = 0
         self._opened = 0  # packets of 1-RTT or 0-RTT that did
-        self._ended: tuple[int, str] | None = None  # when and how a CONNECTION_CLOSE ended it
+        self._ended: Ending | None = None  # the CONNECTION_CLOSE that ended it
 
     # -- datagrams -----------------------------------------------------------------------------------------------------
 
@@ -120,8 +121,8 @@ class Quic(Parked[_Waiting]):
         return self._halves[0].size, self._halves[1].size
 
     @property
-    def over(self) -> tuple[int, str] | None:
-        """When and how a CONNECTION_CLOSE ended it."""
+    def over(self) -> Ending | None:
+        """The CONNECTION_CLOSE that ended it."""
         return self._ended
 
     @property
@@ -193,14 +194,15 @@ class Quic(Parked[_Waiting]):
     def _missing(self) -> str:
         return self._shake.missing()
 
-    def _over(self, time: int, how: str) -> Sequence[Event]:
+    def _over(self, ending: Ending) -> Sequence[Event]:
         out: list[Event] = []
+        time = ending.time
         self._give_up_holes(time, out)
         if self._sealed and not self._opened:
             why = self._dead or "the secrets given do not open it"
             out.append(Sealed(self.number, time, self._shake.sni, self._name(), self._sealed, why))
         if self._inside is not None:
-            out.extend(self._inside.close(time, how))
+            out.extend(self._inside.close(ending))
         return out
 
     # -- packets -------------------------------------------------------------------------------------------------------
@@ -410,15 +412,14 @@ class Quic(Parked[_Waiting]):
         self._waiting_bytes = 0
 
     def _closing(self, side: Side, frame: quic.Close, time: int, out: list[Event]) -> None:
-        who = "client" if side == Side.CLIENT else "server"
         name = http3.error_name(frame.code) if frame.application else quic.error_name(frame.code)
         good = frame.code in (0, http3.NO_ERROR) if frame.application else frame.code == 0
-        how = "closed" if good else f"closed by the {who}: {name}" + (f" ({frame.reason})" if frame.reason else "")
-        if not frame.application and 0x100 <= frame.code < 0x200:
-            out.append(Trouble(time, "tls-alert", self.number, tls.alert(f"the {who}", frame.code - 0x100)))
-        elif not good:
-            out.append(Trouble(time, "quic-error", self.number, how))
-        self._ended = (time, how)
+        if not frame.application and 0x100 <= frame.code < 0x200:  # RFC 9001 §4.8
+            out.append(Alert(self.number, time, side, frame.code - 0x100))
+            self._ended = Ending(side, How.ALERT, time, tls.alert_name(frame.code - 0x100))
+            return
+        detail = "" if good else name + (f" ({frame.reason})" if frame.reason else "")
+        self._ended = Ending(side, How.CONNECTION_CLOSE, time, detail)
 
     # -- the handshake -------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ MORE = "more"  # it cannot be told yet
 TLS, HTTP1, HTTP2, OPAQUE = "tls", "http/1.1", "h2", ""
 SOCKS4, SOCKS5, PROXY, DNS = "socks4", "socks5", "proxy", "dns"
 
+TLS_RECORDS = frozenset({20, 21, 22, 23})  # content types: no text begins with one of these
+
 _LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} +\S[^\r\n]*? +HTTP/\d\.\d[ \t]*\r?\n")
 _LINE_BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?")
 _STATUS = re.compile(rb"HTTP/\d\.\d \d{3}[ \r\n]")
@@ -24,6 +26,7 @@ _STATUS_PART = re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?
 _RARE = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PROXY protocol
 _RECORDS = frozenset({b"\x16\x03", b"\x17\x03"})
 _SETTINGS = b"\x04\0\0\0\0\0"  # a frame's type, flags and stream
+_BANNER = 64  # bytes by which a banner says what it is
 _STATUS_BEGIN = b"HTTP/1.1 "
 
 
@@ -155,6 +158,15 @@ def _compressing(data: bytes) -> Side | None:
             return Side.CLIENT if 1 <= index <= 7 else Side.SERVER if 8 <= index <= 14 else None
         at += 9 + size
     return None
+
+
+def answer(data: bytes) -> str:
+    """What answers a ClientHello and is no TLS: HTTP1, HTTP2, another protocol's name, OPAQUE, or MORE."""
+    name = protocol(Side.SERVER, data)
+    if name != OPAQUE:
+        return name
+    found = other(Side.SERVER, data)
+    return found if found or b"\n" in data or len(data) >= _BANNER else MORE
 
 
 def _tls(data: bytes) -> str:

@@ -7,6 +7,7 @@ Limits The handshake's own sizes: a few hundred bytes. What cannot be one ends t
 
 from collections.abc import Callable, Sequence
 
+from hark.decode.endings import Ending, How
 from hark.decode.events import Event, Side
 from hark.decode.layer import Layer
 
@@ -82,13 +83,13 @@ class Socks:
         self._broken = True
         return ()
 
-    def end(self, side: Side, time: int) -> Sequence[Event]:
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """`side` will send no more."""
-        return self._inside.end(side, time) if self._inside is not None else ()
+        return self._inside.end(side, how, time) if self._inside is not None else ()
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over."""
-        return self._inside.close(time, how) if self._inside is not None else ()
+        return self._inside.close(ending) if self._inside is not None else ()
 
 
 def _greeting(data: bytes) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from hark.decode import limits, sniff
 from hark.decode.channel import Channel, Host, Opaque
+from hark.decode.endings import Ending, How
 from hark.decode.events import Closed, Established, Event, Opened, Side, Trouble
 from hark.decode.held import Budget, Held
 from hark.decode.layer import Layer
@@ -35,6 +36,7 @@ class Connection:
         "channel",
         "client",
         "fins",
+        "first",
         "foreign",
         "halves",
         "held",
@@ -55,6 +57,7 @@ class Connection:
         self.foreign = False  # of another decoder's share
         self.state = "asked"  # asked, established, closed
         self.fins = 0
+        self.first: Ending | None = None  # the first FIN
         self.seen = 0
         self.joined = False  # its beginning was not captured
         self.turned = False  # and what was seen first of an end was not what it had sent first
@@ -251,7 +254,7 @@ class Table:
         if client == Side.SERVER:
             conn.ends(reverse(conn.key))
         self._enter(conn)
-        out.append(Opened(conn.number, held.time, _text(conn.client), _text(conn.server), held.pid))
+        out.append(_opened(conn, held.time, held.pid))
         segments = held.release()
         for side, frame, data, seq, ack, flags in segments:
             known = (conn, side if client == Side.CLIENT else side.other)
@@ -287,24 +290,25 @@ class Table:
             out.extend(conn.channel.feed(side, data, frame.time))
         return out
 
-    def unreachable(self, key: bytes, time: int) -> Sequence[Event]:
+    def unreachable(self, key: bytes, how: How, detail: str, time: int) -> Sequence[Event]:
         """An ICMP error says that a packet with these ends did not arrive: it ends a connection attempt."""
         known = self.ends.get(key)
         out: list[Event] = []
         if known is not None and known[0].state == "asked":
-            self._close(known[0], time, "unreachable", out)
+            self._close(known[0], Ending(None, how, time, detail), out)
         return out
 
     def finish(self, number: int, time: int, out: list[Event]) -> None:
         """The recording is over: an open connection `number` ends unfinished."""
         if number in self.live:
-            self._close(self.live[number], time, "still open at the end", out)
+            conn = self.live[number]
+            self._close(conn, Ending(None, How.OPEN, time, since=conn.seen), out)
 
     def _open(self, frame: Frame, key: bytes, data: memoryview, flags: int, out: list[Event]) -> Known:
         """A connection of which a first segment is seen: key as the segment has it, data its payload."""
         known = self.ends.get(key)
         if known is not None:
-            self._close(known[0], frame.time, "its ports were used again", out)
+            self._close(known[0], Ending(None, How.ABANDONED, frame.time, "its ports were used again"), out)
         joined = not flags & ip.SYN
         sender = sniff.sender(bytes(data[: sniff.SENDER_BYTES])) if joined else Side(bool(flags & ip.ACK))
         conn = Connection(self.number(), reverse(key) if sender == Side.SERVER else key)
@@ -322,11 +326,11 @@ class Table:
         if sender is None:
             conn.held = Held(frame.time, frame.pid, self._budget)
         else:
-            out.append(Opened(conn.number, frame.time, _text(conn.client), _text(conn.server), frame.pid))
+            out.append(_opened(conn, frame.time, frame.pid))
         if len(self.live) > limits.FLOWS:
             self.crowded = True
             idlest = min(self.live.values(), key=lambda c: c.seen)
-            self._close(idlest, frame.time, "too many connections are open", out)
+            self._close(idlest, Ending(None, How.ABANDONED, frame.time, "too many connections are open"), out)
         return self.ends[key]
 
     def _bytes(
@@ -371,9 +375,8 @@ class Table:
         self, conn: Connection, side: Side, half: Reassembly, flags: int, seq: int, time: int, out: list[Event]
     ) -> None:
         if flags & ip.RST:
-            who = "client" if side == Side.CLIENT else "server"
-            how = "refused" if conn.state == "asked" and side == Side.SERVER else f"reset by the {who}"
-            self._close(conn, time, how, out)
+            how = How.REFUSED if conn.state == "asked" and side == Side.SERVER else How.RST
+            self._close(conn, Ending(side, how, time), out)
             return
         if half.fin < 0 and (seq - half.next) & 0x80000000 == 0:
             half.finish(seq)
@@ -382,12 +385,15 @@ class Table:
 
     def _fin(self, conn: Connection, side: Side, time: int, out: list[Event]) -> None:
         conn.fins |= 1 << side
+        ending = Ending(side, How.FIN, time)
+        conn.first = conn.first or ending
         if conn.channel is not None:
-            out.extend(conn.channel.end(side, time))
+            out.extend(conn.channel.end(side, How.FIN, time))
         if conn.fins == 3:
-            self._close(conn, time, "closed", out)
+            self._close(conn, ending, out)
 
-    def _close(self, conn: Connection, time: int, how: str, out: list[Event]) -> None:
+    def _close(self, conn: Connection, ending: Ending, out: list[Event]) -> None:
+        time = ending.time
         if conn.held is not None:
             self._decide(conn, None, time, out)
         if conn.state == "closed":
@@ -400,9 +406,9 @@ class Table:
                     for piece, lost in pieces:
                         out.extend(channel.lost(side, lost, time) if lost else ())
                         out.extend(channel.feed(side, piece, time))
-            out.extend(channel.close(time, _clause(how)))
+            out.extend(channel.close(ending))
         client, server = conn.halves
-        self._closed(Closed(conn.number, time, how, client.total, server.total), out)
+        self._closed(Closed(conn.number, time, conn.first or ending, client.total, server.total), out)
         conn.state = "closed"
         self.live.pop(conn.number, None)
         for key in (conn.key, reverse(conn.key)):
@@ -412,15 +418,9 @@ class Table:
             self._past.add(conn.key, conn.halves)
 
 
+def _opened(conn: Connection, time: int, pid: int) -> Opened:
+    return Opened(conn.number, time, _text(conn.client), _text(conn.server), pid, foreign=conn.foreign)
+
+
 def _text(end: tuple[bytes, int]) -> tuple[str, int]:
     return ip.text(end[0]), end[1]
-
-
-def _clause(how: str) -> str:
-    """How a connection ended, as the reason of what stayed unfinished on it."""
-    return {
-        "closed": "the connection was closed",
-        "refused": "the connection was refused",
-        "unreachable": "the host could not be reached",
-        "still open at the end": "no end was seen",
-    }.get(how, f"the connection was {how}" if how.startswith("reset") else how)

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hark.decode import ciphers, limits
-from hark.decode.events import Event, Sealed, Side, Trouble
+from hark.decode.endings import Ending, How
+from hark.decode.events import Alert, Event, Sealed, Side
 from hark.decode.handshake import TLS13, Handshake
 from hark.decode.keyring import Budget, Keyring
 from hark.decode.layer import Expecting
@@ -32,6 +33,7 @@ _LABELS = {
     (Side.CLIENT, _DATA): "CLIENT_TRAFFIC_SECRET_0",
     (Side.SERVER, _DATA): "SERVER_TRAFFIC_SECRET_0",
 }
+_FATAL, _CANCELED = 2, 90  # a level of alerts; an alert that a close_notify follows (RFC 8446 §6, §6.1)
 _RECORD_MAX = 16384 + 2048  # bytes (RFC 5246 §6.2.3; TLS 1.3 allows less)
 
 
@@ -47,7 +49,13 @@ class _Behind(NamedTuple):
     data: bytes
 
 
-_Item = bytes | memoryview | _Hole | _Behind
+class _End(NamedTuple):
+    """The transport has ended in this direction."""
+
+    how: How
+
+
+_Item = bytes | memoryview | _Hole | _Behind | _End
 _Waiting = tuple[Side, int, _Item]
 
 
@@ -141,14 +149,15 @@ class Tls(Parked[_Waiting]):
         self._take(side, _Hole(size), time, out)
         return out
 
-    def end(self, side: Side, time: int) -> Sequence[Event]:
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """The transport ended in this direction: what close_notify has not said yet, this says."""
-        if self._parked or self._dead:
-            return ()
-        return self._inside.end(side, time)
-
-    def _over(self, time: int, how: str) -> Sequence[Event]:
         out: list[Event] = []
+        self._take(side, _End(how), time, out)
+        return out
+
+    def _over(self, ending: Ending) -> Sequence[Event]:
+        out: list[Event] = []
+        time = ending.time
         for side in (Side.CLIENT, Side.SERVER):
             missing, self._halves[side].missing = self._halves[side].missing, 0
             if missing:  # nothing came behind the hole that would have told of it
@@ -156,14 +165,14 @@ class Tls(Parked[_Waiting]):
         if self._dead and self._sealed:
             version = tls.VERSIONS.get(self._shake.version, "")
             out.append(Sealed(self.number, time, self._shake.sni, version, self._sealed, self._dead))
-        out.extend(self._inside.close(time, how))
+        out.extend(self._inside.close(ending))
         return out
 
     # -- records ---------------------------------------------------------------------------------------------------
 
     def _take(self, side: Side, item: _Item, time: int, out: list[Event]) -> None:
         """One record, or what stands in for some that are not known."""
-        if not self._begun:
+        if not self._begun and type(item) is not _End:
             self._begun = time
         if self._dead:
             self._sealed += _closed_bytes(item)
@@ -174,6 +183,8 @@ class Tls(Parked[_Waiting]):
             self._set_aside(side, item, time)
         elif type(item) is _Hole:
             self._hole(side, item.size, time, out)
+        elif type(item) is _End:
+            out.extend(self._inside.end(side, item.how, time))
         elif type(item) is _Behind:
             self._behind(side, item.data, time, out)
         elif not self._open(side, item, time, out):  # type: ignore[arg-type]
@@ -463,18 +474,20 @@ class Tls(Parked[_Waiting]):
     def _alert(self, side: Side, body: bytes, time: int, out: list[Event]) -> None:
         if len(body) < 2:
             return
-        if body[1] == 0:
-            out.extend(self._inside.end(side, time))
-        elif body[0] == 2 or len(self._finished) < 2:
-            who = "the client" if side == Side.CLIENT else "the server"
-            out.append(Trouble(time, "tls-alert", self.number, tls.alert(who, body[1])))
+        level, code = body[0], body[1]
+        if code == 0:
+            out.append(Alert(self.number, time, side, code))
+            out.extend(self._inside.end(side, How.CLOSE_NOTIFY, time))
+        elif level == _FATAL or (self._shake.version == TLS13 and code != _CANCELED):  # whatever its level
+            out.append(Alert(self.number, time, side, code))
+            out.extend(self._inside.close(Ending(side, How.ALERT, time, tls.alert_name(code))))
 
     def _facts(self, time: int, done: int) -> Event:
         return self._shake.facts(time, self._begun or time, done, self._source)
 
 
 def _size(item: _Item) -> int:
-    return 0 if type(item) is _Hole else len(item.data) if type(item) is _Behind else len(item)
+    return 0 if isinstance(item, _Hole | _End) else len(item.data) if type(item) is _Behind else len(item)
 
 
 def _closed_bytes(item: _Item) -> int:
@@ -483,4 +496,6 @@ def _closed_bytes(item: _Item) -> int:
         return item.size
     if type(item) is _Behind:
         return len(item.data)
+    if type(item) is _End:
+        return 0
     return len(item) - 5 if item[0] == tls.APPDATA else 0

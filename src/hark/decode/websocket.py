@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 
 from hark.decode import limits
+from hark.decode.endings import Ending, Ends, How
 from hark.decode.events import Aborted, Event, Message, MessageEnd, Side, Trouble
 from hark.decode.layer import Upgrade
 from hark.wire import websocket
@@ -50,6 +51,8 @@ class Websocket:
         self._stream = upgrade.request.stream
         self._ends = ends
         self._halves = (_Half(), _Half())
+        self._directions = Ends()
+        self._wrong: Ending | None = None  # a close frame that says that something went wrong
         accepted = b", ".join(v for n, v in upgrade.response.headers if n.lower() == b"sec-websocket-extensions")
         deflate = websocket.deflate(accepted.decode("ascii", "replace"))
         self._deflated = deflate is not None
@@ -83,17 +86,21 @@ class Websocket:
         """A hole: where the next frame begins is not known any more."""
         return self._break(side, self._halves[side], time, f"{size} bytes were not captured")
 
-    def end(self, side: Side, time: int) -> Sequence[Event]:
+    def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """`side` will send no more."""
+        self._directions.add(side, how, time)
         return ()
 
-    def close(self, time: int, how: str) -> Sequence[Event]:
+    def close(self, ending: Ending) -> Sequence[Event]:
         """The connection or the stream is over, and the exchange with it."""
         client, server = self._halves
+        time = ending.time
         ends: list[Event] = [MessageEnd(self._conn, self._stream, side, time, ()) for side in self._ends]
-        if client.closed or server.closed:
+        cause = self._wrong
+        if cause is None and (client.closed or server.closed):
             return ends
-        return [*ends[:-1], Aborted(self._conn, self._stream, time, f"without a close frame: {how}")]
+        cause = cause or self._directions.cause(ending)
+        return [*ends[:-1], Aborted(self._conn, self._stream, time, "", cause)]
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
@@ -149,7 +156,8 @@ class Websocket:
         if not half.left:
             half.left = -1
             if control:
-                half.closed = half.closed or half.opcode == websocket.CLOSE
+                if half.opcode == websocket.CLOSE:
+                    self._closing(side, half, time)
                 self._tell(side, half.opcode, bytes(half.payload), len(half.payload), time, out)
             elif half.fin:
                 if half.packed:
@@ -158,6 +166,16 @@ class Websocket:
                 half.kind = 0
                 half.data.clear()
         return at + len(piece)
+
+    def _closing(self, side: Side, half: _Half, time: int) -> None:
+        """A close frame: the first one says who ended it, and whether something was wrong (§7.4.1)."""
+        first = not any(other.closed for other in self._halves)
+        half.closed = True
+        code = int.from_bytes(half.payload[:2], "big") if len(half.payload) >= 2 else websocket.NO_STATUS
+        if first and code not in websocket.GOOD and code < websocket.PRIVATE:
+            reason = bytes(half.payload[2:]).decode("utf-8", "backslashreplace")
+            name = websocket.close_name(code) + (f" ({reason})" if reason else "")
+            self._wrong = Ending(side, How.CLOSE_FRAME, time, name)
 
     def _tell(self, side: Side, opcode: int, data: bytes, size: int, time: int, out: list[Event]) -> None:
         if not self._halves[side].broken:

@@ -84,7 +84,7 @@ class Shelf:
 def _connection(entry: Json, number: int, url: tuple[str, str, int, str]) -> Connection:
     scheme, host, port, _ = url
     at = int_of(entry, "_serverPort", 0) or port
-    pid, process = _process(entry.get("_process"))
+    pid, process = process_of(entry.get("_process"))
     made = Connection(number, 0, ("", 0), (entry["serverIPAddress"].strip("[]"), at), pid, process)
     made.name = host
     tls = dict_of(entry, "_tls")
@@ -257,7 +257,8 @@ def _url(url: str) -> tuple[str, str, int, str]:
     return scheme, name.strip("[]"), int(port[:5]), target if target.startswith("/") else f"/{target}"
 
 
-def _process(told: Json | None) -> tuple[int, Process | None]:
+def process_of(told: Json | None) -> tuple[int, Process | None]:
+    """(pid, process) of an entry's `_process`."""
     if told is None:
         return 0, None
     if "name" not in told:

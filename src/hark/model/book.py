@@ -3,24 +3,26 @@
 What   Tables of what is open: connections by number, exchanges by (connection, stream), processes by pid, DNS answers
        by address. An exchange ends when both its messages are whole, or when its end cannot come any more.
 Why    Views see whole things and need no protocol; what has ended is dropped here, so memory stays flat.
-Grace  Programs ask for A and AAAA and try every address of a name: a failure is told only when no other attempt of the
-       same process came through within GRACE of recorded time.
+Grace  Programs ask for A and AAAA and try every address of a name: a failure is told as one only when no other attempt
+       of the same process came through (attempts.py).
 Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes are remembered.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hark.decode import events as ev
 from hark.decode import limits
-from hark.decode.endings import Phase
+from hark.decode.endings import Ending, How, Phase
+from hark.model import clauses, failing
+from hark.model.attempts import BY_REQUESTS, GRACE, REPLACEABLE, Attempts, order_of
 from hark.model.body import Body
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.model.failure import Failure, FailureKind
 from hark.model.talk import DnsMessage, talk
 from hark.recording.blocks import Entry, Names, Process
+from hark.wire import tls, websocket
 
 if TYPE_CHECKING:
     from hark.model.archive import Shelf
@@ -69,7 +71,11 @@ class Failed(NamedTuple):
     failure: Failure
 
 
-_GRACE = 1_000_000_000  # ns: within it another address or record type may make a failure irrelevant
+class MadeUp(NamedTuple):
+    """An attempt that failed, and that the same process made up for: another address, another name of a search list, a
+    connection in reserve. It is worth a look, and is no failure."""
+
+    failure: Failure
 
 
 class SpokeOther(NamedTuple):
@@ -92,7 +98,8 @@ class Told(NamedTuple):
     trouble: ev.Trouble
 
 
-Change = Began | Answered | Upgraded | Spoke | Ended | Failed | SpokeOther | PassedOver | Told
+Order = tuple[int, int, str]  # (when it was due, number of the connection, name)
+Change = Began | Answered | Upgraded | Spoke | Ended | Failed | MadeUp | SpokeOther | PassedOver | Told
 
 
 class Book:
@@ -103,7 +110,8 @@ class Book:
         self._keep = keep
         self._steps = steps
         self._shelf: Shelf | None = None
-        self.joined = False  # whether a name was looked up inside of a connection, for others
+        self.joined = False  # whether what was told depends on several connections: a name looked up inside of one, for
+        #   others; a failure, for which another may make up
         self._connections: dict[int, Connection] = {}
         self._exchanges: dict[tuple[int, int], Exchange] = {}
         self._processes: dict[int, Process] = {}
@@ -112,8 +120,8 @@ class Book:
         self._chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}  # certificates, each kept once
         self._numbers = 0
         self.due: deque[tuple[int, Exchange]] = deque()  # (time, exchange): over then, if nothing more comes of it
-        self._failures: dict[tuple[object, ...], tuple[int, Failed]] = {}  # held for GRACE
-        self._successes: dict[tuple[object, ...], int] = {}
+        self.attempts = Attempts()
+        self._more: list[Change] = []  # changes beside the one that an event makes
 
     def widen(self, keep: int) -> None:
         """From now on tell every step, and keep at least `keep` bytes of each body."""
@@ -137,54 +145,54 @@ class Book:
                 change = fold(self, event)
                 if change is not None:
                     changes.append(change)
-                if self._failures and kind is not Names:
-                    changes += self._overdue(event.time)  # type: ignore[union-attr]
+                if self._more:
+                    changes += self._more
+                    self._more = []
         return changes
 
     def end(self) -> Iterator[Change]:
         """Nothing more will come: what is held is told."""
-        for _, failure in self._failures.values():
-            yield failure
-        self._failures.clear()
+        yield from self._failed(self.attempts.rest())
 
     def rest(self, now: int) -> list[Change]:
         """Nothing has happened up to `now`: what waits no longer is told."""
-        changes = self.settle(now) if self.due else []
-        return changes + list(self._overdue(now)) if self._failures else changes
+        return self.settle(now)
 
     def settle(self, now: int) -> list[Change]:
-        """Tell the exchanges that were to be over by `now`. To be asked at every frame, so that live telling, replay
-        and telling by shares have the same order."""
-        found = []
+        """What was to be told by `now`: exchanges of which nothing more comes, and failures for which nothing made up.
+        To be asked at every frame where something is `due` or held by `attempts`, so that live telling, replay and
+        telling by shares have the same order."""
+        return [change for _, change in self.settled(now)]
+
+    def settled(self, now: int) -> list[tuple[Order, Change]]:
+        """The same, each with its place among what is told between two frames."""
+        found: list[tuple[Order, Change]] = []
         while self.due and self.due[0][0] <= now:
-            exchange = self.due.popleft()[1]
-            if self._exchanges.get((exchange.connection.number, exchange.stream)) is exchange:
-                found.append(exchange)
-        found.sort(key=lambda exchange: exchange.connection.number)
-        return [self._over(exchange) for exchange in found]
+            time, exchange = self.due.popleft()
+            number = exchange.connection.number
+            if self._exchanges.get((number, exchange.stream)) is exchange:
+                found.append(((time, number, ""), self._over(exchange)))
+        for failed in self._failed(self.attempts.overdue(now)):
+            time, number, host = order_of(failed.failure)
+            found.append(((time + GRACE, number, host), failed))
+        found.sort(key=_place)
+        return found
 
-    def _overdue(self, now: int) -> Iterator[Change]:
-        """Failures whose grace is over: nothing made up for them."""
-        while self._failures:
-            key, (time, failure) = next(iter(self._failures.items()))
-            if now - time < _GRACE:
-                return
-            del self._failures[key]
-            yield failure
+    def _fail(self, failure: Failure, quiet: bool = False) -> None:
+        """Something has failed; it is told when nothing makes up for it. quiet: not at all where something does."""
+        made_up = self.attempts.failed(failure, quiet)
+        if made_up is not None:
+            self._more.append(MadeUp(made_up))
 
-    def _fail(self, key: tuple[object, ...], time: int, failure: Failed) -> None:
-        """Hold a failure, unless something has made up for it already."""
-        if time - self._successes.get(key[:-1], -_GRACE) >= _GRACE:
-            self._failures[key] = (time, failure)
+    def _failed(self, failures: list[Failure]) -> Iterator[Failed]:
+        """Nothing made up for these: at least no request that this book was told of."""
+        for failure in failures:
+            self.joined = self.joined or failure.kind in BY_REQUESTS
+            yield Failed(failure)
 
-    def _succeed(self, key: tuple[object, ...], time: int) -> None:
-        """Forget the failures that this makes up for."""
-        self._successes.pop(key, None)
-        self._successes[key] = time
-        if len(self._successes) > _PIDS:
-            del self._successes[next(iter(self._successes))]
-        for held in [held for held in self._failures if held[:-1] == key]:
-            del self._failures[held]
+    def _succeed(self, failures: list[Failure]) -> None:
+        """These failures were made up for."""
+        self._more += map(MadeUp, failures)
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -195,14 +203,14 @@ class Book:
         if answer is not None:
             connection.dns = (answer.asked, answer.time)
         connection.name = self._named.get(event.server[0], "")
+        connection.udp, connection.foreign = event.udp, event.foreign
         self._connections[event.conn] = connection
 
     def _established(self, event: ev.Established) -> None:
         connection = self._connections.get(event.conn)
         if connection is not None:
             connection.established = event.time
-            if event.time - connection.opened < _GRACE:
-                self._succeed((connection.pid, connection.server[1]), event.time)
+            self._succeed(self.attempts.reached(connection, event.time))
 
     def _tls(self, event: ev.TlsFacts) -> None:
         connection = self._connections.get(event.conn)
@@ -231,27 +239,40 @@ class Book:
         connection = self._connections.pop(event.conn, None)
         if connection is None:
             return None
-        key = (connection.pid, connection.server[1], connection.server[0])
-        if event.how in ("refused", "unreachable"):
-            kind = FailureKind.REFUSED if event.how == "refused" else FailureKind.UNREACHABLE
-            self._fail(key, event.time, _failed(kind, Phase.CONNECT, connection, event.time, event.how))
+        if connection.exchanges:
+            self.attempts.over(connection, event.time)
+        failure = failing.judge(connection, event)
+        if failure is not None:
+            if failure.kind not in REPLACEABLE:
+                return Failed(failure)
+            self._fail(failure)
             return None
-        if connection.established == 0 and event.sent == 0 and event.received == 0:
-            failed = _failed(FailureKind.NO_ANSWER, Phase.CONNECT, connection, event.time, "no answer")
-            self._fail(key, event.time, failed)
-            return None
-        if connection.troubles and not connection.exchanges:
-            return _failed(FailureKind.BROKEN, Phase.TLS, connection, event.time, connection.troubles[0])
-        if not connection.exchanges and connection.protocol is not None and connection.protocol not in _FOLLOWED:
-            return SpokeOther(connection)
-        return None
+        other = connection.protocol is not None and connection.protocol not in _FOLLOWED
+        return SpokeOther(connection) if other and not connection.exchanges and not connection.failed else None
 
-    def _sealed(self, event: ev.Sealed) -> Change | None:
+    def _sealed(self, event: ev.Sealed) -> None:
         connection = self._connections.get(event.conn)
-        if connection is None:
+        if connection is not None:
+            connection.sealed = event
+
+    def _alert(self, event: ev.Alert) -> None:
+        connection = self._connections.get(event.conn)
+        if connection is not None:
+            how, name = (How.ALERT, tls.alert_name(event.code)) if event.code else (How.CLOSE_NOTIFY, "")
+            connection.alerts.append(Ending(event.side, how, event.time, name))
+
+    def _going_away(self, event: ev.GoingAway) -> None:
+        connection = self._connections.get(event.conn)
+        if connection is not None:
+            connection.alerts.append(event.ending)
+
+    def _not_tls(self, event: ev.NotTls) -> Change | None:
+        connection = self._connections.get(event.conn)
+        if connection is None or connection.failed:
             return None
-        failed = _failed(FailureKind.ENCRYPTED, Phase.IDLE, connection, event.time, event.why)
-        return Failed(replace(failed.failure, size=event.size, version=event.version))
+        connection.not_tls = event.spoken
+        connection.failed = True
+        return Failed(failing.not_tls(connection, event.spoken, event.time))
 
     def _trouble(self, event: ev.Trouble) -> Change | None:
         connection = self._connections.get(event.conn)
@@ -263,7 +284,7 @@ class Book:
             if event.kind == "lost-body" and exchange.talks is not None:
                 exchange.talks = [None, None]  # where the next message begins is not known any more
         else:
-            connection.troubles.append(event.text)
+            connection.troubles.append(event)
         return None
 
     def _process(self, event: Process) -> None:
@@ -296,20 +317,27 @@ class Book:
             self._name(address, event.name)
         while len(self._answers) > limits.ADDRESSES:
             del self._answers[next(iter(self._answers))]
-        if event.rcode == "NOERROR":
-            self._succeed((event.pid, event.name), event.time)
+        if event.addresses:
+            self._succeed(self.attempts.found(event.pid, event.name, event.time))
         elif event.qtype in ("A", "AAAA"):  # no other record's absence keeps a program from its host
+            absent = event.rcode == "NOERROR"  # the name is there, and has no address of this family
             process = self._processes.get(event.pid) if event.pid else None
-            kind = FailureKind.NAME_NOT_FOUND if event.rcode == "NXDOMAIN" else FailureKind.NAME_NO_ANSWER
-            why = event.rcode or "no answer"
+            kind = FailureKind.NAME_NOT_FOUND if absent or event.rcode == "NXDOMAIN" else FailureKind.NAME_NO_ANSWER
+            why = "no address" if absent else event.rcode or "no answer"
             failure = Failure(kind, Phase.NAME, event.asked, event.time, why, process, event.pid, answer=event)
-            self._fail((event.pid, event.name, ""), event.time, Failed(failure))
+            self._fail(failure, absent)
 
     def _entry(self, event: Entry) -> Iterator[Change]:
         if self._shelf is None:
             from hark.model.archive import Shelf
 
             self._shelf = Shelf()
+        if "_failure" in event.told:
+            from hark.model.failed_entry import failure, is_failure
+
+            if is_failure(event.told):
+                yield Failed(failure(event.told))
+                return
         exchange = self._shelf.exchange(event.told)
         if exchange.socket and exchange.response is not None:
             yield Upgraded(exchange)
@@ -333,6 +361,8 @@ class Book:
         exchange = self._new(event.conn, event.stream, event, event.started)
         if exchange is None:
             return None
+        if exchange.first:
+            self._succeed(self.attempts.used(exchange, event.time))
         if event.method == "POST":
             mime = exchange.request_header("content-type")
             if mime[:13].lower() in _TALKING:
@@ -347,7 +377,7 @@ class Book:
             exchange = self._new(event.conn, event.stream, None, event.started)
             if exchange is None:
                 return None
-            exchange.trouble = "its request was not captured"
+            exchange.trouble = _without_request(exchange.connection)
         if event.interim:
             exchange.interim.append(event)
             return None
@@ -393,7 +423,12 @@ class Book:
 
     def _message(self, event: ev.Message) -> Change | None:
         exchange = self._exchanges.get((event.conn, event.stream))
-        return self._spoke(exchange, event) if exchange is not None else None
+        if exchange is None:
+            return None
+        if event.kind == "close" and exchange.ending is None:
+            code = int.from_bytes(event.data[:2], "big") if event.size >= 2 else websocket.NO_STATUS
+            exchange.ending = Ending(event.side, How.CLOSE_FRAME, event.time, websocket.close_name(code))
+        return self._spoke(exchange, event)
 
     @staticmethod
     def _spoke(exchange: Exchange, message: ev.Message) -> Spoke:
@@ -438,20 +473,45 @@ class Book:
         if exchange.ended and exchange.response is not None:
             # The answer is whole; the server did not want the rest of the request.
             return self._over(exchange)
-        length = exchange.response_header("content-length") if exchange.sent else ""
-        if not length or length != str(exchange.response_body.size):
-            exchange.trouble = exchange.trouble or event.why  # else all of it came, and only the end was not said
+        streams = exchange.response is not None and exchange.response.version >= "HTTP/2"
+        length = exchange.response_header("content-length") if exchange.sent and streams else ""
         exchange.ended = event.time
+        if not length or length != str(exchange.response_body.size):
+            self._cut(exchange, event)  # else all of it came, and only the end was not said
         return self._over(exchange)
+
+    @staticmethod
+    def _cut(exchange: Exchange, event: ev.Aborted) -> None:
+        """An exchange is not whole: by whom, or why."""
+        ending, why = event.ending, event.why
+        if ending is not None:
+            exchange.ending = ending
+            if ending.how is not How.OPEN:
+                exchange.ended = max(ending.time, exchange.answered, exchange.started)
+            since = exchange.sent if exchange.phase is Phase.WAITING else ending.since
+            socket = exchange.socket
+            lasted = ending.time - (exchange.started if socket else exchange.began)
+            quiet = ending.time - (since or ending.time)
+            why = clauses.exchange(ending, exchange.phase, lasted, quiet, socket)
+        exchange.trouble = exchange.trouble or why
 
     def _over(self, exchange: Exchange) -> Ended:
         del self._exchanges[exchange.connection.number, exchange.stream]
         return Ended(exchange)
 
 
-def _failed(kind: FailureKind, phase: Phase, connection: Connection, time: int, why: str) -> Failed:
-    process, pid = connection.process, connection.pid
-    return Failed(Failure(kind, phase, connection.opened, time, why, process, pid, connection))
+def _place(settled: tuple[Order, Change]) -> Order:
+    return settled[0]
+
+
+def _without_request(connection: Connection) -> str:
+    """Why a response has no request."""
+    if connection.not_tls is not None:
+        return f"the server answered in {connection.not_tls}, not TLS"
+    for trouble in connection.troubles:
+        if trouble.kind == "broken-http" and trouble.text.endswith("by the client"):
+            return trouble.text
+    return "its request was not captured"
 
 
 _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
@@ -463,6 +523,9 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Proxied: Book._proxied,
     ev.Closed: Book._closed,
     ev.Sealed: Book._sealed,
+    ev.Alert: Book._alert,
+    ev.GoingAway: Book._going_away,
+    ev.NotTls: Book._not_tls,
     ev.Trouble: Book._trouble,
     ev.PassedOver: lambda book, event: PassedOver(event.what, event.frames, event.harmless),
     ev.Dns: Book._dns,

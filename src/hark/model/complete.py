@@ -256,6 +256,12 @@ def list_of(part: Json, name: str) -> list[Json]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
+def list_of_text(part: Json, name: str) -> list[str]:
+    """The texts of a list."""
+    value = part.get(name)
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
 def number_of(part: Json, name: str, missing: float) -> float:
     """The number, from -1 to what a time can be."""
     value = _number(part.get(name))

@@ -5,7 +5,8 @@ May hold: mutable records with their derived facts. May not hold: events, text f
 
 from collections.abc import Sequence
 
-from hark.decode.events import Headers, Message, RequestHead, ResponseHead, TlsFacts
+from hark.decode.endings import Ending, Phase
+from hark.decode.events import Headers, Message, RequestHead, ResponseHead, Sealed, TlsFacts, Trouble
 from hark.model.body import Body
 from hark.model.talk import Talk
 from hark.recording.blocks import Process
@@ -19,8 +20,9 @@ class Connection:
     """A transport connection."""
 
     __slots__ = (
-        "certificates", "client", "dns", "established", "exchanges", "name", "number", "opened", "pid", "process",
-        "protocol", "proxied", "server", "through", "tls", "troubles",
+        "alerts", "certificates", "client", "dns", "established", "exchanges", "failed", "foreign", "name", "not_tls",
+        "number", "opened", "pid", "process", "protocol", "proxied", "sealed", "server", "through", "tls", "troubles",
+        "udp",
     )  # fmt: skip
 
     def __init__(
@@ -47,7 +49,13 @@ class Connection:
         self.proxied: tuple[tuple[str, int], tuple[str, int]] | None = None  # (client, server) a proxy speaks for
         self.through = False  # `server` is a proxy's end, and what is spoken goes on to another (SOCKS, CONNECT)
         self.exchanges = 0
-        self.troubles: list[str] = []
+        self.troubles: list[Trouble] = []
+        self.alerts: list[Ending] = []  # what TLS and HTTP/2 said of its end
+        self.sealed: Sealed | None = None  # what stayed encrypted
+        self.not_tls: str | None = None  # what met a ClientHello that is no TLS, "" where it has no name
+        self.failed = False  # it was told as failed
+        self.udp = False  # it is a QUIC connection
+        self.foreign = False  # of another decoder's share
 
 
 class Exchange:
@@ -59,6 +67,7 @@ class Exchange:
         "answered",
         "connection",
         "ended",
+        "ending",
         "first",
         "interim",
         "keep",
@@ -101,6 +110,7 @@ class Exchange:
         self.answered = 0  # first byte of the response
         self.ended = 0
         self.trouble = ""  # why it is not whole
+        self.ending: Ending | None = None  # what ended it early, or a WebSocket
         self.talks: list[Talk | None] | None = None  # what the bodies say as messages, by side; None: plain bodies
         self.messages: Sequence[Message] = ()  # the first ones of them, and of a WebSocket
         self.messages_seen = [0, 0]  # all that there were, by side
@@ -120,6 +130,13 @@ class Exchange:
         """When the program began to wait for it: its connection's opening where it was the first on it."""
         connection = self.connection
         return connection.opened if self.first and connection.established else self.started
+
+    @property
+    def phase(self) -> Phase:
+        """How far it has come; how far it had come when it was ended."""
+        if self.response is not None and (self.ending is None or self.ending.time >= self.answered):
+            return Phase.BODY
+        return Phase.WAITING if self.sent or self.request is None else Phase.REQUEST
 
     @property
     def socket(self) -> bool:

@@ -19,6 +19,7 @@ from hark.model.book import (
     Change,
     Ended,
     Failed,
+    MadeUp,
     Spoke,
     SpokeOther,
     Upgraded,
@@ -26,7 +27,7 @@ from hark.model.book import (
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
 from hark.views.grep import Grep
-from hark.views.view import Passing, View
+from hark.views.view import Passing, View, plural
 
 Test = Callable[[Exchange], bool]
 _UNITS_TIME = {"": 1e6, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "min": 60e9}
@@ -57,10 +58,11 @@ class Choice(NamedTuple):
 
     def other(self, change: Change) -> bool:
         """Whether what is no exchange is told: by host and process, where no filter asks for what it has not."""
-        if isinstance(change, Failed):
+        if isinstance(change, Failed | MadeUp):
             failure = change.failure
             connected = failure.connection
-            names = (failure.host, *(_hosts_of(connected, "") if connected is not None else ()))
+            at = f"{failure.host}:{failure.port}" if failure.port else ""
+            names: tuple[str, ...] = (failure.host, at, *(_hosts_of(connected, "") if connected is not None else ()))
             who = _names_of(failure.process, failure.pid)
         elif isinstance(change, SpokeOther):
             connection = change.connection
@@ -73,22 +75,49 @@ class Choice(NamedTuple):
         return fitting and not exact
 
 
-class Chosen(Passing):
-    """Shows its views only what was chosen."""
+class Tally:
+    """How much there was before filters: exchanges that ended, and failures."""
 
-    def __init__(self, choice: Choice, views: Sequence[View]) -> None:
+    __slots__ = ("exchanges", "failures")
+
+    def __init__(self) -> None:
+        self.exchanges = self.failures = 0
+
+    def of(self, exchanges: int, failures: int) -> str:
+        """What matched, in words, where nothing or not all of the exchanges did; else ""."""
+        if self.exchanges:
+            return f"{exchanges} of {plural(self.exchanges, 'exchange')} match" if exchanges < self.exchanges else ""
+        return f"no exchanges, 0 of {plural(self.failures, 'failure')} match" if self.failures > failures == 0 else ""
+
+
+class Chosen(Passing):
+    """Shows its views only what was chosen, and counts all that there was."""
+
+    def __init__(self, choice: Choice, views: Sequence[View], tally: Tally | None = None) -> None:
         super().__init__(views)
         self._choice = choice
+        self._tally = tally if tally is not None else Tally()
 
     def change(self, change: Change) -> None:
         """Pass it on, or not."""
         if isinstance(change, Ended):
+            self._tally.exchanges += 1
             wanted = self._choice.wants(change.exchange)
         elif isinstance(change, Began | Answered | Upgraded | Spoke):
             wanted = self._choice.may(change.exchange)
         else:
+            self._tally.failures += isinstance(change, Failed)
             wanted = self._choice.other(change)
         if wanted:
+            self._pass(change)
+
+
+class WithoutFailures(Passing):
+    """Shows its views no failures: --no-failures."""
+
+    def change(self, change: Change) -> None:
+        """Pass it on, or not."""
+        if type(change) is not Failed and type(change) is not MadeUp:
             self._pass(change)
 
 

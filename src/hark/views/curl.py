@@ -15,8 +15,10 @@ import shlex
 from collections.abc import Callable
 
 from hark.model.archive import Archived
-from hark.model.book import Change, Ended
+from hark.model.book import Change, Ended, Failed
 from hark.model.exchange import Exchange
+from hark.model.failure import Failure
+from hark.views import failures
 from hark.views.choose import parts_of
 from hark.views.entry import text_of
 
@@ -28,16 +30,18 @@ _OF_THE_CONNECTION = {
 
 
 class Commands:
-    """A view: each request as it ends, a line for a shell."""
+    """A view: each request as it ends, a line for a shell; what failed as a comment."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._lines: list[str] = []
 
     def change(self, change: Change) -> None:
-        """A request that is over."""
+        """A request that is over, or what kept one from being made."""
         if type(change) is Ended:
             self._lines.append(command(change.exchange) + "\n")
+        elif type(change) is Failed:
+            self._lines.append(comment(change.failure) + "\n")
 
     def tick(self, now: int) -> None:
         """Write what was gathered."""
@@ -79,6 +83,11 @@ def command(exchange: Exchange) -> str:
     if body and body[1] == "@-":
         line = f"printf %b {_escaped(exchange.request_body.raw)} | {line}"
     return line + (f"  # {_comment(comment)}" if comment else "")
+
+
+def comment(failure: Failure) -> str:
+    """A failure has no request to be made again: a comment of a shell that says so."""
+    return f"# failed: {_comment(failures.line(failure))}"
 
 
 def _version(version: str, url: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""Structured output: an entry is made once as its exchange ends, and given as JSON to every file that wants it.
+"""Structured output: an entry is made once, as its exchange ends or its connection fails, and given as JSON to every
+file that wants it.
 
 May hold: the view that makes entries, what a sink is, JSON lines. May not hold: the schema (entry.py), other formats.
 """
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from hark.model.book import Change, Ended
+from hark.model.book import Change, Ended, Failed
+from hark.views import failures
 from hark.views.entry import entry
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Sink(Protocol):
 
 
 class Entries:
-    """Gives every exchange that ended to its sinks; the first `told` ones are left out."""
+    """Gives every exchange that ended, and every failure, to its sinks; the first `told` ones are left out."""
 
     def __init__(self, sinks: Sequence[Sink], schema: "Schema | None" = None, told: int = 0) -> None:
         self._sinks = sinks
@@ -68,14 +70,21 @@ class Entries:
         self._told = told
 
     def change(self, change: Change) -> None:
-        """Pass on an exchange that ended."""
+        """Pass on what has an entry."""
         if type(change) is Ended:
-            if self._told:
-                self._told -= 1
-                return
-            made = encode(entry(change.exchange, self._schema))
-            for sink in self._sinks:
-                sink.add(made)
+            if not self._told:
+                self._add(entry(change.exchange, self._schema))
+        elif type(change) is Failed:
+            if not self._told:
+                self._add(failures.entry(change.failure))
+        else:
+            return
+        self._told = max(self._told - 1, 0)
+
+    def _add(self, made: dict[str, Any]) -> None:
+        line = encode(made)
+        for sink in self._sinks:
+            sink.add(line)
 
     def tick(self, now: int) -> None:
         """Write what was gathered."""

@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, unquote_plus
 
+from hark.decode.endings import Ending
 from hark.decode.events import Headers, ResponseHead
+from hark.model import certificate
 from hark.model.body import Body
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
-from hark.views import certificate
 from hark.views.multipart import form_data
 from hark.views.talks import messages
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hark.views.schema import Schema
 
 Json = dict[str, Any]
+SCHEMA = 2  # of our own fields (docs/json.md): higher whenever one is renamed, removed, or lines of a new kind appear
 _PAIRS: dict[tuple[bytes, bytes], Json] = {}
 _PAIRS_MOST, _PAIR_BYTES = 4096, 256
 _TEXT_MIMES = ("text/", "application/json", "application/xml", "application/javascript", "application/x-www-form")
@@ -59,7 +61,20 @@ def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
         told |= messages(exchange, schema)
     if exchange.trouble:
         told["_trouble"] = exchange.trouble
+    if exchange.ending is not None:
+        told["_ending"] = _ending(exchange, exchange.ending)
     return told
+
+
+def _ending(exchange: Exchange, ending: Ending) -> Json:
+    """Who ended an exchange early (or a WebSocket at all), by what, how far it had come, after how long."""
+    told: Json = {
+        "by": ending.side.name.lower() if ending.side is not None else None,
+        "how": ending.how.value,
+        "phase": exchange.phase.value,
+        "seconds": max(ending.time // 1000 - exchange.began // 1000, 0) / 1e6,
+    }
+    return told | {"detail": ending.detail} if ending.detail else told
 
 
 def process(found: Process | None, pid: int) -> Json | None:

@@ -1,8 +1,8 @@
 """Every change as a line of JSON, for another process of hark that shows it: DevTools, watch, the terminal browser, the
 Python API.
 
-What   {"what": ..., "n": the exchange's number, "entry": ...} and the like. `Feed` writes them, `Changes` makes changes
-       of them again, so that any view can stand at the other end.
+What   {"what": ..., "n": the exchange's number, "entry": ...} and the like; a failure is told by its entry too.
+       `Feed` writes them, `Changes` makes changes of them again, so that any view can stand at the other end.
 Why    A view that serves people (windows, connections, keys) must not stand in the teller's way; and one format for all
        of them is one that is tested.
 Limits What is not whole yet is told as an entry of what is known so far.
@@ -12,8 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any
 
-from hark.decode.endings import Ending, How, Phase
-from hark.decode.events import Dns, Message, Side, TlsFacts, Trouble
+from hark.decode.events import Message, Side, TlsFacts, Trouble
 from hark.model.archive import Shelf
 from hark.model.book import (
     Answered,
@@ -21,6 +20,7 @@ from hark.model.book import (
     Change,
     Ended,
     Failed,
+    MadeUp,
     PassedOver,
     Spoke,
     SpokeOther,
@@ -28,8 +28,9 @@ from hark.model.book import (
     Upgraded,
 )
 from hark.model.exchange import Connection, Exchange
-from hark.model.failure import Failure, FailureKind
+from hark.model.failed_entry import failure
 from hark.recording.blocks import Process
+from hark.views import failures
 from hark.views.entries import encode
 from hark.views.entry import entry, process
 from hark.views.schema import Schema
@@ -52,7 +53,9 @@ class Feed:
         self._size = 0
 
     def change(self, change: Change) -> None:
-        """Write it."""
+        """Write it. What was made up for is for a terminal that asks for more, and is not fed."""
+        if type(change) is MadeUp:
+            return
         line = encode(self._told(change))
         self._lines += (line, b"\n")
         self._size += len(line)
@@ -71,6 +74,7 @@ class Feed:
         self.tick(0)
 
     def _told(self, change: Change) -> Json:
+        assert not isinstance(change, MadeUp)
         match change:
             case Began() | Answered() | Upgraded() | Ended():
                 exchange = change.exchange
@@ -79,7 +83,7 @@ class Feed:
             case Spoke():
                 return {"what": "spoke", "n": change.exchange.number, "message": self._message(change)}
             case Failed():
-                return {"what": "failed", **_failure(change.failure)}
+                return {"what": "failed", "entry": failures.entry(change.failure)}
             case SpokeOther():
                 return {"what": "other", "connection": _connection(change.connection)}
             case PassedOver():
@@ -106,26 +110,6 @@ class Feed:
         if said.kind == "grpc":
             told["shown"] = shown(change.exchange, said, self._schema)
         return told
-
-
-def _failure(failure: Failure) -> Json:
-    connection, answer, ending = failure.connection, failure.answer, failure.ending
-    return {
-        "kind": failure.kind,
-        "phase": failure.phase,
-        "started": failure.started,
-        "time": failure.time,
-        "why": failure.why,
-        "process": _process_of(failure.process, failure.pid),
-        "connection": _connection(connection) if connection is not None else None,
-        "answer": answer._asdict() if answer is not None else None,
-        "ending": [None if ending.side is None else int(ending.side), *ending[1:]] if ending is not None else None,
-        "seen": failure.seen,
-        "size": failure.size,
-        "version": failure.version,
-        "host": failure.host,
-        "port": failure.port,
-    }
 
 
 def _connection(connection: Connection) -> Json:
@@ -182,7 +166,7 @@ class Changes:
         if what == "spoke":
             return self._spoke(told)
         if what == "failed":
-            return Failed(_failed(told))
+            return Failed(failure(told["entry"]))
         if what == "other":
             return SpokeOther(_connected(told["connection"]))
         if what == "passed":
@@ -204,26 +188,6 @@ class Changes:
         return Spoke(
             exchange, Message(number, stream, side, said["time"], kind, data, said["size"], said["name"], said["id"])
         )
-
-
-def _failed(told: Json) -> Failure:
-    connection = _connected(told["connection"]) if told["connection"] is not None else None
-    answer, ending, process = told["answer"], told["ending"], told["process"]
-    return Failure(
-        FailureKind(told["kind"]),
-        Phase(told["phase"]),
-        told["started"],
-        told["time"],
-        told["why"],
-        connection.process if connection is not None else _process(process),
-        (process or {}).get("pid", 0),
-        connection,
-        Dns(**{**answer, "addresses": tuple(answer["addresses"])}) if answer is not None else None,
-        Ending(None if ending[0] is None else Side(ending[0]), How(ending[1]), *ending[2:]) if ending else None,
-        told["seen"],
-        told["size"],
-        told["version"],
-    )
 
 
 def _connected(told: Json) -> Connection:

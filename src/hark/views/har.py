@@ -11,6 +11,7 @@ Limits The kernel writes in pieces of a page or more, and a process that is kill
 from collections.abc import Callable
 
 from hark.views.entries import encode
+from hark.views.entry import SCHEMA
 
 _BATCH = 1 << 16  # bytes
 _TAIL = b"\n]}}\n"
@@ -18,7 +19,7 @@ _TAIL = b"\n]}}\n"
 
 def head(version: str) -> bytes:
     """What stands before the entries."""
-    log = {"version": "1.2", "creator": {"name": "hark", "version": version}, "pages": []}
+    log = {"version": "1.2", "creator": {"name": "hark", "version": version}, "_schema": SCHEMA, "pages": []}
     return b'{"log":' + encode(log)[:-1] + b',"entries":['
 
 

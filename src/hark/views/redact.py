@@ -8,14 +8,15 @@ Limits Packets are not touched: a pcapng is never redacted.
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hark.decode.events import Message
 from hark.model.archive import Archived, Shelf
 from hark.model.book import Answered, Began, Change, Ended, Failed, Spoke, SpokeOther, Upgraded
 from hark.model.exchange import Connection, Exchange
+from hark.model.failed_entry import failure
 from hark.recording.blocks import Process
+from hark.views import failures
 from hark.views.entry import entry
 from hark.views.redaction.entry import Redaction
 from hark.views.talks import shown
@@ -48,9 +49,7 @@ class Redacted(Passing):
             exchange = self._open.get(change.exchange.number) or self._exchange(change.exchange)
             change = Spoke(exchange, self._message(change.exchange, change.message))
         elif isinstance(change, Failed):
-            failure = change.failure
-            connection = self._connection(failure.connection) if failure.connection is not None else None
-            change = Failed(replace(failure, process=self._process(failure.process), connection=connection))
+            change = Failed(failure(self._redaction.entry(failures.entry(change.failure))))
         elif isinstance(change, SpokeOther):
             change = SpokeOther(self._connection(change.connection))
         self._pass(change)

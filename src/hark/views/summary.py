@@ -1,7 +1,7 @@
 """What a run was like as a whole: --summary.
 
-What   Hosts with counts, bytes and times; what was slowest; errors; redirects; requests made again; connections that
-       were used once.
+What   Hosts with counts, bytes and times; what was slowest; errors; what failed and what was not decrypted; redirects;
+       requests made again; connections that were used once.
 Why    A program that is slow or broken is seldom so for one request: what it does too often is seen only here.
 Limits HOSTS hosts, REQUESTS different requests and CONNECTIONS connections are told apart; what comes after is counted.
 """
@@ -11,9 +11,11 @@ from collections.abc import Callable
 from hashlib import blake2b
 from heapq import heappush, heappushpop
 
-from hark.model.book import Change, Ended
+from hark.model.book import Change, Ended, Failed
 from hark.model.exchange import Exchange
-from hark.views.choose import failed
+from hark.model.failure import Failure, FailureKind
+from hark.views import failures
+from hark.views.choose import Tally, failed
 from hark.views.view import asked, duration, host, plural, safe, size
 
 _HOSTS, _REQUESTS, _CONNECTIONS = 10_000, 100_000, 100_000
@@ -30,10 +32,14 @@ class _Host:
 
 
 class Summary:
-    """Counts as exchanges end; tells at the end."""
+    """Counts as exchanges end; tells at the end. tally: what there was before filters."""
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    def __init__(self, write: Callable[[bytes], None], tally: Tally | None = None) -> None:
         self._write = write
+        self._tally = tally
+        self._counts = failures.Counts()
+        self._failed: Counter[str] = Counter()
+        self._encrypted: Counter[str] = Counter()
         self._hosts: dict[str, _Host] = {}
         self._status: Counter[str] = Counter()
         self._slowest: list[tuple[int, int, str]] = []
@@ -46,9 +52,11 @@ class Summary:
         self._connections: dict[int, tuple[str, int]] = {}  # (host, exchanges) by number
 
     def change(self, change: Change) -> None:
-        """Count an exchange that ended."""
+        """Count what is over."""
         if type(change) is Ended:
             self._count(change.exchange)
+        elif type(change) is Failed:
+            self._count_failure(change.failure)
 
     def tick(self, now: int) -> None:
         """Nothing is told before the end."""
@@ -81,6 +89,14 @@ class Summary:
                 found.connections += 1
             self._connections[number] = (name, self._connections.get(number, ("", 0))[1] + 1)
 
+    def _count_failure(self, failure: Failure) -> None:
+        self._counts.add(failure.kind)
+        if failure.kind is FailureKind.ENCRYPTED:
+            library = ", ".join(failures.libraries(failure)) or failure.version
+            _add(self._encrypted, f"{failures.what(failure)}{f' {library}' if library else ''}")
+        else:
+            _add(self._failed, failures.line(failure))
+
     def _again(self, exchange: Exchange, what: str, bad: bool) -> None:
         """A request with the same method, URL and body as one before: a retry where that one failed."""
         digest = blake2b(f"{what}\0{exchange.request_body.size}\0".encode("utf-8", "replace"), digest_size=16)
@@ -100,23 +116,33 @@ class Summary:
     def end(self) -> None:
         """Tell."""
         lines: list[str] = []
+        count = sum(found.count for found in self._hosts.values())
+        failed = "".join(f", {clause}" for clause in self._counts.clauses())
+        matched = self._tally.of(count, len(self._counts)) if self._tally is not None else ""
         if self._hosts:
-            count = sum(found.count for found in self._hosts.values())
             answers = ", ".join(f"{many} {name}" for name, many in sorted(self._status.items()))
-            lines.append(f"{plural(count, 'exchange')} with {plural(len(self._hosts), 'host')}: {answers}")
+            told = f"{matched or plural(count, 'exchange')} with {plural(len(self._hosts), 'host')}"
+            lines.append(f"{told}: {answers}{failed}")
             self._table(lines)
             self._most(
                 lines, "slowest", [(duration(taken), what) for taken, _, what in sorted(self._slowest, reverse=True)]
             )
             self._counted(lines, "errors", self._errors)
+            self._unseen(lines)
             self._counted(lines, "redirects", self._redirects)
             self._counted(lines, "retries", self._retries)
             twice = Counter({what: self._requests[key] for key, what in self._named.items()})
             self._counted(lines, "duplicate requests", twice)
             self._unused(lines)
         else:
-            lines.append("no exchanges")
+            lines.append((matched or "no exchanges") + failed)
+            self._unseen(lines)
         self._write("".join(f"{safe(line)}\n" for line in lines).encode("utf-8", "backslashreplace"))
+
+    def _unseen(self, lines: list[str]) -> None:
+        """What did not become an exchange."""
+        self._counted(lines, "failed", self._failed)
+        self._counted(lines, "not decrypted", self._encrypted)
 
     def _table(self, lines: list[str]) -> None:
         rows = [("host", "exchanges", "errors", "sent", "received", "mean", "connections")]

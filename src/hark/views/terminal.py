@@ -19,6 +19,7 @@ from hark.model.book import (
     Change,
     Ended,
     Failed,
+    MadeUp,
     PassedOver,
     Spoke,
     SpokeOther,
@@ -27,11 +28,12 @@ from hark.model.book import (
 )
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure, FailureKind
+from hark.views import failures
 from hark.views.advice import remedy
-from hark.views.failures import what
 from hark.views.view import asked, duration, hexdump, host, plural, pretty, safe, size, who
 
 if TYPE_CHECKING:
+    from hark.views.choose import Tally
     from hark.views.grep import Grep
     from hark.views.schema import Schema
 
@@ -39,13 +41,15 @@ PATIENCE = 1_000_000_000  # ns after which a request without an answer is worth 
 BODY_LINES = 200
 _HEXDUMP_BYTES = 512
 _MATCHES = 5  # places of --grep that are shown of an exchange
+_ADVISED = 10_000  # programs with their remedies that are remembered; those behind them are told again and again
 _MESSAGE_WIDTH = 200  # columns of a message's line at -v
 
 _RED, _GREEN, _YELLOW, _CYAN, _DIM, _BOLD = "31", "32", "33", "36", "2", "1"
 
 
 class Terminal:
-    """Tells in lines. verbosity: 0 lines, 1 headers too, 2 bodies too. width 0: never cut."""
+    """Tells in lines. verbosity: 0 lines, 1 headers too, 2 bodies too. width 0: never cut. tally: what there was before
+    filters."""
 
     def __init__(
         self,
@@ -55,7 +59,9 @@ class Terminal:
         width: int = 0,
         schema: "Schema | None" = None,
         grep: "Grep | None" = None,
+        tally: "Tally | None" = None,
     ) -> None:
+        self._tally = tally
         self._write = write
         self._grep = grep
         self._schema = schema
@@ -67,7 +73,9 @@ class Terminal:
         self._hosts: Counter[str] = Counter()
         self._others: Counter[str] = Counter()  # connections by what else they spoke
         self._passed: list[str] = []
-        self._exchanges = self._errors = self._closed = self._failed = 0
+        self._exchanges = self._errors = 0
+        self._failed = failures.Counts()
+        self._advised: set[tuple[str, str]] = set()  # (program, remedy): each is told once
 
     # -- the view's interface --------------------------------------------------------------------------------------
 
@@ -84,6 +92,11 @@ class Terminal:
             self._upgraded(change.exchange)
         elif isinstance(change, Failed):
             self._failure(change.failure)
+        elif isinstance(change, MadeUp):
+            if self._verbosity:
+                tried = change.failure
+                why = self._paint(_DIM, f"{safe(tried.why)}; another attempt came through")
+                self._line(failures.what(tried), why, who(tried.process, tried.pid))
         elif isinstance(change, SpokeOther):
             self._others[change.connection.protocol or "something unknown"] += 1
         elif isinstance(change, PassedOver):
@@ -113,17 +126,15 @@ class Terminal:
     def summary(self) -> str:
         """One line about everything."""
         count = self._exchanges
-        told = f"hark: {count or 'no'} exchange{'' if count == 1 else 's'}"
+        matched = self._tally.of(count, len(self._failed)) if self._tally is not None else ""
+        told = f"hark: {matched or (plural(count, 'exchange') if count else 'no exchanges')}"
         if self._hosts:
             hosts = len(self._hosts)
             told += f" with {safe(next(iter(self._hosts)))}" if hosts == 1 else f" with {hosts} hosts"
         notes = []
         if self._errors:
             notes.append(plural(self._errors, "error"))
-        if self._failed:
-            notes.append(plural(self._failed, "failed connection"))
-        if self._closed:
-            notes.append(f"{plural(self._closed, 'TLS connection')} stayed closed")
+        notes += self._failed.clauses()
         if self._others:
             count = sum(self._others.values())
             notes.append(f"{plural(count, 'connection')} spoke {', '.join(sorted(self._others))}")
@@ -222,18 +233,27 @@ class Terminal:
         return f"\x1b[{color}m{text}\x1b[0m" if self._color else text
 
     def _failure(self, failure: Failure) -> None:
-        if failure.kind is FailureKind.ENCRYPTED:
-            self._encrypted(failure)
-            return
-        self._failed += failure.answer is None
-        self._line(what(failure), self._paint(_RED, safe(failure.why)), who(failure.process, failure.pid))
+        """What failed and why; below it the last thing that was seen, and what would help."""
+        self._failed.add(failure.kind)
+        encrypted = failure.kind is FailureKind.ENCRYPTED
+        why = f"not decrypted, {failures.ciphertext(failure)}" if encrypted else failure.why
+        took = duration(failures.taken(failure))
+        middle = self._paint(_YELLOW if encrypted else _RED, safe(why))
+        middle += "" if f"after {took}" in why else f" {took}"
+        self._line(failures.what(failure), middle, who(failure.process, failure.pid))
+        below = [part for part in (failure.why if encrypted else "", failure.seen, self._advice(failure)) if part]
+        if below:
+            self._lines.append(self._paint(_YELLOW, f"  {safe('; '.join(below))}"))
 
-    def _encrypted(self, failure: Failure) -> None:
-        self._closed += 1
-        libraries = failure.process.tls if failure.process is not None else ()
-        parts = [part for part in (failure.version or "TLS", ", ".join(libraries)) if part]
-        self._line(what(failure), f"{size(failure.size)} {' '.join(parts)}", who(failure.process, failure.pid))
-        self._lines.append(self._paint(_YELLOW, f"  {safe(failure.why)}; {remedy(libraries, failure.version)}"))
+    def _advice(self, failure: Failure) -> str:
+        """What would help, the first time that a program is told so."""
+        process = failure.process
+        told = ((process.exe or process.name) if process is not None else str(failure.pid), remedy(failure))
+        if told in self._advised:
+            return ""
+        if len(self._advised) < _ADVISED:
+            self._advised.add(told)
+        return told[1]
 
     def _more(self, exchange: Exchange) -> None:
         """What stands below an exchange's line: what was searched for, what else was asked for."""

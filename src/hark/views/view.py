@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hark.model.book import Change
+from hark.model.clauses import duration as duration
 from hark.model.exchange import Exchange
 from hark.recording.blocks import Process
 
@@ -71,17 +72,6 @@ def size(count: int) -> str:
     return f"{value:.0f} PB"
 
 
-def duration(ns: int) -> str:
-    """A time span, short: 0.4 ms, 12 ms, 1.2 s, 3 min."""
-    if ns < 9_950_000:
-        return f"{max(ns, 0) / 1e6:.1f} ms"
-    if ns < 999_500_000:
-        return f"{ns / 1e6:.0f} ms"
-    if ns < 120_000_000_000:
-        return f"{ns / 1e9:.1f} s"
-    return f"{ns / 60e9:.0f} min"
-
-
 def who(process: Process | None, pid: int) -> str:
     """A process as "name[pid]"."""
     if process is not None:
@@ -89,9 +79,9 @@ def who(process: Process | None, pid: int) -> str:
     return f"[{pid}]" if pid else ""
 
 
-def plural(count: int, name: str) -> str:
-    """A count with its noun: "1 host", "3 hosts"."""
-    return f"{count} {name}{'' if count == 1 else 's'}"
+def plural(count: int, name: str, names: str = "") -> str:
+    """A count with its noun: "1 host", "3 hosts", "2 entries"."""
+    return f"{count} {name if count == 1 else names or f'{name}s'}"
 
 
 def host(exchange: Exchange) -> str:

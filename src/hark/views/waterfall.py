@@ -1,16 +1,18 @@
 """When each exchange did what, as bars below each other: --waterfall.
 
-What   A row for each exchange with its phases: D name look-up, C connect, T TLS, s sending, w waiting, r receiving; the
-       axis is the run's. On a terminal with colours each phase has one.
+What   A row for each exchange and each failure with its phases: D name look-up, C connect, T TLS, s sending, w waiting,
+       r receiving; the axis is the run's. On a terminal with colours each phase has one.
 Limits ROWS rows are kept, the first ones; how many came after is told.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hark.model.book import Change, Ended
+from hark.model.book import Change, Ended, Failed
 from hark.model.exchange import Exchange
-from hark.views.view import asked, duration, safe
+from hark.model.failure import Failure
+from hark.views import failures
+from hark.views.view import asked, duration, plural, safe
 
 _ROWS = 2000
 _WIDTH, _LEAST = 100, 60  # columns where nothing says how many there are; below which it cannot be drawn
@@ -25,7 +27,7 @@ _PHASES = {
 
 
 class Row(NamedTuple):
-    """One exchange: what it was, and (phase, from, to) in ns."""
+    """One exchange, or failure: what it was, and (phase, from, to) in ns."""
 
     what: str
     status: int
@@ -52,6 +54,22 @@ def phases(exchange: Exchange) -> tuple[tuple[str, int, int], ...]:
     return tuple(told)
 
 
+def failed_phases(failure: Failure) -> tuple[tuple[str, int, int], ...]:
+    """The same of a failure; as far as it came, one phase at least."""
+    timings, at = failures.entry(failure)["timings"], failure.started
+    told: list[tuple[str, int, int]] = []
+    for name in ("dns", "connect", "wait"):
+        taken = round(timings.get(name, -1) * 1e6)
+        if taken < 0 or (name == "wait" and not taken):
+            continue
+        secure = max(round(timings.get("ssl", -1) * 1e6), 0) if name == "connect" else 0
+        told.append((name, at, at + taken - secure))
+        if secure:
+            told.append(("tls", at + taken - secure, at + taken))
+        at += taken
+    return tuple(told) or (("wait", failure.started, failure.time),)
+
+
 class Waterfall:
     """Gathers rows; draws them at the end. width 0: as wide as without a terminal."""
 
@@ -63,14 +81,19 @@ class Waterfall:
         self._more = 0
 
     def change(self, change: Change) -> None:
-        """Keep an exchange that ended."""
+        """Keep what is over."""
         if type(change) is Ended:
-            if len(self._rows) >= _ROWS:
-                self._more += 1
-                return
             exchange = change.exchange
             status = exchange.response.status if exchange.response is not None else 0
-            self._rows.append(Row(safe(asked(exchange)), status, phases(exchange)))
+            self._keep(asked(exchange), status, phases(exchange))
+        elif type(change) is Failed:
+            self._keep(failures.line(change.failure), 0, failed_phases(change.failure))
+
+    def _keep(self, what: str, status: int, took: tuple[tuple[str, int, int], ...]) -> None:
+        if len(self._rows) >= _ROWS:
+            self._more += 1
+            return
+        self._rows.append(Row(safe(what), status, took))
 
     def tick(self, now: int) -> None:
         """Nothing is told before the end."""
@@ -79,7 +102,7 @@ class Waterfall:
         """Draw."""
         lines = self._draw() if self._rows else []
         if self._more:
-            lines.append(f"and {self._more} more exchanges")
+            lines.append(f"and {plural(self._more, 'row')} more")
         self._write("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
 
     def _draw(self) -> list[str]:

@@ -55,13 +55,12 @@ ALERTS = {
 
 
 # Alerts by which an end says that it does not take the other's certificate (RFC 8446 §6.2).
-_REJECTED = frozenset({42, 43, 44, 45, 46, 48, 113})
+REJECTED = frozenset({42, 43, 44, 45, 46, 48, 113})
 
 
-def alert(who: str, code: int) -> str:
-    """A clause for a person about a fatal alert; who: "the client" or "the server"."""
-    name = ALERTS.get(code, f"alert {code}")
-    return f"{who} rejected the certificate: {name}" if code in _REJECTED else f"{who} ended TLS: {name}"
+def alert_name(code: int) -> str:
+    """An alert's name, or its number where it has none here."""
+    return ALERTS.get(code, f"alert {code}")
 
 
 class ClientHello(NamedTuple):

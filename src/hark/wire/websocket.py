@@ -6,6 +6,29 @@ May hold: tables and pure functions. May not hold: a connection's state.
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KINDS = {TEXT: "text", BINARY: "binary", CLOSE: "close", PING: "ping", PONG: "pong"}
 FIN, RSV1, MASKED = 0x80, 0x40, 0x80
+NO_STATUS = 1005  # a close frame without a code (§7.1.5)
+GOOD = frozenset({1000, 1001, NO_STATUS})  # normal closure, going away
+PRIVATE = 3000  # from here on codes mean what libraries and applications say (§7.4.2)
+_CODES = {
+    1000: "normal closure",
+    1001: "going away",
+    1002: "protocol error",
+    1003: "unsupported data",
+    1005: "no status",
+    1007: "invalid payload data",
+    1008: "policy violation",
+    1009: "message too big",
+    1010: "mandatory extension",
+    1011: "internal error",
+    1012: "service restart",
+    1013: "try again later",
+    1014: "bad gateway",
+}
+
+
+def close_name(code: int) -> str:
+    """A close code with its meaning, where it has one (§7.4.1 and its IANA registry)."""
+    return f"{code} {_CODES[code]}" if code in _CODES else str(code)
 
 
 def deflate(extensions: str) -> tuple[bool, bool] | None:

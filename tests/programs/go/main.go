@@ -3,6 +3,7 @@
 //	program serve ADDRESS CERT KEY    HTTP/1.1 and HTTP/2 over TLS, HTTP/3 on the same port by UDP
 //	program get URL...                net/http, with a key log where SSLKEYLOGFILE says
 //	program get3 URL...               quic-go, likewise
+//	program fetch URL                 net/http as it is by default, for 1.2 seconds
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/quic-go/quic-go/http3"
 )
@@ -71,6 +73,15 @@ func main() {
 		log.Fatal(http.ListenAndServeTLS(os.Args[2], os.Args[3], os.Args[4], handler))
 	case "get":
 		get(&http.Transport{TLSClientConfig: config(), ForceAttemptHTTP2: true}, os.Args[2:])
+	case "fetch": // one URL by the default client, which verifies certificates and gives up after 1.2 seconds
+		client := http.Client{Timeout: 1200 * time.Millisecond}
+		response, err := client.Get(os.Args[2])
+		if err == nil {
+			_, err = io.ReadAll(response.Body)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
 	case "get3":
 		transport := &http3.Transport{TLSClientConfig: config()}
 		get(transport, os.Args[2:])

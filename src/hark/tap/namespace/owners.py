@@ -8,6 +8,7 @@ Limits A process's descriptors are guessed first (sockets are made in rising ord
 """
 
 import os
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,7 +26,12 @@ _SCAN_PIECE = 1 << 20  # bytes searched at a time: under a millisecond
 _SMALL = 1 << 20  # bytes: no executable this small has a TLS stack linked in
 _SCANS = 64  # executables waiting to be searched
 
-_LIBRARIES = (
+_LOOKS = 8  # times that a process is looked at again, a connection each, while no TLS library is found in it
+_LAST_SECONDS = 0.3  # for the searches that are left when the program has ended
+
+_LIBRARIES = (  # what bring a TLS of their own into a process that may have a shared one beside it come first
+    ("/cygrpc.", "gRPC (BoringSSL)"),
+    ("/aioquic/_crypto.", "aioquic"),
     ("libssl.so", "OpenSSL"),
     ("libgnutls.so", "GnuTLS"),
     ("libssl3.so", "NSS"),
@@ -69,6 +75,7 @@ class Owners:
         self._tell = tell
         self._last: OrderedDict[int, int] = OrderedDict()  # pid -> descriptor of its last socket, newest last
         self._told: OrderedDict[int, tuple[str, ...]] = OrderedDict()  # pid -> what was recorded of it
+        self._bare: dict[int, int] = {}  # pid -> looks left, of processes in which no TLS library was found yet
         self._exes: OrderedDict[tuple[int, int], tuple[str, ...]] = OrderedDict()
         self._scans: deque[_Scan] = deque()
         self._latest = Process(0, 0, "")
@@ -157,15 +164,22 @@ class Owners:
         rest = stat[stat.rindex(b")") + 2 :].split()
         words = tuple(word.decode(errors="surrogateescape") for word in line.split(b"\0")[:-1])
         told = (name, exe, *words)
-        if self._told.get(pid) == told:
+        known = self._told.get(pid) == told
+        if known and not self._bare.get(pid):
             return
         self._told[pid] = told
         if len(self._told) > _KNOWN:
-            self._told.popitem(last=False)
+            self._bare.pop(self._told.popitem(last=False)[0], None)
         start = self._boot + int(rest[19]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         process = Process(now, pid, name, exe, words, int(rest[1]), uid, start)
         self._latest = process
-        self._tell(process._replace(tls=self._stacks(pid)))
+        stacks = self._stacks(pid)
+        if stacks:
+            self._bare.pop(pid, None)
+        else:  # it may load one later, as an interpreter does
+            self._bare[pid] = self._bare[pid] - 1 if known else _LOOKS
+        if stacks or not known:
+            self._tell(process._replace(tls=stacks))
 
     def _stacks(self, pid: int) -> tuple[str, ...]:
         """The TLS libraries mapped into the process, else those linked into its executable."""
@@ -186,7 +200,8 @@ class Owners:
         info = os.fstat(fd)
         key = (info.st_dev, info.st_ino)
         known = self._exes.get(key)
-        if known is None and info.st_size > _SMALL and len(self._scans) < _SCANS:
+        searched = any(scan.key == key and scan.process.pid == pid for scan in self._scans)
+        if known is None and info.st_size > _SMALL and len(self._scans) < _SCANS and not searched:
             self._scans.append(_Scan(fd, key, self._latest))
         else:
             os.close(fd)
@@ -200,14 +215,28 @@ class Owners:
     def idle(self) -> None:
         """Search a piece of an executable for a TLS stack linked into it: work for when nothing else is to do."""
         scan = self._scans[0]
-        label = scan.step()
+        known = self._exes.get(scan.key)  # another process of the same program was first
+        label = scan.step() if known is None else "".join(known)
         if label is None:
             return
         self._scans.popleft()
+        self._searched(scan, label)
+
+    def last(self) -> None:
+        """The program has ended, perhaps before there was time to search it: do it now, as far as that is quick."""
+        until = time.monotonic() + _LAST_SECONDS
+        while self._scans and time.monotonic() < until:
+            self.idle()
+        for scan in self._scans:
+            self._searched(scan, scan.best())
+        self._scans.clear()
+
+    def _searched(self, scan: "_Scan", label: str) -> None:
         self._exes[scan.key] = (label,) if label else ()
         if len(self._exes) > _EXES:
             self._exes.popitem(last=False)
         if label:
+            self._bare.pop(scan.process.pid, None)
             self._tell(scan.process._replace(tls=(label,)))
 
 
@@ -218,6 +247,7 @@ class _Scan:
         self._file = open(fd, "rb", buffering=0)
         self._tail = b""
         self._read = 0
+        self._found = len(_MARKS)  # the first mark that was found; one program's text may name another's library
         self.key = key
         self.process = process
 
@@ -225,16 +255,20 @@ class _Scan:
         """The label found, "" when there is none, None while there is more to read."""
         piece = self._file.read(_SCAN_PIECE)
         data = self._tail + piece
-        for mark, label in _MARKS:
+        for index, (mark, _) in enumerate(_MARKS[: self._found]):
             if mark in data:
-                self._file.close()
-                return label
+                self._found = index
+                break
         self._tail = piece[-32:]
         self._read += len(piece)
-        if piece and self._read < _SCAN_BYTES:
+        if piece and self._read < _SCAN_BYTES and self._found:
             return None
+        return self.best()
+
+    def best(self) -> str:
+        """The label of what was found up to here, and the end of the search."""
         self._file.close()
-        return ""
+        return _MARKS[self._found][1] if self._found < len(_MARKS) else ""
 
 
 def _link(path: str) -> str:

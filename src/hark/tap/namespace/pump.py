@@ -113,6 +113,7 @@ class Pump:
                 break
         for name in list(self._keys):
             self._read_keys(name)
+        self._owners.last()
         self._rec.close()
 
     def _over(self, quiet: float) -> bool:

@@ -22,6 +22,8 @@ _KINDS = (
 )  # fmt: skip
 _POST_MOST = 1 << 16  # characters of a request body that are sent unasked
 _LOADER = "hark"
+_METHODS = {"name-not-found": "DNS", "name-no-answer": "DNS", "encrypted": "TLS", "not-tls": "TLS", "tls-silent": "TLS",
+            "certificate-rejected": "TLS", "tls-failed": "TLS"}  # fmt: skip
 
 
 def began(n: int, entry: Json) -> list[Event]:
@@ -143,17 +145,22 @@ def _event_source(n: int, time: float, name: str, mark: str, data: str) -> Json:
     return {"requestId": identity(n), "timestamp": time, "eventName": name, "eventId": mark, "data": data}
 
 
-def nothing_came(
-    n: str, url: str, method: str, start: float, end: float, why: str, process: Json | None
-) -> list[Event]:
+def failed(n: str, entry: Json) -> list[Event]:
     """What is no exchange and should have become one: a connection that was refused, a name that was not found, TLS
-    that stayed closed. It is shown as a request that failed."""
-    request = _request(url, method, [])
+    that was not decrypted. It is shown as a request that failed. What was seen and what would help stand where a
+    request has its headers: the frontend has no other place for them that a person looks at."""
+    facts, url = entry["_failure"], entry["request"]["url"]
+    start, end = _seconds(entry), _seconds(entry) + entry["time"] / 1000
+    request = _request(url, _METHODS.get(str(facts["kind"]), "CONNECT"), [])
     told = {
         "requestId": n, "loaderId": _LOADER, "documentURL": url, "request": request, "timestamp": start,
-        "wallTime": start, "initiator": _initiator(process), "redirectHasExtraInfo": False, "type": "Other",
+        "wallTime": start, "initiator": _initiator(entry.get("_process")), "redirectHasExtraInfo": False,
+        "type": "Other",
     }  # fmt: skip
-    extra = {"requestId": n, "associatedCookies": [], "headers": {}, "connectTiming": {"requestTime": start}}
+    why = str(entry["response"].get("_error") or facts.get("why", ""))
+    notes = {"(failure)": why, "(after)": f"{entry['time'] / 1000:.3f} s"}
+    notes |= {f"({name})": str(facts[name]) for name in ("seen", "remedy") if facts.get(name)}
+    extra = {"requestId": n, "associatedCookies": [], "headers": notes, "connectTiming": {"requestTime": start}}
     fail = {"requestId": n, "timestamp": end} | _failure("Other", why)
     return [
         ("Network.requestWillBeSent", told),

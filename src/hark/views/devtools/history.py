@@ -74,7 +74,7 @@ class History:
         elif what == "ended":
             self._ended(n, told["entry"], line)
         elif what == "failed":
-            self._nothing_came(told)
+            self._failed(told["entry"], line)
 
     def replay(self, record: Record) -> bytes:
         """All frames of a record so far."""
@@ -134,18 +134,10 @@ class History:
         record.said = []
         self._tell(record, news)
 
-    def _nothing_came(self, told: Json) -> None:
+    def _failed(self, entry: Json, line: bytes) -> None:
         """A row for what is no exchange."""
         name = f"hark.failed.{len(self.records)}"
-        host, why = told["host"], told["why"]
-        if told["answer"] is not None:
-            url, method = f"dns://{host}", "DNS"
-        else:
-            encrypted = told["kind"] == "encrypted"
-            at = f"{f'[{host}]' if ':' in host else host}:{told['port']}"
-            url, method = (f"https://{at}/", "TLS") if encrypted else (f"tcp://{at}/", "CONNECT")
-            why = f"stayed closed: {why}" if encrypted else why
-        start, end = told["started"] / 1e9, told["time"] / 1e9
         record = self._record(0, name)
-        data = frames(events.nothing_came(name, url, method, start, max(start, end), why, told["process"]))
+        record.entry = self._spool.write(line)
+        data = frames(events.failed(name, entry))
         self._close(record, data, data)

@@ -27,10 +27,11 @@ from textual.widgets import Input, Static, TabbedContent, TabPane
 
 from hark.errors import HarkError
 from hark.model.archive import Shelf
-from hark.views.curl import command
+from hark.model.failed_entry import failure, is_failure
+from hark.views.curl import command, comment
 from hark.views.ui import details
 from hark.views.ui.rows import Row, Rows
-from hark.views.view import safe
+from hark.views.view import plural, safe
 
 _TABS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Headers": details.headers,
@@ -268,7 +269,12 @@ class Browser(App[None]):
     def _tell(self, note: str = "") -> None:
         """The line of status."""
         shown, count = len(self.rows.shown), len(self.rows.all)
-        told = f"{count} exchanges" if shown == count else f"{shown} of {count} exchanges"
+        failures = self.rows.failures
+        if shown == count:
+            failed = f", {plural(failures, 'failure')}" if failures else ""
+            told = f"{plural(count - failures, 'exchange')}{failed}"
+        else:
+            told = f"{shown} of {plural(count, 'row' if failures else 'exchange')}"
         state = "ended" if self._over else "following" if self.query_one(Listing).follow else "live"
         trouble = f" · {self.rows.trouble}" if self.rows.trouble else ""
         self.query_one("#status", Static).update(note or f"{self._name} · {told} · {state}{trouble}")
@@ -362,7 +368,7 @@ class Browser(App[None]):
         row = self.query_one(Listing).chosen
         entry = self.rows.entry(row) if row is not None else None
         if entry is not None:
-            line = command(Shelf().exchange(entry))
+            line = comment(failure(entry)) if is_failure(entry) else command(Shelf().exchange(entry))
             self.copy_to_clipboard(line)
             self._tell(f"copied: {line}")
 
@@ -381,7 +387,7 @@ class Browser(App[None]):
             entries = [entry for row in self.rows.shown if row.over and (entry := self.rows.entry(row)) is not None]
             try:
                 self._save(os.path.expanduser(name), entries)
-                self._tell(f"saved {len(entries)} exchanges as {name}")
+                self._tell(f"saved {plural(len(entries), 'entry', 'entries')} as {name}")
             except HarkError as error:
                 self._tell(str(error))
 

@@ -28,6 +28,8 @@ _BAR = 50
 def headers(entry: Json) -> Text:
     """Both heads."""
     asked, answer = entry["request"], entry["response"]
+    if "_failure" in entry:
+        return _failed(entry)
     text = Text()
     text.append(safe(f"{asked['method']} {asked['url']} {asked['httpVersion']}") + "\n", _HEAD)
     _pairs(text, [(pair["name"], pair["value"]) for pair in asked["headers"]])
@@ -41,6 +43,19 @@ def headers(entry: Json) -> Text:
         text.append(safe(f"{answer['httpVersion']} {answer['status']} {answer['statusText']}".strip()) + "\n", _HEAD)
         _pairs(text, [(pair["name"], pair["value"]) for pair in answer["headers"]])
         _pairs(text, [(pair["name"], pair["value"]) for pair in answer.get("_trailers", ())])
+    return text
+
+
+def _failed(entry: Json) -> Text:
+    """What is known of a failure, and what would help."""
+    facts = entry["_failure"]
+    text = Text(safe(str(entry["response"].get("_error", ""))) + "\n\n", _BAD)
+    for name in ("kind", "host", "port", "seconds", "phase", "by", "how", "detail", "seen", "bytes", "version",
+                 "libraries"):  # fmt: skip
+        if facts.get(name):
+            _pairs(text, [(name, facts[name])])
+    text.append("\n")
+    _pairs(text, [("remedy", facts["remedy"])] if facts.get("remedy") else [])
     return text
 
 

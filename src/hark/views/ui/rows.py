@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hark.model.complete import text_of
 from hark.views.choose import fits, parts_of
 from hark.views.entries import decode
 from hark.views.spool import Spool
@@ -54,6 +55,7 @@ class Rows:
     def __init__(self) -> None:
         self.all: list[Row] = []
         self.shown: list[Row] = []  # those that fit the filter
+        self.failures = 0  # rows that are no exchanges
         self.trouble = ""  # the last one of the recording itself
         self._by_n: dict[int, Row] = {}
         self._filter = _Filter("")
@@ -72,7 +74,9 @@ class Rows:
                 del self._by_n[row.n]
         elif what == "failed":
             row = self._new(0)
-            _fill_failure(row, told)
+            self.failures += 1
+            _fill_failure(row, told["entry"])
+            row.place = self._spool.write(line)
         elif what == "told":
             self.trouble = safe(told["text"])
             return True
@@ -91,7 +95,7 @@ class Rows:
         return row
 
     def entry(self, row: Row) -> Json | None:
-        """The entry of a row; None where it is no exchange."""
+        """The entry of a row; None where it has none yet."""
         if not row.place[1]:
             return None
         value: Json = decode(self._spool.read(row.place))["entry"]
@@ -126,18 +130,19 @@ def _fill(row: Row, entry: Json) -> None:
     row.search = f"{row.method} {row.url} {row.status} {mime} {row.process} {trouble}".lower()
 
 
-def _fill_failure(row: Row, told: Json) -> None:
+def _fill_failure(row: Row, entry: Json) -> None:
+    facts = entry["_failure"]
     row.over = row.bad = True
     row.status = "failed"
-    why, process = told["why"], told["process"]
-    if told["answer"] is not None:
-        row.method, row.url = "DNS", safe(told["host"])
-    else:
-        row.method = "TLS" if told["kind"] == "encrypted" else "CONNECT"
-        row.url = safe(f"{told['host']}:{told['port']}")
-    row.url += f": {safe(why)}"
-    row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process else ""
-    row.search = f"{row.method} {row.url} failed {row.process}".lower()
+    named = "rcode" in facts
+    row.method = "DNS" if named else "TLS" if facts["kind"] == "encrypted" or facts.get("phase") == "tls" else "CONNECT"
+    host, port = text_of(facts, "host"), facts.get("port", 0)
+    at = host if named else f"{f'[{host}]' if ':' in host else host}:{port}"
+    row.url = safe(f"{at}: {'not decrypted: ' if facts['kind'] == 'encrypted' else ''}{text_of(facts, 'why')}")
+    row.time = duration(int(entry["time"] * 1e6)) if entry["time"] else ""
+    process = entry.get("_process") or {}
+    row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process.get("pid") else ""
+    row.search = f"{row.method} {row.url} failed {facts['kind']} {row.process}".lower()
 
 
 class _Filter:

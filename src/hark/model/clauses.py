@@ -1,0 +1,78 @@
+"""Endings in words, for people: the one place where they are made.
+
+What   exchange(...) says why an exchange is not whole, ending(...) who ended a connection and how.
+Why    A clause is a part of what is told (`_trouble`, a failure's `why`), and must be the same in every view and file.
+"""
+
+from hark.decode.endings import Ending, How, Phase
+from hark.decode.events import Side
+
+_VERBS = {
+    How.FIN: "closed",
+    How.CLOSE_NOTIFY: "closed",
+    How.RST: "reset the connection",
+    How.STREAM_RESET: "reset the stream",
+    How.GOAWAY: "went away",
+    How.CONNECTION_CLOSE: "closed the connection",
+    How.ALERT: "ended TLS",
+    How.CLOSE_FRAME: "closed the WebSocket",
+}
+_PLACES = {
+    Phase.REQUEST: "while the request was being sent",
+    Phase.WAITING: "without a response",
+    Phase.BODY: "in the middle of the body",
+}
+_LEAVING = frozenset({How.FIN, How.CLOSE_NOTIFY, How.RST, How.STREAM_RESET, How.CONNECTION_CLOSE})
+
+
+def duration(ns: int) -> str:
+    """A time span, short: 0.4 ms, 12 ms, 1.2 s, 3 min."""
+    if ns < 9_950_000:
+        return f"{max(ns, 0) / 1e6:.1f} ms"
+    if ns < 999_500_000:
+        return f"{ns / 1e6:.0f} ms"
+    if ns < 120_000_000_000:
+        return f"{ns / 1e9:.1f} s"
+    return f"{ns / 60e9:.0f} min"
+
+
+def who(side: Side) -> str:
+    """ "the client" or "the server"."""
+    return "the client" if side == Side.CLIENT else "the server"
+
+
+def ending(end: Ending, lasted: int) -> str:
+    """Who ended it, how, and after how long (ns): "the client closed after 1.0 s"."""
+    after = f"after {duration(lasted)}"
+    detail = f": {end.detail}" if end.detail else ""
+    if end.how is How.OPEN:
+        return "no end was recorded"
+    if end.how is How.ABANDONED:
+        return f"hark stopped following it{detail}"
+    if end.side is None or end.how not in _VERBS:
+        return f"the host could not be reached{detail}"
+    return f"{who(end.side)} {_VERBS[end.how]} {after}{detail}"
+
+
+def exchange(end: Ending, phase: Phase, lasted: int, quiet: int, socket: bool) -> str:
+    """Why an exchange is not whole. lasted: ns from its begin to the end; quiet: ns in which nothing came before the
+    end; socket: whether it is a WebSocket."""
+    if end.how is How.OPEN:
+        if phase is Phase.WAITING:
+            return f"no end was recorded; no byte came from the server for {duration(quiet)}"
+        where = "" if socket else f", {_PLACES[phase]}"
+        return f"no end was recorded{where}; nothing came for {duration(quiet)}"
+    if end.side is None or end.how not in _VERBS:
+        return ending(end, lasted)
+    detail = f": {end.detail}" if end.detail else ""
+    said = f"{who(end.side)} {_VERBS[end.how]} after {duration(lasted)}"
+    if socket:
+        return said + (detail if end.how is How.CLOSE_FRAME else f", without a close frame{detail}")
+    if phase is Phase.WAITING:
+        if end.side == Side.CLIENT and end.how in _LEAVING:
+            reason = f" ({end.detail})" if end.detail else ""
+            return f"the client gave up after {duration(lasted)} waiting for a response{reason}"
+        if end.how in (How.FIN, How.CLOSE_NOTIFY):
+            where = f"in the middle of its headers, after {duration(lasted)}" if end.detail else ""
+            return f"the server closed {where or f'without a response, after {duration(lasted)}'}"
+    return f"{said}, {_PLACES[phase]}{detail}"
