@@ -205,13 +205,14 @@ class PassedOver(NamedTuple):
 
 class Trouble(NamedTuple):
     """Something that could not be seen or was not as it should be: kind is a short stable name. stream: the exchange
-    that it concerns, which goes on; -1: the whole connection."""
+    that it concerns, which goes on; -1: the whole connection. side: whose body it is that lacks bytes."""
 
     time: int
     kind: str
     conn: int
     text: str
     stream: int = -1
+    side: Side | None = None
 
 
 Event = (

@@ -101,7 +101,7 @@ class Http1:
         if half.mode in (_LENGTH, _CHUNK_DATA) and size <= half.left:
             half.left -= size
             text = f"{size} bytes of a body were not captured"
-            out: list[Event] = [Trouble(time, "lost-body", self._conn, text, half.stream)]
+            out: list[Event] = [Trouble(time, "lost-body", self._conn, text, half.stream, side)]
             if half.mode == _LENGTH and not half.left:
                 self._whole(side, half, time, (), out)
             return out
@@ -117,7 +117,7 @@ class Http1:
             return out
         out = [Trouble(time, "lost-http", self._conn, f"{why}, by the {_who(side)}")]
         if half.mode != _HEAD:
-            out.append(Trouble(time, "lost-body", self._conn, why, half.stream))
+            out.append(Trouble(time, "lost-body", self._conn, why, half.stream, side))
             out.append(Aborted(self._conn, half.stream, time, why))
             self._forget(half.stream)
         if side == Side.SERVER:  # which of the requests the next answer is for cannot be known

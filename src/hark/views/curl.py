@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 from hark.model.archive import Archived
 from hark.model.book import Change, Ended
+from hark.model.charset import text_of
 from hark.model.exchange import Exchange
 from hark.views.choose import parts_of
-from hark.views.entry import text_of
 
 _CURLS = {"accept": "*/*"}  # what curl sends by itself, whatever its version
 _OF_THE_CONNECTION = {
