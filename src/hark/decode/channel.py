@@ -69,8 +69,10 @@ class Channel:
         self._early.append((side, raw, time))
         self._heads[side] += raw
         name = sniff.protocol(side, self._heads[side])
-        if name == sniff.MORE and len(self._heads[side]) < limits.SNIFF_BYTES:
-            return ()
+        if name in (sniff.MORE, sniff.OPAQUE):
+            name = sniff.answered(self._heads[0], self._heads[1], name)
+            if name == sniff.MORE and len(self._heads[side]) < limits.SNIFF_BYTES:
+                return ()
         return self._become(name, time)
 
     def _join(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
@@ -115,7 +117,7 @@ class Channel:
             self._layer = dns.Stream(number)
         else:
             self._layer = Opaque()
-            name = sniff.other(*self._early[-1][:2]) if self._early else sniff.OPAQUE
+            name = sniff.others(self._heads[0], self._heads[1]) if self._early else sniff.OPAQUE
         if name != sniff.TLS:
             out.append(Protocol(number, time, name))
         if self._lost:
@@ -181,6 +183,9 @@ class Channel:
 
     def close(self, time: int, how: str) -> Sequence[Event]:
         """The connection is over."""
+        head = self._heads[Side.CLIENT]
+        if self._layer is None and not self._lost and head and sniff.protocol(Side.CLIENT, head) == sniff.OPAQUE:
+            return self._become(sniff.OPAQUE, time)  # what waited for an answer that did not come
         return self._layer.close(time, how) if self._layer is not None else ()
 
 

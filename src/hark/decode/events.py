@@ -111,6 +111,7 @@ class RequestHead(NamedTuple):
     headers: Headers
     size: int
     protocol: str = ""  # what an extended CONNECT asks for (RFC 8441 §4)
+    line: str = ""  # HTTP/1's first line as it was sent, where it is not as it should be
 
 
 class ResponseHead(NamedTuple):
@@ -161,6 +162,7 @@ class Message(NamedTuple):
     size: int  # bytes of all of it
     name: str = ""  # of an event
     id: str = ""  # of an event, as far as one was given
+    wrong: str = ""  # why it is not whole
 
 
 class Unwanted(NamedTuple):

@@ -5,12 +5,15 @@ Why    A passive reader has to do what neither library does: it knows the reques
        CONNECT, 1xx) and must go on telling when a peer is bad.
 Lax    Bare LF ends a line, header names are not checked, folded lines are joined (§5.2): what real peers accept, a
        listener must read. What cannot be read ends the telling of that direction, never the program's connection.
+       What a server has answered was a request to it, whatever the line looked like: it is told as it was sent.
+       Where clients differ in what a head says of its body, what follows on the connection decides.
 Limits HEAD_BYTES a head; PIPELINE requests without an answer.
 """
 
 import re
 from collections import deque
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import NamedTuple
 
 from hark.decode import limits
@@ -24,23 +27,48 @@ from hark.decode.events import (
     ResponseHead,
     Side,
     Trouble,
+    Unwanted,
 )
 from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
+from hark.wire import fields, http1
 
-_END = re.compile(rb"\r?\n\r?\n")
-_REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +(\S.*?) +(HTTP/\d\.\d)[ \t]*$")
-_STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
-_REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/[1-3]\.\d\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/[1-3]\.\d \d{3}[ \r\n]")
 _PARTS = (  # what either may begin with, where only a part of the line is here
     re.compile(rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|(?:/|[a-z]{2,8}://)[^\r\n]*\r?)"),
     re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:[1-3](?:\.(?:\d(?: \d{0,3})?)?)?)?"),
 )
 _REQUEST_TORN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+")
-_CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_CHUNK = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_LINE_SHOWN = 1024  # bytes of a line that is no request line
+_CHUNK_BEGIN = re.compile(rb"[ \t]*[0-9A-Fa-f]{1,64}[ \t]*(?:;[^\r\n]*)?\r?|[ \t]*")
 _CHUNK_LINE_MAX = 16384  # bytes, extensions included
 
-_HEAD, _LENGTH, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_END, _PASSED, _BROKEN, _SEEK = range(10)
+
+class Mode(IntEnum):
+    """What the next bytes of a direction are.
+
+    HEAD -> (head) -> LENGTH | CHUNK_SIZE | UNTIL_END | GUESS | HEAD (no body) | PASSED (both; 101, CONNECT)
+    HEAD -> (a request's head that expects 100) -> EXPECT -> LENGTH | CHUNK_SIZE (the body came) | HEAD (withheld)
+    CHUNK_SIZE -> CHUNK_DATA -> CHUNK_END -> CHUNK_SIZE … -> TRAILERS -> HEAD
+    any but PASSED -> BROKEN (cannot be read) | SEEK (a hole) -> HEAD (where a message begins with a segment)"""
+
+    HEAD = 0  # lines up to an empty one
+    LENGTH = 1  # `left` bytes of a body
+    CHUNK_SIZE = 2  # a line
+    CHUNK_DATA = 3  # `left` bytes of a chunk
+    CHUNK_END = 4  # a line's end
+    TRAILERS = 5  # lines up to an empty one
+    UNTIL_END = 6  # a body up to the end of the direction
+    GUESS = 7  # the same, or up to a status line where another request waits: its length cannot be read
+    EXPECT = 8  # a body in mode `after`, or, where the answer came first, the next request (RFC 9110 §10.1.1)
+    PASSED = 9  # another protocol's
+    BROKEN = 10  # nothing that can be read
+    SEEK = 11  # anything: where the next message begins is not known
+
+
+(
+    _HEAD, _LENGTH, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_END, _GUESS, _EXPECT, _PASSED, _BROKEN,
+    _SEEK,
+) = Mode  # fmt: skip
 _IDLE = (_HEAD, _BROKEN, _PASSED, _SEEK)  # modes that are in the middle of no message
 
 
@@ -50,10 +78,12 @@ class _Asked(NamedTuple):
 
 
 class _Half:
-    __slots__ = ("buffer", "left", "mode", "started", "stream")
+    __slots__ = ("after", "buffer", "doubt", "left", "mode", "started", "stream")
 
     def __init__(self) -> None:
         self.mode = _HEAD
+        self.after = _HEAD  # the mode of a body that may be withheld
+        self.doubt = False  # whether it may not be what its head says: chunks in HTTP/1.0, bytes behind a response
         self.buffer = b""
         self.started = 0  # when the first byte of the buffered head came
         self.left = 0  # body or chunk bytes still to come
@@ -164,9 +194,9 @@ class Http1:
         """Whether a message begins here, and it can be known what it belongs to."""
         if side == Side.SERVER:
             # With a request that was made after the hole, the answer is to it: there is no other.
-            if len(self._asked) != 1 or not _STATUS_LINE.match(data):
+            if len(self._asked) != 1 or not http1.begins_response(data):
                 return False
-        elif not _REQUEST_LINE.match(data):
+        elif not http1.begins_request(data):
             return False
         elif self._asked:  # those that wait may be answered before others that nobody saw
             self._give_up(time, "the requests behind it were not captured", out)
@@ -180,7 +210,12 @@ class Http1:
         out: list[Event] = []
         if self._next is not None:
             return self._next.end(side, time)
-        if half.mode == _UNTIL_END:
+        if half.mode in (_UNTIL_END, _GUESS):
+            if half.buffer:
+                out.append(BodyData(self._conn, half.stream, side, time, half.buffer))
+                half.buffer = b""
+            self._whole(side, half, time, (), out)
+        elif half.mode == _EXPECT and self._answer_seen >= half.stream:
             self._whole(side, half, time, (), out)
         elif half.mode not in _IDLE:
             out.append(Aborted(self._conn, half.stream, time, f"the {_who(side)} ended in the middle of the body"))
@@ -236,7 +271,12 @@ class Http1:
                 if len(data) <= limits.HEAD_BYTES and _PARTS[side].fullmatch(data):
                     half.buffer = bytes(data)  # a first line in several segments
                 return
-            rest = self._line(side, half, bytes(data), time, out)
+            if mode == _GUESS:
+                rest = self._guess(half, bytes(data), time, out)
+            elif mode == _EXPECT:
+                rest = self._expected(half, bytes(data), time, out)
+            else:
+                rest = self._line(side, half, bytes(data), time, out)
             if rest is None:
                 return
             data = rest
@@ -259,13 +299,16 @@ class Http1:
             return None
         if half.mode == _CHUNK_SIZE:
             match = _CHUNK.match(data)
+            if match is None and half.doubt and (b"\n" in data or not _CHUNK_BEGIN.fullmatch(data)):
+                half.mode, half.doubt = _UNTIL_END, False
+                return data
             if match is None:
                 if b"\n" in data or len(data) > _CHUNK_LINE_MAX:
                     out.extend(self._break(side, half, time, "a chunk size cannot be read"))
                     return None
                 half.buffer = data
                 return None
-            half.left = int(match[1], 16)
+            half.left, half.doubt = int(match[1], 16), False
             half.mode = _CHUNK_DATA if half.left else _TRAILERS
             return data[match.end() :]
         return self._trailers(side, half, data, time, out)
@@ -276,16 +319,16 @@ class Http1:
                 self._whole(side, half, time, (), out)
                 half.started = time
                 return data[len(empty) :]
-        match = _END.search(data)
-        if match is None:
+        end, after = http1.head_end(data)
+        if end < 0:
             if len(data) > limits.HEAD_BYTES:
                 out.extend(self._break(side, half, time, "trailers without an end"))
                 return None
             half.buffer = data
             return None
-        self._whole(side, half, time, _headers(data[: match.start()].split(b"\n")), out)
+        self._whole(side, half, time, http1.headers(data[:end].split(b"\n")), out)
         half.started = time
-        return data[match.end() :]
+        return data[after:]
 
     def _head(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
         if side == Side.CLIENT and self._undecided():
@@ -295,7 +338,12 @@ class Http1:
             data = data.lstrip(b"\r\n")
             if not data:
                 return None
-        end, after = _head_end(data)
+        if side == Side.SERVER:
+            rest = self._answer(half, data, time, out) if data[:7] != b"HTTP/1." or not self._asked else data
+            if rest is None or half.mode != _HEAD:
+                return rest
+            data = rest
+        end, after = http1.head_end(data)
         if end < 0:
             if len(data) > limits.HEAD_BYTES:
                 out.extend(self._break(side, half, time, f"a head of more than {limits.HEAD_BYTES} bytes"))
@@ -312,6 +360,69 @@ class Http1:
             out.extend(self._break(side, half, time, f"a {what} line cannot be read"))
             return None
         return data[after:]
+
+    def _answer(self, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """What the server sends where a status line should begin and may not. What is left of it, None where more is
+        needed."""
+        client = self._halves[Side.CLIENT]
+        if not self._asked and client.mode == _HEAD and client.buffer and not half.doubt:
+            # It answers what came so far: a head that did not end, or a request that has no headers (HTTP/0.9).
+            lines, client.buffer = client.buffer.split(b"\n"), b""
+            self._asks(client, lines if len(lines) > 1 else [*lines, b""], 0, time, out)
+            client.mode = _BROKEN
+        if not self._asked:
+            return self._surplus(half, data, time, out)
+        asked = self._asked[0].head
+        old = asked.version == "HTTP/0.9"
+        first = old or (self._answer_seen == 0 and len(self._asked) == 1 and 0x20 < data[0] < 0x7F)
+        if not first or any(sign.startswith(data[: len(sign)].upper()) for sign in (b"HTTP/", b"ICY ")):
+            return data
+        half.stream, half.mode = asked.stream, _UNTIL_END
+        self._answer_seen = half.stream
+        out.append(ResponseHead(self._conn, half.stream, time, time, 200, "", "HTTP/0.9", (), 0, False))
+        if not old:
+            text = "the answer has no status line (HTTP/0.9)"
+            out.append(Trouble(time, "broken-http", self._conn, text, half.stream))
+        return data
+
+    def _surplus(self, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """Without a request that waits: passed over up to a status line, for bodies of what has none (HEAD, 204, 304)
+        and bytes behind a body's length are sent."""
+        at = http1.find_response(data)
+        if at and not half.doubt:
+            half.doubt = True
+            text = "bytes that belong to no response, by the server"
+            out.append(Trouble(time, "surplus-http", self._conn, text))
+        if http1.begins_response(data[at:]):
+            return data[at:]
+        half.buffer = data[at:]
+        return None
+
+    def _guess(self, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """A response whose length cannot be read: up to the next one, where another request waits for one."""
+        at = http1.find_response(data) if len(self._asked) > 1 else len(data)
+        if at:
+            out.append(BodyData(self._conn, half.stream, Side.SERVER, time, data[:at]))
+        if http1.begins_response(data[at:]):
+            self._whole(Side.SERVER, half, time, (), out)
+            half.started = time
+            return data[at:]
+        half.buffer = data[at:]
+        return None
+
+    def _expected(self, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """What follows a head that expects 100 Continue: the body, unless a final answer has begun before and another
+        request follows (RFC 9110 §10.1.1)."""
+        if self._answer_seen >= half.stream:
+            if http1.begins_request(data):
+                self._whole(Side.CLIENT, half, time, (), out)
+                half.started = time
+                return data
+            if http1.may_begin_request(data) and len(data) <= limits.HEAD_BYTES:
+                half.buffer = data
+                return None
+        half.mode = half.after
+        return data
 
     def _undecided(self) -> bool:
         """Whether the last request may turn the connection into something else and its answer is still to come."""
@@ -331,63 +442,67 @@ class Http1:
             out.extend(self.feed(Side.CLIENT, data, time))
 
     def _request(self, half: _Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> bool:
-        match = _REQUEST.match(lines[0].rstrip(b"\r"))
-        if match is None:
-            return False
-        self._streams += 1
-        half.stream = self._streams
-        headers = _headers(lines[1:])
-        head = RequestHead(
-            self._conn,
-            half.stream,
-            time,
-            half.started or time,
-            match[1].decode("ascii"),
-            match[2].decode("ascii", "backslashreplace"),
-            "",
-            "",
-            match[3].decode("ascii"),
-            headers,
-            size,
-        )
-        out.append(head)
-        self._asked.append(_Asked(half.stream, head))
+        headers = self._asks(half, lines, size, time, out)
         if len(self._asked) > limits.PIPELINE:
             out.append(Aborted(self._conn, self._asked.popleft().stream, time, "too many requests without an answer"))
-        length, chunked = _framing(headers)
+        length, chunked, bad = http1.framing(headers)
         if chunked:
             half.mode = _CHUNK_SIZE
-        elif length is None or length == 0:
-            self._whole(Side.CLIENT, half, time, (), out)
-        elif length < 0:
+        elif bad:
             out.extend(self._break(Side.CLIENT, half, time, "a Content-Length cannot be read"))
+        elif not length:
+            self._whole(Side.CLIENT, half, time, (), out)
         else:
             half.mode, half.left = _LENGTH, length
+        if half.mode in (_LENGTH, _CHUNK_SIZE) and http1.expects_continue(headers):
+            half.mode, half.after = _EXPECT, half.mode
         half.started = time
         return True
 
+    def _asks(self, half: _Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> Headers:
+        """Tell a request by the lines of its head; its headers."""
+        self._streams += 1
+        half.stream = self._streams
+        headers = http1.headers(lines[1:])
+        sent = lines[0].rstrip(b"\r")
+        line = http1.request_line(sent)
+        method, target, version, odd = line or http1.RequestLine("?", "", "", True)
+        as_sent = fields.text(sent[:_LINE_SHOWN]) if odd else ""
+        started = half.started or time
+        head = RequestHead(
+            self._conn, half.stream, time, started, method, target, "", "", version, headers, size, "", as_sent
+        )  # fmt: skip
+        out.append(head)
+        self._asked.append(_Asked(half.stream, head))
+        if line is None:
+            text = f"this is no request line: {as_sent}"
+            out.append(Trouble(time, "broken-http", self._conn, text, half.stream))
+        return headers
+
     def _response(self, half: _Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> bool:
-        match = _STATUS.match(lines[0].rstrip(b"\r"))
-        if match is None:
+        line = http1.status_line(lines[0].rstrip(b"\r"))
+        if line is None:
             return False
-        status = int(match[2])
+        version, status, reason = line
         asked = self._asked[0] if self._asked else None
-        headers = _headers(lines[1:])
+        headers = http1.headers(lines[1:])
+        half.doubt = False
         # An upgrade to HTTP/2 answers the very request that asked for it there (RFC 7540 §3.2): this is not the answer.
-        interim = 100 <= status < 200 and (status != 101 or _value(headers, b"upgrade").lower() == b"h2c")
+        interim = 100 <= status < 200 and (status != 101 or _token(headers) == "h2c")
         if asked is None:
             # An answer to a request that nobody saw (408 on an idle connection, or the capture began late).
             self._streams += 1
             half.stream = self._streams
         else:
             half.stream = asked.stream
-        reason = (match[3] or b"").decode("utf-8", "backslashreplace")
-        version = match[1].decode("ascii")
         head = ResponseHead(
             self._conn, half.stream, time, half.started or time, status, reason, version, headers, size, interim
         )
         out.append(head)
         half.started = time
+        client = self._halves[Side.CLIENT]
+        if status == 100 and client.mode == _EXPECT and client.stream == half.stream:
+            client.mode = client.after
         if not interim or status == 101:
             self._answered(half, asked, head, time, out)
         return True
@@ -397,7 +512,7 @@ class Http1:
         status, headers = head.status, head.headers
         self._answer_seen = half.stream
         if asked is not None and (status == 101 or (method == "CONNECT" and 200 <= status < 300)):
-            token = _value(headers, b"upgrade").decode("ascii", "replace").lower() if status == 101 else "tunnel"
+            token = _token(headers) if status == 101 else "tunnel"
             if token == "h2c" or token in LASTING:
                 self._asked.popleft()
             else:
@@ -408,15 +523,15 @@ class Http1:
                 other.mode = _PASSED
             self._release(out)
             return
-        length, chunked = _framing(headers)
+        length, chunked, bad = http1.framing(headers)
         if method == "HEAD" or status in (204, 304):
             self._whole(Side.SERVER, half, time, (), out)
         elif chunked:
-            half.mode = _CHUNK_SIZE
+            half.mode, half.doubt = _CHUNK_SIZE, head.version == "HTTP/1.0"
+        elif bad:
+            half.mode = _GUESS
         elif length is None:
             half.mode = _UNTIL_END
-        elif length < 0:
-            out.extend(self._break(Side.SERVER, half, time, "a Content-Length cannot be read"))
         elif length == 0:
             self._whole(Side.SERVER, half, time, (), out)
         else:
@@ -431,6 +546,9 @@ class Http1:
         half.mode = _HEAD
         if side == Side.SERVER and self._asked and self._asked[0].stream == half.stream:
             self._asked.popleft()
+            client = self._halves[Side.CLIENT]
+            if client.mode in (_EXPECT, _BROKEN) and client.stream == half.stream:
+                out.append(Unwanted(self._conn, half.stream, time))  # its rest may have been withheld
 
     def _forget(self, stream: int) -> None:
         self._asked = deque(asked for asked in self._asked if asked.stream != stream)
@@ -454,67 +572,10 @@ def _who(side: Side) -> str:
     return "client" if side == Side.CLIENT else "server"
 
 
-_KNOWN: dict[bytes, tuple[bytes, bytes]] = {}  # header lines that came before: most come again and again
-_KNOWN_MOST, _KNOWN_BYTES = 4096, 256
-
-
-def _headers(lines: list[bytes]) -> Headers:
-    """Name and value of each line; a folded line continues the value before it (§5.2)."""
-    found: list[tuple[bytes, bytes]] = []
-    known = _KNOWN.get
-    for line in lines:
-        header = known(line)
-        if header is not None:
-            found.append(header)
-            continue
-        if line[:1] in (b" ", b"\t") and found:
-            name, value = found[-1]
-            found[-1] = (name, value + b" " + line.strip())
-            continue
-        name, colon, value = line.partition(b":")
-        if colon:
-            header = (name.strip(), value.strip())
-            found.append(header)
-            if len(line) < _KNOWN_BYTES and line[:1] not in (b" ", b"\t"):
-                if len(_KNOWN) >= _KNOWN_MOST:
-                    _KNOWN.clear()
-                _KNOWN[line] = header
-    return tuple(found)
-
-
-def _head_end(data: bytes) -> tuple[int, int]:
-    """Where a head's lines end, and where what follows begins; -1 where the empty line is not there."""
-    end = data.find(b"\n\r\n")
-    if end > 0 and data[end - 1] == 13 and data.find(b"\n\n", 0, end) < 0:
-        return end - 1, end + 3
-    match = _END.search(data)  # bare line feeds
-    return match.span() if match is not None else (-1, -1)
-
-
-def _value(headers: Headers, name: bytes) -> bytes:
-    for key, value in headers:
-        if key.lower() == name:
-            return value
-    return b""
-
-
-def _framing(headers: Headers) -> tuple[int | None, bool]:
-    """(Content-Length or None, -1 where it cannot be; whether chunked). §6.3: Transfer-Encoding has the last word."""
-    length: int | None = None
-    chunked = False
-    for key, value in headers:
-        if len(key) == 14 and key.lower() == b"content-length":
-            numbers = {part.strip() for part in value.split(b",")}
-            number = numbers.pop()
-            if numbers or not number.isdigit() or len(number) > 18 or (length is not None and length != int(number)):
-                length = -1
-            else:
-                length = int(number)
-        elif len(key) == 17 and key.lower() == b"transfer-encoding":
-            chunked = value.rsplit(b",", 1)[-1].strip().lower() == b"chunked"
-            if not chunked:
-                return None, False
-    return (None, True) if chunked else (length, False)
+def _token(headers: Headers) -> str:
+    """What a 101 has turned the connection into: of several, what hark knows (RFC 9110 §7.8)."""
+    tokens = [token.decode("ascii", "replace") for token in fields.tokens(fields.value(headers, b"upgrade"))]
+    return next((token for token in tokens if token == "h2c" or token in LASTING), tokens[0] if tokens else "")
 
 
 def _may_upgrade(head: RequestHead) -> bool:

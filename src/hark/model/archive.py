@@ -134,7 +134,20 @@ def _messages(exchange: Archived, entry: Json) -> None:
         data = _data(said["data"], kind not in ("text", "close"))
         if kind == "close" and "_code" in said:
             data = (int_of(said, "_code", 0) & 0xFFFF).to_bytes(2, "big") + data
-        exchange.add(Message(number, stream, side, _seconds(said), kind, data, said.get("_size", len(data))))
+        exchange.add(
+            Message(
+                number,
+                stream,
+                side,
+                _seconds(said),
+                kind,
+                data,
+                said.get("_size", len(data)),
+                "",
+                "",
+                text_of(said, "_error"),
+            )
+        )
     for said in entry.get("_events", ()):
         data = _data(said["data"], False)
         message = Message(
@@ -156,7 +169,7 @@ def _request(entry: Json) -> RequestHead:
     method = asked["method"]
     return RequestHead(
         0, 0, 0, 0, method, target, scheme, text_of(asked, "_authority"), version, _headers(asked, "headers", version),
-        int_of(asked, "headersSize", -1),
+        int_of(asked, "headersSize", -1), "", text_of(asked, "_line"),
     )  # fmt: skip
 
 

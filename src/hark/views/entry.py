@@ -154,6 +154,8 @@ def _request(exchange: Exchange) -> Json:
     }
     if request is not None and request.authority:
         told["_authority"] = request.authority
+    if request is not None and request.line:
+        told["_line"] = request.line
     if exchange.request_body.size:
         mime = exchange.request_header("content-type")
         body = exchange.content(Side.CLIENT)

@@ -103,6 +103,8 @@ class Feed:
             "name": said.name,
             "id": said.id,
         }
+        if said.wrong:
+            told["wrong"] = said.wrong
         if said.kind == "grpc":
             told["shown"] = shown(change.exchange, said, self._schema)
         return told
@@ -202,7 +204,19 @@ class Changes:
         side = Side.CLIENT if said["from"] == "client" else Side.SERVER
         number, stream = exchange.connection.number, exchange.stream
         return Spoke(
-            exchange, Message(number, stream, side, said["time"], kind, data, said["size"], said["name"], said["id"])
+            exchange,
+            Message(
+                number,
+                stream,
+                side,
+                said["time"],
+                kind,
+                data,
+                said["size"],
+                said["name"],
+                said["id"],
+                said.get("wrong", ""),
+            ),  # fmt: skip
         )
 
 

@@ -253,7 +253,8 @@ class Terminal:
     def _details(self, exchange: Exchange) -> None:
         request, response = exchange.request, exchange.response
         if request is not None:
-            self._lines.append(self._paint(_BOLD, f"> {safe(f'{request.method} {request.target} {request.version}')}"))
+            first = request.line or f"{request.method} {request.target} {request.version}"
+            self._lines.append(self._paint(_BOLD, f"> {safe(first)}"))
             if request.authority:
                 self._headers(">", ((b":authority", request.authority.encode()),))
             self._headers(">", request.headers)
