@@ -24,7 +24,7 @@ _WINDOW = 1 << 15  # bytes that DEFLATE refers back to at most (RFC 1951 §2)
 class _Inflater:
     """Messages of one direction, decompressed with the window of those before."""
 
-    __slots__ = ("_machine", "_past", "_size", "pristine", "wrong")
+    __slots__ = ("_machine", "_past", "_size", "final", "pristine", "wrong")
 
     def __init__(self) -> None:
         self.reset()
@@ -35,17 +35,18 @@ class _Inflater:
         self._past: deque[bytes] = deque()  # what came out, as much of it as the window holds
         self._size = 0
         self.pristine = True  # nothing of this message has come in
+        self.final = False  # it has ended with the last block of a DEFLATE stream
         self.wrong = ""  # why no more comes out of this message
 
     def begin(self) -> None:
         """A message begins."""
-        self.pristine, self.wrong = True, ""
+        self.pristine, self.final, self.wrong = True, False, ""
 
     def feed(self, data: bytes) -> list[bytes]:
         """What comes out."""
         out: list[bytes] = []
         size = 0
-        first, self.pristine = self.pristine, False
+        first, self.pristine, self.final = self.pristine, False, self.final and not data
         while data and not self.wrong:
             # Between messages the window is all of the state: a copy of it all is made within one only.
             saved = None if first or data == _TAIL else self._machine.copy()
@@ -64,8 +65,7 @@ class _Inflater:
             if not self.wrong and self._machine.eof:  # BFINAL: another DEFLATE stream follows (RFC 7692 §7.2.3.4)
                 data = self._machine.unused_data
                 self._machine = zlib.decompressobj(-15, zdict=self._window())
-                if data == _TAIL:  # nothing follows, and the sender has not made the end one that can go on
-                    data = b""
+                self.final = not data
         return out
 
     def _window(self) -> bytes:
@@ -73,7 +73,8 @@ class _Inflater:
 
     def finish(self) -> list[bytes]:
         """A message has ended: what its sender took off is given back."""
-        return [] if self.pristine or self.wrong else self.feed(_TAIL)
+        # Behind BFINAL nothing was taken off, but by senders that made an empty block follow it.
+        return [] if self.pristine or self.wrong or self.final else self.feed(_TAIL)
 
     def _keep(self, plain: bytes, out: list[bytes]) -> None:
         if not plain:

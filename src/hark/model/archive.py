@@ -134,20 +134,8 @@ def _messages(exchange: Archived, entry: Json) -> None:
         data = _data(said["data"], kind not in ("text", "close"))
         if kind == "close" and "_code" in said:
             data = (int_of(said, "_code", 0) & 0xFFFF).to_bytes(2, "big") + data
-        exchange.add(
-            Message(
-                number,
-                stream,
-                side,
-                _seconds(said),
-                kind,
-                data,
-                said.get("_size", len(data)),
-                "",
-                "",
-                text_of(said, "_error"),
-            )
-        )
+        size, wrong = said.get("_size", len(data)), text_of(said, "_error")
+        exchange.add(Message(number, stream, side, _seconds(said), kind, data, size, "", "", wrong))
     for said in entry.get("_events", ()):
         data = _data(said["data"], False)
         message = Message(

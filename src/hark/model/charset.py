@@ -94,7 +94,9 @@ def _other(data: bytes, mime: str, label: str, whole: bool) -> Text | None:
     for name in dict.fromkeys(tries):
         found = _decode(data, name, whole) if name else None
         if found is not None:
-            return Text(found.text, "utf-8") if not (found.charset or label in _PLAIN or data.isascii()) else found
+            if found.charset or label in _PLAIN or bytes_of(found.text, "", mime) == data:
+                return found
+            return Text(found.text, "utf-8")
     return None
 
 

@@ -203,21 +203,9 @@ class Changes:
             kind, data = "text", said["shown"].encode("utf-8", "replace")
         side = Side.CLIENT if said["from"] == "client" else Side.SERVER
         number, stream = exchange.connection.number, exchange.stream
-        return Spoke(
-            exchange,
-            Message(
-                number,
-                stream,
-                side,
-                said["time"],
-                kind,
-                data,
-                said["size"],
-                said["name"],
-                said["id"],
-                said.get("wrong", ""),
-            ),  # fmt: skip
-        )
+        size, wrong = said["size"], said.get("wrong", "")
+        message = Message(number, stream, side, said["time"], kind, data, size, said["name"], said["id"], wrong)
+        return Spoke(exchange, message)
 
 
 def _failed(told: Json) -> Failure:
