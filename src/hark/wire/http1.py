@@ -20,7 +20,9 @@ _ODD_STATUS = re.compile(
     rb"(HTTP/\d{1,3}(?:\.\d{1,3})?|ICY)[ \t]+(\d{3})(?:[ \t]+(.*))?[ \t]*$", re.I
 )  # ICY: SHOUTcast
 _REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/[1-3]\.\d\r?\n")
-_REQUEST_BEGIN = re.compile(rb"[A-Z]{1,16}(?: (?:\S+(?: (?:H(?:T(?:T(?:P(?:/(?:[1-3](?:\.(?:\d\r?)?)?)?)?)?)?)?)?)?)?)?")
+_REQUEST_BEGIN = re.compile(
+    rb"[A-Z]{1,16}(?: (?:\S+(?: (?:H(?:T(?:T(?:P(?:/(?:[1-3](?:\.(?:\d\r?)?)?)?)?)?)?)?)?)?)?)?"
+)
 _STATUS_LINE = re.compile(rb"HTTP/[1-3]\.\d \d{3}[ \r\n]")
 _STATUS_SIZE = 13  # bytes that _STATUS_LINE takes
 _DIGITS_MOST = 18  # of a length, zeros in front left out: 2^63 has 19, and no body is as long
