@@ -136,7 +136,9 @@ class Http1:
                 self._whole(side, half, time, (), out)
             return out
         if half.mode == _UNTIL_END:
-            return (Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured", half.stream),)
+            return (
+                Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured", half.stream, side),
+            )
         why = f"{size} bytes were not captured"
         out = []
         if half.mode == _SEEK and side == Side.CLIENT and not self._asked and _REQUEST_TORN.match(half.buffer):
