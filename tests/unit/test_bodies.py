@@ -237,7 +237,7 @@ def test_bytes_above_ascii_name_the_same_resource(path: str | bytes, url: str) -
         {"name": "X", "value": "café", "_charset": "iso-8859-1"}, {"name": "Y", "value": "\\xe9"}, {"name": "Z", "value": "é"},
     ]  # fmt: skip
     if url.endswith("é"):
-        assert "http://a.test/%C3%A9" in command(exchange)
+        assert command(exchange).endswith("/%C3%A9")
 
 
 def test_fields_of_several_lines() -> None:
