@@ -32,6 +32,9 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.decode.websocket import Websocket
     from hark.errors import HarkError
     from hark.model.book import Book, Ended
+    from hark.model.charset import bytes_of
+    from hark.model.charset import read as read_text
+    from hark.model.codings import Decoder as Codings
     from hark.model.talk import DnsMessage, EventStream, Grpc
     from hark.recording.blocks import Entry, Frame
     from hark.recording.reader import read
@@ -208,6 +211,20 @@ def socket(data: bytes) -> None:
     play(Websocket(1, Upgrade("websocket", request, response), SIDES), data[1:])
 
 
+def bodies(data: bytes) -> None:
+    """Content codings, whole and in pieces alike; charsets, back to the bytes where they say so."""
+    names = ("gzip", "deflate", "br", "zstd", "gzip, br", "zstd, gzip")
+    coding = names[data[0] % len(names)] if data else ""
+    whole, cut = Codings(coding, 1 << 16), Codings(coding, 1 << 16)
+    out = whole.feed(data[1:]) + whole.end()
+    pieces = b"".join(cut.feed(data[at : at + 9]) for at in range(1, len(data), 9)) + cut.end()
+    assert pieces == out or whole.cut or cut.cut, coding
+    for label in ("utf-8", "windows-1251", "shift_jis", "gb18030", "utf-16le", "iso-2022-jp", ""):
+        found = read_text(data, f"text/html; charset={label}")
+        if found is not None:
+            bytes_of(found.text, found.charset, "text/html")
+
+
 def compression(data: bytes) -> None:
     """HPACK, QPACK."""
     hpack, qpack = Hpack(1 << 16, 1 << 16, data[:1] > b"\x80"), Qpack(1 << 16)
@@ -283,6 +300,7 @@ TARGETS = {
     "tls": lambda data: play(Tls(1, keyring(), Budget(), Channel(Host(), 1, 1)), data),
     "quic": packets,
     "websocket": socket,
+    "bodies": bodies,
     "compression": compression,
     "values": values,
 }

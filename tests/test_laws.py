@@ -103,7 +103,7 @@ def test_every_room_has_its_card(room: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["cryptography", "brotli", "zstandard", "lz4", "orjson", "websockets", "textual", "rich"]
+    "package", ["cryptography", "brotli", "zstandard", "lz4", "orjson", "websockets", "textual", "rich", "webencodings"]
 )
 def test_a_dependency_is_named_in_one_file(package: str) -> None:
     users = {str(path) for path in FILES if any(name.split(".")[0] == package for name in imports(path))}

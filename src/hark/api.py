@@ -24,16 +24,16 @@ import signal
 import subprocess
 import sys
 import threading
-from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Self, TypeVar, cast
 
 from hark.errors import HarkError
-from hark.model.archive import Shelf, time_ns
+from hark.model.archive import Shelf, body_bytes, time_ns
 from hark.model.book import Change, Ended, Failed, Told
 from hark.views.view import safe
+from hark.wire.fields import joined
 
 __all__ = [
     "Exchange",
@@ -58,7 +58,8 @@ Command = Word | Sequence[Word]  # as subprocess.Popen takes it
 
 class Headers(Mapping[str, str]):
     """Header fields. Names compare without regard to case; a field that came several times is joined by ", "
-    (RFC 9110 §5.3), and `get_all` gives each."""
+    (RFC 9110 §5.3): Cookie by "; ", while of Set-Cookie and of others that are no lists one value is given; `get_all`
+    gives each."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         self.pairs = tuple(pairs)  # as on the wire
@@ -67,7 +68,11 @@ class Headers(Mapping[str, str]):
         found = self.get_all(name)
         if not found:
             raise KeyError(name)
-        return ", ".join(found)
+        if len(found) == 1:
+            return found[0]
+        return joined(name.lower().encode(), [value.encode("utf-8", "surrogatepass") for value in found]).decode(
+            "utf-8", "surrogatepass"
+        )
 
     def get_all(self, name: str) -> list[str]:
         """Every value of a field, in order."""
@@ -105,14 +110,15 @@ class _Body:
     @property
     def text(self) -> str:
         """The body as text, in the charset that its type gives; what is no text is replaced."""
-        from hark.views.entry import text_of
+        from hark.model.charset import text_of
 
-        found = text_of(self.body, self.mime)
-        return self.body.decode("utf-8", "replace") if found is None else found
+        found = text_of(self.body, self.mime, self.whole)
+        text = self.body.decode("utf-8", "replace") if found is None else found
+        return text.removeprefix("\ufeff")
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError."""
-        return json.loads(self.body)
+        return json.loads(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,13 @@ class Request(_Body):
     method: str
     url: str
 
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that were sent, by name; of several of one name the first, which is the most specific one
+        (RFC 6265 §5.4)."""
+        pairs = [pair.strip().partition("=") for pair in self.headers.get("cookie", "").split(";")]
+        return {name: value for name, _, value in reversed(pairs) if name}
+
 
 @dataclass(frozen=True, slots=True)
 class Response(_Body):
@@ -129,6 +142,12 @@ class Response(_Body):
 
     status: int
     reason: str
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that were set, by name."""
+        pairs = [line.partition(";")[0].strip().partition("=") for line in self.headers.get_all("set-cookie")]
+        return {name: value for name, _, value in pairs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,34 +304,22 @@ def exchange(entry: dict[str, Any]) -> Exchange:
     """The value of a complete HAR entry."""
     asked, answer = entry["request"], entry["response"]
     post, content = asked.get("postData", {}), answer["content"]
-    body = _body(asked, post, post.get("_encoding"), post.get("mimeType", ""))
+    body = _body(asked, post, "_encoding", post.get("mimeType", ""))
     sent = Request(method=asked["method"], url=asked["url"], **body)
     came = None
     if answer["status"] > 0:
-        body = _body(answer, content, content.get("encoding"), content["mimeType"])
+        body = _body(answer, content, "encoding", content["mimeType"])
         came = Response(status=answer["status"], reason=answer["statusText"], **body)
     process, began = _process(entry), _began(entry)
     trouble = entry.get("_trouble", "")
     return Exchange(sent, came, entry["_protocol"], process, began, entry["time"] / 1000, trouble, entry)
 
 
-def _body(part: dict[str, Any], content: dict[str, Any], encoding: str | None, mime: str) -> dict[str, Any]:
-    text = content.get("text", "")
-    data = b64decode(text) if encoding == "base64" else text.encode("utf-8", "surrogatepass")
+def _body(part: dict[str, Any], content: dict[str, Any], encoding: str, mime: str) -> dict[str, Any]:
+    data = body_bytes(content, encoding)
     headers = Headers([(pair["name"], pair["value"]) for pair in part["headers"]])
-    if encoding != "base64" and "charset=" in mime.lower():
-        data = _as_it_was(text, data, mime)
     whole = not content.get("comment", "").startswith("only the first")
     return {"headers": headers, "body": data, "size": max(part["bodySize"], 0), "whole": whole, "mime": mime}
-
-
-def _as_it_was(text: str, data: bytes, mime: str) -> bytes:
-    """The bytes in the charset in which they came."""
-    charset = mime.lower().partition("charset=")[2].partition(";")[0].strip("\"' ")
-    try:
-        return text.encode(charset)
-    except (LookupError, UnicodeEncodeError):
-        return data
 
 
 # -- running -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 import zstandard
 
 from hark.model.body import Body
-from hark.views.entry import iso, text_of
+from hark.model.charset import text_of
+from hark.views.entry import iso
 from hark.views.view import duration, safe, size
 
 TEXT = b'{"hark": [' + b"1, " * 999 + b"2]}"

@@ -73,8 +73,10 @@ class Channel:
         name = sniff.protocol(side, self._heads[side])
         if name == sniff.OPAQUE and side == Side.SERVER and not self._heads[Side.CLIENT]:
             return self._speak_first(time)
-        if name == sniff.MORE and len(self._heads[side]) < limits.SNIFF_BYTES:
-            return ()
+        if name in (sniff.MORE, sniff.OPAQUE):
+            name = sniff.answered(self._heads[0], self._heads[1], name)
+            if name == sniff.MORE and len(self._heads[side]) < limits.SNIFF_BYTES:
+                return ()
         return self._become(name, time)
 
     def _speak_first(self, time: int) -> Sequence[Event]:
@@ -141,7 +143,7 @@ class Channel:
             self._layer = dns.Stream(number)
         else:
             self._layer = Opaque()
-            name = sniff.other(*self._early[-1][:2]) if self._early else sniff.OPAQUE
+            name = sniff.others(self._heads[0], self._heads[1]) if self._early else sniff.OPAQUE
         if name != sniff.TLS:
             out.append(Protocol(number, time, name))
         if self._lost:
@@ -207,6 +209,9 @@ class Channel:
 
     def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over."""
+        head = self._heads[Side.CLIENT]
+        if self._layer is None and not self._lost and head and sniff.protocol(Side.CLIENT, head) == sniff.OPAQUE:
+            return self._become(sniff.OPAQUE, ending.time)  # what waited for an answer that did not come
         return self._layer.close(ending) if self._layer is not None else ()
 
 

@@ -139,6 +139,7 @@ class RequestHead(NamedTuple):
     headers: Headers
     size: int
     protocol: str = ""  # what an extended CONNECT asks for (RFC 8441 §4)
+    line: str = ""  # HTTP/1's first line as it was sent, where it is not as it should be
 
 
 class ResponseHead(NamedTuple):
@@ -189,6 +190,7 @@ class Message(NamedTuple):
     size: int  # bytes of all of it
     name: str = ""  # of an event
     id: str = ""  # of an event, as far as one was given
+    wrong: str = ""  # why it is not whole
 
 
 class Unwanted(NamedTuple):
@@ -235,13 +237,14 @@ class PassedOver(NamedTuple):
 
 class Trouble(NamedTuple):
     """Something that could not be seen or was not as it should be: kind is a short stable name. stream: the exchange
-    that it concerns, which goes on; -1: the whole connection."""
+    that it concerns, which goes on; -1: the whole connection. side: whose body it is that lacks bytes."""
 
     time: int
     kind: str
     conn: int
     text: str
     stream: int = -1
+    side: Side | None = None
 
 
 Event = (

@@ -5,13 +5,14 @@ Why    A passive reader has to do what neither library does: it knows the reques
        CONNECT, 1xx) and must go on telling when a peer is bad.
 Lax    Bare LF ends a line, header names are not checked, folded lines are joined (§5.2): what real peers accept, a
        listener must read. What cannot be read ends the telling of that direction, never the program's connection.
+       What a server has answered was a request to it, whatever the line looked like: it is told as it was sent.
+       Where clients differ in what a head says of its body, what follows on the connection decides.
 Limits HEAD_BYTES a head; PIPELINE requests without an answer.
 """
 
 import re
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from hark.decode import limits
 from hark.decode.endings import Ending, Ends, How
@@ -25,41 +26,38 @@ from hark.decode.events import (
     ResponseHead,
     Side,
     Trouble,
+    Unwanted,
+)
+from hark.decode.http1_modes import (
+    BROKEN,
+    CHUNK_DATA,
+    CHUNK_END,
+    CHUNK_SIZE,
+    EXPECT,
+    GUESS,
+    HEAD,
+    IDLE,
+    LENGTH,
+    PASSED,
+    SEEK,
+    TRAILERS,
+    UNTIL_END,
+    Asked,
+    Half,
 )
 from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
+from hark.wire import fields, http1
 
-_END = re.compile(rb"\r?\n\r?\n")
-_REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +(\S.*?) +(HTTP/\d\.\d)[ \t]*$")
-_STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
-_REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/[1-3]\.\d\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/[1-3]\.\d \d{3}[ \r\n]")
 _PARTS = (  # what either may begin with, where only a part of the line is here
     re.compile(rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|(?:/|[a-z]{2,8}://)[^\r\n]*\r?)"),
     re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:[1-3](?:\.(?:\d(?: \d{0,3})?)?)?)?"),
 )
 _REQUEST_TORN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+")
-_CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_CHUNK = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _RECORD = re.compile(rb"[\x15\x16]\x03[\x00-\x04]")  # a TLS alert or handshake message
+_LINE_SHOWN = 1024  # bytes of a line that is no request line
+_CHUNK_BEGIN = re.compile(rb"[ \t]*[0-9A-Fa-f]{1,64}[ \t]*(?:;[^\r\n]*)?\r?|[ \t]*")
 _CHUNK_LINE_MAX = 16384  # bytes, extensions included
-
-_HEAD, _LENGTH, _CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_END, _PASSED, _BROKEN, _SEEK = range(10)
-_IDLE = (_HEAD, _BROKEN, _PASSED, _SEEK)  # modes that are in the middle of no message
-
-
-class _Asked(NamedTuple):
-    stream: int
-    head: RequestHead
-
-
-class _Half:
-    __slots__ = ("buffer", "left", "mode", "started", "stream")
-
-    def __init__(self) -> None:
-        self.mode = _HEAD
-        self.buffer = b""
-        self.started = 0  # when the first byte of the buffered head came
-        self.left = 0  # body or chunk bytes still to come
-        self.stream = 0
 
 
 class Http1:
@@ -69,13 +67,13 @@ class Http1:
     def __init__(self, conn: int, upgrade: Upgrader, seeking: Side | None = None) -> None:
         self._conn = conn
         self._upgrade = upgrade
-        self._halves = (_Half(), _Half())
-        self._asked: deque[_Asked] = deque()
+        self._halves = (Half(), Half())
+        self._asked: deque[Asked] = deque()
         self._streams = 0
         self._next: Layer | None = None  # what took over
         self._answer_seen = 0  # the last stream whose final answer has begun
         if seeking is not None:
-            self._halves[seeking].mode = _SEEK
+            self._halves[seeking].mode = SEEK
         self._ends = Ends()
         self._sent = 0  # when the last request was whole
         self._began = 0  # when the last response began
@@ -88,12 +86,12 @@ class Http1:
         """Bytes that `side` sent."""
         half = self._halves[side]
         out: list[Event] = []
-        if half.mode == _PASSED:
+        if half.mode == PASSED:
             return self._passed(side, data, time)
         if half.buffer:
             data = half.buffer + bytes(data)
             half.buffer = b""
-        elif half.mode == _HEAD:
+        elif half.mode == HEAD:
             half.started = time
         self._run(side, half, data, time, out)
         return out
@@ -104,34 +102,36 @@ class Http1:
         half = self._halves[side]
         if self._next is not None:
             return self._next.lost(side, size, time)
-        if half.mode in (_LENGTH, _CHUNK_DATA) and size <= half.left:
+        if half.mode in (LENGTH, CHUNK_DATA) and size <= half.left:
             half.left -= size
             text = f"{size} bytes of a body were not captured"
-            out: list[Event] = [Trouble(time, "lost-body", self._conn, text, half.stream)]
-            if half.mode == _LENGTH and not half.left:
+            out: list[Event] = [Trouble(time, "lost-body", self._conn, text, half.stream, side)]
+            if half.mode == LENGTH and not half.left:
                 self._whole(side, half, time, (), out)
             return out
-        if half.mode == _UNTIL_END:
-            return (Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured", half.stream),)
+        if half.mode == UNTIL_END:
+            return (
+                Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured", half.stream, side),
+            )
         why = f"{size} bytes were not captured"
         out = []
-        if half.mode == _SEEK and side == Side.CLIENT and not self._asked and _REQUEST_TORN.match(half.buffer):
-            half.mode = _HEAD
-        if half.mode in (_BROKEN, _SEEK):
+        if half.mode == SEEK and side == Side.CLIENT and not self._asked and _REQUEST_TORN.match(half.buffer):
+            half.mode = HEAD
+        if half.mode in (BROKEN, SEEK):
             return ()
-        if half.mode == _HEAD and half.buffer.strip() and self._torn(side, half, why, time, out):
+        if half.mode == HEAD and half.buffer.strip() and self._torn(side, half, why, time, out):
             return out
         out = [Trouble(time, "lost-http", self._conn, f"{why}, by the {_who(side)}")]
-        if half.mode != _HEAD:
-            out.append(Trouble(time, "lost-body", self._conn, why, half.stream))
+        if half.mode != HEAD:
+            out.append(Trouble(time, "lost-body", self._conn, why, half.stream, side))
             out.append(Aborted(self._conn, half.stream, time, why))
             self._forget(half.stream)
         if side == Side.SERVER:  # which of the requests the next answer is for cannot be known
             self._give_up(time, why, out)
-        half.mode, half.buffer = _SEEK, b""
+        half.mode, half.buffer = SEEK, b""
         return out
 
-    def _torn(self, side: Side, half: _Half, why: str, time: int, out: list[Event]) -> bool:
+    def _torn(self, side: Side, half: Half, why: str, time: int, out: list[Event]) -> bool:
         """What was captured of a head is told, marked; False where that is too little."""
         first, *rest = half.buffer.lstrip(b"\r\n").split(b"\n")
         lines = [first, *rest[:-1]]
@@ -142,42 +142,42 @@ class Http1:
             good = self._request(half, lines, -1, time, out)
         else:
             good = self._response(half, lines, -1, time, out)
-        if not good or half.mode == _PASSED:
+        if not good or half.mode == PASSED:
             return good
         stream = half.stream
-        if half.mode != _HEAD:
+        if half.mode != HEAD:
             self._whole(side, half, time, (), out)
         out.insert(len(out) - 1, Trouble(time, "lost-head", self._conn, f"{why}, from within a head on", stream))
         if side == Side.SERVER and len(self._asked) > 1:  # which of them the next answer is for cannot be known
             self._give_up(time, why, out)
-        half.mode, half.buffer = _SEEK, b""
+        half.mode, half.buffer = SEEK, b""
         return True
 
     def passes_over(self) -> bool:
         """Whether bytes by the server that answer none of the requests that were seen are to be passed over: where they
         are not the rest of a message, the next one is looked for behind them."""
         server = self._halves[Side.SERVER]
-        if server.mode == _HEAD and self._asked and not server.buffer:
-            server.mode = _SEEK
-        return server.mode == _SEEK
+        if server.mode == HEAD and self._asked and not server.buffer:
+            server.mode = SEEK
+        return server.mode == SEEK
 
     def _give_up(self, time: int, why: str, out: list[Event]) -> None:
         """No request that waits will be answered as far as anybody can tell."""
         out.extend(Aborted(self._conn, asked.stream, time, why) for asked in self._asked)
         self._asked.clear()
 
-    def _found(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> bool:
+    def _found(self, side: Side, half: Half, data: bytes, time: int, out: list[Event]) -> bool:
         """Whether a message begins here, and it can be known what it belongs to."""
         if side == Side.SERVER:
             # With a request that was made after the hole, the answer is to it: there is no other.
-            if len(self._asked) != 1 or not _STATUS_LINE.match(data):
+            if len(self._asked) != 1 or not http1.begins_response(data):
                 return False
-        elif not _REQUEST_LINE.match(data):
+        elif not http1.begins_request(data):
             return False
         elif self._asked:  # those that wait may be answered before others that nobody saw
             self._give_up(time, "the requests behind it were not captured", out)
-            self._halves[Side.SERVER].mode = _BROKEN
-        half.mode, half.started = _HEAD, time
+            self._halves[Side.SERVER].mode = BROKEN
+        half.mode, half.started = HEAD, time
         return True
 
     def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
@@ -187,29 +187,32 @@ class Http1:
         if self._next is not None:
             return self._next.end(side, how, time)
         self._ends.add(side, how, time)
-        unread = half.mode == _HEAD and bool(half.buffer.strip())
         if side == Side.CLIENT:
-            if unread:
-                out.extend(self._break(side, half, time, "an end in the middle of a head"))
-            return out  # what is to be answered still may be
+            if half.mode == EXPECT and self._answer_seen >= half.stream:
+                self._whole(side, half, time, (), out)
+            return out  # what is to be answered still may be, also a head that did not end
+        unread = half.mode == HEAD and bool(half.buffer.strip())
         ending = Ending(side, how, time, "in the middle of its headers" if unread and self._asked else "")
-        if half.mode == _UNTIL_END and self._left() is None:
+        if half.mode in (UNTIL_END, GUESS) and self._left() is None:
+            if half.buffer:
+                out.append(BodyData(self._conn, half.stream, side, time, half.buffer))
+                half.buffer = b""
             self._whole(side, half, time, (), out)
         self._unanswered(ending, out)
-        half.mode, half.buffer = _BROKEN, b""
+        half.mode, half.buffer = BROKEN, b""
         return out
 
     def _left(self) -> Ending | None:
         """The client's leaving before the response that is coming in was whole, if it has left."""
         if self._ends.first is None:
             return None
-        answering = self._halves[Side.SERVER].mode not in _IDLE
+        answering = self._halves[Side.SERVER].mode not in IDLE
         return self._ends.left(self._sent, self._began if answering else 0)
 
     def _unanswered(self, last: Ending, out: list[Event]) -> None:
         """The server will say no more, by `last`: end the response that is coming in, and what waits for one."""
         server = self._halves[Side.SERVER]
-        answering = server.mode not in _IDLE
+        answering = server.mode not in IDLE
         cause = self._ends.cause(last, self._sent, self._began if answering else 0)
         if cause.side == last.side and cause.how == last.how:
             cause = last
@@ -234,94 +237,104 @@ class Http1:
             out.extend(self._next.close(ending))
         asked = {waiting.stream for waiting in self._asked}
         client = self._halves[Side.CLIENT]
+        if client.mode == HEAD and client.buffer.strip():
+            out.extend(self._break(Side.CLIENT, client, ending.time, "an end in the middle of a head"))
         self._unanswered(ending, out)
-        if client.mode not in _IDLE and client.stream not in asked:  # it was answered before it was whole
+        if client.mode not in IDLE and client.stream not in asked:  # it was answered before it was whole
             out.append(Aborted(self._conn, client.stream, ending.time, "", self._ends.cause(ending)))
         for half in self._halves:
-            half.mode, half.buffer = _BROKEN, b""
+            half.mode, half.buffer = BROKEN, b""
         return out
 
     # -- the two parsers ---------------------------------------------------------------------------------------------
 
-    def _run(self, side: Side, half: _Half, data: bytes | memoryview, time: int, out: list[Event]) -> None:
+    def _run(self, side: Side, half: Half, data: bytes | memoryview, time: int, out: list[Event]) -> None:
         while len(data):
             mode = half.mode
-            if mode in (_LENGTH, _CHUNK_DATA):
+            if mode in (LENGTH, CHUNK_DATA):
                 take = data[: half.left] if len(data) > half.left else data
                 half.left -= len(take)
                 out.append(BodyData(self._conn, half.stream, side, time, take))
                 data = data[len(take) :]
                 if not half.left:
-                    if mode == _LENGTH:
+                    if mode == LENGTH:
                         self._whole(side, half, time, (), out)
                         half.started = time
                     else:
-                        half.mode = _CHUNK_END
+                        half.mode = CHUNK_END
                 continue
-            if mode == _UNTIL_END:
+            if mode == UNTIL_END:
                 out.append(BodyData(self._conn, half.stream, side, time, data))
                 return
-            if mode == _PASSED:
+            if mode == PASSED:
                 out.extend(self._passed(side, data, time))
                 return
-            if mode == _BROKEN:
+            if mode == BROKEN:
                 return
-            if mode == _SEEK and not self._found(side, half, bytes(data), time, out):
+            if mode == SEEK and not self._found(side, half, bytes(data), time, out):
                 if len(data) <= limits.HEAD_BYTES and _PARTS[side].fullmatch(data):
                     half.buffer = bytes(data)  # a first line in several segments
                 return
-            rest = self._line(side, half, bytes(data), time, out)
+            if mode == GUESS:
+                rest = self._guess(half, bytes(data), time, out)
+            elif mode == EXPECT:
+                rest = self._expected(half, bytes(data), time, out)
+            else:
+                rest = self._line(side, half, bytes(data), time, out)
             if rest is None:
                 return
             data = rest
 
-    def _line(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+    def _line(self, side: Side, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
         """Modes that read lines. What is left of the data; None where more is needed (and data is kept)."""
-        if half.mode == _HEAD:
+        if half.mode == HEAD:
             return self._head(side, half, data, time, out)
-        if half.mode == _CHUNK_END:
+        if half.mode == CHUNK_END:
             if data[:1] == b"\n":
-                half.mode = _CHUNK_SIZE
+                half.mode = CHUNK_SIZE
                 return data[1:]
             if data[:2] == b"\r\n":
-                half.mode = _CHUNK_SIZE
+                half.mode = CHUNK_SIZE
                 return data[2:]
             if data == b"\r":
                 half.buffer = data
                 return None
             out.extend(self._break(side, half, time, "a chunk does not end where it should"))
             return None
-        if half.mode == _CHUNK_SIZE:
+        if half.mode == CHUNK_SIZE:
             match = _CHUNK.match(data)
+            if match is None and half.doubt and (b"\n" in data or not _CHUNK_BEGIN.fullmatch(data)):
+                half.mode, half.doubt = UNTIL_END, False
+                return data
             if match is None:
                 if b"\n" in data or len(data) > _CHUNK_LINE_MAX:
                     out.extend(self._break(side, half, time, "a chunk size cannot be read"))
                     return None
                 half.buffer = data
                 return None
-            half.left = int(match[1], 16)
-            half.mode = _CHUNK_DATA if half.left else _TRAILERS
+            half.left, half.doubt = int(match[1], 16), False
+            half.mode = CHUNK_DATA if half.left else TRAILERS
             return data[match.end() :]
         return self._trailers(side, half, data, time, out)
 
-    def _trailers(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+    def _trailers(self, side: Side, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
         for empty in (b"\r\n", b"\n"):
             if data.startswith(empty):
                 self._whole(side, half, time, (), out)
                 half.started = time
                 return data[len(empty) :]
-        match = _END.search(data)
-        if match is None:
+        end, after = http1.head_end(data)
+        if end < 0:
             if len(data) > limits.HEAD_BYTES:
                 out.extend(self._break(side, half, time, "trailers without an end"))
                 return None
             half.buffer = data
             return None
-        self._whole(side, half, time, _headers(data[: match.start()].split(b"\n")), out)
+        self._whole(side, half, time, http1.headers(data[:end].split(b"\n")), out)
         half.started = time
-        return data[match.end() :]
+        return data[after:]
 
-    def _head(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+    def _head(self, side: Side, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
         if side == Side.CLIENT and self._undecided():
             self._hold(data, time)
             return None
@@ -329,7 +342,12 @@ class Http1:
             data = data.lstrip(b"\r\n")
             if not data:
                 return None
-        end, after = _head_end(data)
+        if side == Side.SERVER:
+            rest = self._answer(half, data, time, out) if data[:7] != b"HTTP/1." or not self._asked else data
+            if rest is None or half.mode != HEAD:
+                return rest
+            data = rest
+        end, after = http1.head_end(data)
         if end < 0:
             if side == Side.SERVER and _RECORD.match(data):
                 out.extend(self._break(side, half, time, "an answer in TLS, not HTTP"))
@@ -350,6 +368,69 @@ class Http1:
             return None
         return data[after:]
 
+    def _answer(self, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """What the server sends where a status line should begin and may not. What is left of it, None where more is
+        needed."""
+        client = self._halves[Side.CLIENT]
+        if not self._asked and client.mode == HEAD and client.buffer and not half.doubt:
+            # It answers what came so far: a head that did not end, or a request that has no headers (HTTP/0.9).
+            lines, client.buffer = client.buffer.split(b"\n"), b""
+            self._asks(client, lines if len(lines) > 1 else [*lines, b""], 0, time, out)
+            client.mode = BROKEN
+        if not self._asked:
+            return self._surplus(half, data, time, out)
+        asked = self._asked[0].head
+        old = asked.version == "HTTP/0.9"
+        first = old or (self._answer_seen == 0 and len(self._asked) == 1 and 0x20 < data[0] < 0x7F)
+        if not first or any(sign.startswith(data[: len(sign)].upper()) for sign in (b"HTTP/", b"ICY ")):
+            return data
+        half.stream, half.mode = asked.stream, UNTIL_END
+        self._answer_seen = half.stream
+        out.append(ResponseHead(self._conn, half.stream, time, time, 200, "", "HTTP/0.9", (), 0, False))
+        if not old:
+            text = "the answer has no status line (HTTP/0.9)"
+            out.append(Trouble(time, "broken-http", self._conn, text, half.stream))
+        return data
+
+    def _surplus(self, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """Without a request that waits: passed over up to a status line, for bodies of what has none (HEAD, 204, 304)
+        and bytes behind a body's length are sent."""
+        at = http1.find_response(data)
+        if at and not half.doubt:
+            half.doubt = True
+            text = "bytes that belong to no response, by the server"
+            out.append(Trouble(time, "surplus-http", self._conn, text))
+        if http1.begins_response(data[at:]):
+            return data[at:]
+        half.buffer = data[at:]
+        return None
+
+    def _guess(self, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """A response whose length cannot be read: up to the next one, where another request waits for one."""
+        at = http1.find_response(data) if len(self._asked) > 1 else len(data)
+        if at:
+            out.append(BodyData(self._conn, half.stream, Side.SERVER, time, data[:at]))
+        if http1.begins_response(data[at:]):
+            self._whole(Side.SERVER, half, time, (), out)
+            half.started = time
+            return data[at:]
+        half.buffer = data[at:]
+        return None
+
+    def _expected(self, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """What follows a head that expects 100 Continue: the body, unless a final answer has begun before and another
+        request follows (RFC 9110 §10.1.1)."""
+        if self._answer_seen >= half.stream:
+            if http1.begins_request(data):
+                self._whole(Side.CLIENT, half, time, (), out)
+                half.started = time
+                return data
+            if http1.may_begin_request(data) and len(data) <= limits.HEAD_BYTES:
+                half.buffer = data
+                return None
+        half.mode = half.after
+        return data
+
     def _undecided(self) -> bool:
         """Whether the last request may turn the connection into something else and its answer is still to come."""
         if not self._asked or self._asked[-1].stream <= self._answer_seen:
@@ -367,76 +448,80 @@ class Http1:
         for data, time in held:
             out.extend(self.feed(Side.CLIENT, data, time))
 
-    def _request(self, half: _Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> bool:
-        match = _REQUEST.match(lines[0].rstrip(b"\r"))
-        if match is None:
-            return False
-        self._streams += 1
-        half.stream = self._streams
+    def _request(self, half: Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> bool:
         self._sent = 0
-        headers = _headers(lines[1:])
-        head = RequestHead(
-            self._conn,
-            half.stream,
-            time,
-            half.started or time,
-            match[1].decode("ascii"),
-            match[2].decode("ascii", "backslashreplace"),
-            "",
-            "",
-            match[3].decode("ascii"),
-            headers,
-            size,
-        )
-        out.append(head)
-        self._asked.append(_Asked(half.stream, head))
+        headers = self._asks(half, lines, size, time, out)
         if len(self._asked) > limits.PIPELINE:
             out.append(Aborted(self._conn, self._asked.popleft().stream, time, "too many requests without an answer"))
-        length, chunked = _framing(headers)
+        length, chunked, bad = http1.framing(headers)
         if chunked:
-            half.mode = _CHUNK_SIZE
-        elif length is None or length == 0:
-            self._whole(Side.CLIENT, half, time, (), out)
-        elif length < 0:
+            half.mode = CHUNK_SIZE
+        elif bad:
             out.extend(self._break(Side.CLIENT, half, time, "a Content-Length cannot be read"))
+        elif not length:
+            self._whole(Side.CLIENT, half, time, (), out)
         else:
-            half.mode, half.left = _LENGTH, length
+            half.mode, half.left = LENGTH, length
+        if half.mode in (LENGTH, CHUNK_SIZE) and http1.expects_continue(headers):
+            half.mode, half.after = EXPECT, half.mode
         half.started = time
         return True
 
-    def _response(self, half: _Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> bool:
-        match = _STATUS.match(lines[0].rstrip(b"\r"))
-        if match is None:
+    def _asks(self, half: Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> Headers:
+        """Tell a request by the lines of its head; its headers."""
+        self._streams += 1
+        half.stream = self._streams
+        headers = http1.headers(lines[1:])
+        sent = lines[0].rstrip(b"\r")
+        line = http1.request_line(sent)
+        method, target, version, odd = line or http1.RequestLine("?", "", "", True)
+        as_sent = fields.text(sent[:_LINE_SHOWN]) if odd else ""
+        started = half.started or time
+        head = RequestHead(
+            self._conn, half.stream, time, started, method, target, "", "", version, headers, size, "", as_sent
+        )  # fmt: skip
+        out.append(head)
+        self._asked.append(Asked(half.stream, head))
+        if line is None:
+            text = f"this is no request line: {as_sent}"
+            out.append(Trouble(time, "broken-http", self._conn, text, half.stream))
+        return headers
+
+    def _response(self, half: Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> bool:
+        line = http1.status_line(lines[0].rstrip(b"\r"))
+        if line is None:
             return False
-        status = int(match[2])
+        version, status, reason = line
         asked = self._asked[0] if self._asked else None
-        headers = _headers(lines[1:])
+        headers = http1.headers(lines[1:])
+        half.doubt = False
         self._began = half.started or time
         # An upgrade to HTTP/2 answers the very request that asked for it there (RFC 7540 §3.2): this is not the answer.
-        interim = 100 <= status < 200 and (status != 101 or _value(headers, b"upgrade").lower() == b"h2c")
+        interim = 100 <= status < 200 and (status != 101 or _token(headers) == "h2c")
         if asked is None:
             # An answer to a request that nobody saw (408 on an idle connection, or the capture began late).
             self._streams += 1
             half.stream = self._streams
         else:
             half.stream = asked.stream
-        reason = (match[3] or b"").decode("utf-8", "backslashreplace")
-        version = match[1].decode("ascii")
         head = ResponseHead(
             self._conn, half.stream, time, half.started or time, status, reason, version, headers, size, interim
         )
         out.append(head)
         half.started = time
+        client = self._halves[Side.CLIENT]
+        if status == 100 and client.mode == EXPECT and client.stream == half.stream:
+            client.mode = client.after
         if not interim or status == 101:
             self._answered(half, asked, head, time, out)
         return True
 
-    def _answered(self, half: _Half, asked: _Asked | None, head: ResponseHead, time: int, out: list[Event]) -> None:
+    def _answered(self, half: Half, asked: Asked | None, head: ResponseHead, time: int, out: list[Event]) -> None:
         method = asked.head.method if asked else ""
         status, headers = head.status, head.headers
         self._answer_seen = half.stream
         if asked is not None and (status == 101 or (method == "CONNECT" and 200 <= status < 300)):
-            token = _value(headers, b"upgrade").decode("ascii", "replace").lower() if status == 101 else "tunnel"
+            token = _token(headers) if status == 101 else "tunnel"
             if token == "h2c" or token in LASTING:
                 self._asked.popleft()
             else:
@@ -444,28 +529,28 @@ class Http1:
             self._next, events = self._upgrade(Upgrade(token, asked.head, head), time)
             out.extend(events)
             for other in self._halves:
-                other.mode = _PASSED
+                other.mode = PASSED
             self._release(out)
             return
-        length, chunked = _framing(headers)
+        length, chunked, bad = http1.framing(headers)
         if method == "HEAD" or status in (204, 304):
             self._whole(Side.SERVER, half, time, (), out)
         elif chunked:
-            half.mode = _CHUNK_SIZE
+            half.mode, half.doubt = CHUNK_SIZE, head.version == "HTTP/1.0"
+        elif bad:
+            half.mode = GUESS
         elif length is None:
-            half.mode = _UNTIL_END
-        elif length < 0:
-            out.extend(self._break(Side.SERVER, half, time, "a Content-Length cannot be read"))
+            half.mode = UNTIL_END
         elif length == 0:
             self._whole(Side.SERVER, half, time, (), out)
         else:
-            half.mode, half.left = _LENGTH, length
+            half.mode, half.left = LENGTH, length
         if self._held:
             self._release(out)
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 
-    def _whole(self, side: Side, half: _Half, time: int, trailers: Headers, out: list[Event]) -> None:
+    def _whole(self, side: Side, half: Half, time: int, trailers: Headers, out: list[Event]) -> None:
         end = MessageEnd(self._conn, half.stream, side, time, trailers)
         if side == Side.CLIENT:
             self._sent = time
@@ -474,22 +559,25 @@ class Http1:
             self._late.append((end, left))
         else:
             out.append(end)
-        half.mode = _HEAD
+        half.mode = HEAD
         if side == Side.SERVER and self._asked and self._asked[0].stream == half.stream:
             self._asked.popleft()
+            client = self._halves[Side.CLIENT]
+            if client.mode in (EXPECT, BROKEN) and client.stream == half.stream:
+                out.append(Unwanted(self._conn, half.stream, time))  # its rest may have been withheld
 
     def _forget(self, stream: int) -> None:
         self._asked = deque(asked for asked in self._asked if asked.stream != stream)
 
-    def _break(self, side: Side, half: _Half, time: int, why: str) -> list[Event]:
+    def _break(self, side: Side, half: Half, time: int, why: str) -> list[Event]:
         """Nothing more can be told of this direction."""
         out: list[Event] = [Trouble(time, "broken-http", self._conn, f"{why}, by the {_who(side)}")]
-        if half.mode != _HEAD:
+        if half.mode != HEAD:
             out.append(Aborted(self._conn, half.stream, time, why))
             self._forget(half.stream)
         elif side == Side.SERVER and self._asked:
             out.append(Aborted(self._conn, self._asked.popleft().stream, time, why))
-        half.mode, half.buffer = _BROKEN, b""
+        half.mode, half.buffer = BROKEN, b""
         return out
 
     def _passed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
@@ -500,67 +588,10 @@ def _who(side: Side) -> str:
     return "client" if side == Side.CLIENT else "server"
 
 
-_KNOWN: dict[bytes, tuple[bytes, bytes]] = {}  # header lines that came before: most come again and again
-_KNOWN_MOST, _KNOWN_BYTES = 4096, 256
-
-
-def _headers(lines: list[bytes]) -> Headers:
-    """Name and value of each line; a folded line continues the value before it (§5.2)."""
-    found: list[tuple[bytes, bytes]] = []
-    known = _KNOWN.get
-    for line in lines:
-        header = known(line)
-        if header is not None:
-            found.append(header)
-            continue
-        if line[:1] in (b" ", b"\t") and found:
-            name, value = found[-1]
-            found[-1] = (name, value + b" " + line.strip())
-            continue
-        name, colon, value = line.partition(b":")
-        if colon:
-            header = (name.strip(), value.strip())
-            found.append(header)
-            if len(line) < _KNOWN_BYTES and line[:1] not in (b" ", b"\t"):
-                if len(_KNOWN) >= _KNOWN_MOST:
-                    _KNOWN.clear()
-                _KNOWN[line] = header
-    return tuple(found)
-
-
-def _head_end(data: bytes) -> tuple[int, int]:
-    """Where a head's lines end, and where what follows begins; -1 where the empty line is not there."""
-    end = data.find(b"\n\r\n")
-    if end > 0 and data[end - 1] == 13 and data.find(b"\n\n", 0, end) < 0:
-        return end - 1, end + 3
-    match = _END.search(data)  # bare line feeds
-    return match.span() if match is not None else (-1, -1)
-
-
-def _value(headers: Headers, name: bytes) -> bytes:
-    for key, value in headers:
-        if key.lower() == name:
-            return value
-    return b""
-
-
-def _framing(headers: Headers) -> tuple[int | None, bool]:
-    """(Content-Length or None, -1 where it cannot be; whether chunked). §6.3: Transfer-Encoding has the last word."""
-    length: int | None = None
-    chunked = False
-    for key, value in headers:
-        if len(key) == 14 and key.lower() == b"content-length":
-            numbers = {part.strip() for part in value.split(b",")}
-            number = numbers.pop()
-            if numbers or not number.isdigit() or len(number) > 18 or (length is not None and length != int(number)):
-                length = -1
-            else:
-                length = int(number)
-        elif len(key) == 17 and key.lower() == b"transfer-encoding":
-            chunked = value.rsplit(b",", 1)[-1].strip().lower() == b"chunked"
-            if not chunked:
-                return None, False
-    return (None, True) if chunked else (length, False)
+def _token(headers: Headers) -> str:
+    """What a 101 has turned the connection into: of several, what hark knows (RFC 9110 §7.8)."""
+    tokens = [token.decode("ascii", "replace") for token in fields.tokens(fields.value(headers, b"upgrade"))]
+    return next((token for token in tokens if token == "h2c" or token in LASTING), tokens[0] if tokens else "")
 
 
 def _may_upgrade(head: RequestHead) -> bool:

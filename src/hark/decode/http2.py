@@ -125,7 +125,7 @@ class Http2:
         if half.data_left > size:
             half.data_left -= size
             text = f"{size} bytes of a body were not captured"
-            return (Trouble(time, "lost-body", self._conn, text, half.data_stream),)
+            return (Trouble(time, "lost-body", self._conn, text, half.data_stream, side),)
         text = f"{size} bytes were not captured"
         out: list[Event] = [Trouble(time, "lost-http2", self._conn, text, n) for n in self._messages.streams]
         return [*out, *self._break(side, time, text)]

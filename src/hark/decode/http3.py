@@ -19,6 +19,7 @@ from hark.decode.layer import Upgrader
 from hark.decode.messages import Messages
 from hark.decode.qpack import BlockedError, Decoder
 from hark.wire import http3
+from hark.wire.fields import target
 from hark.wire.quic import varint
 
 _VERSION = "HTTP/3"
@@ -93,7 +94,7 @@ class Http3:
         elif half is not None and size <= half.data_left:
             half.data_left -= size
             text = f"{size} bytes of a body were not captured"
-            out.append(Trouble(time, "lost-body", self._conn, text, stream))
+            out.append(Trouble(time, "lost-body", self._conn, text, stream, side))
         else:
             self._drop(stream)
             text = f"{size} bytes were not captured"
@@ -208,7 +209,7 @@ class Http3:
             return True
         if kind == http3.PUSH_PROMISE:
             found = dict(fields)
-            path = found.get(b":path", b"").decode("utf-8", "backslashreplace")
+            path = target(found.get(b":path", b""))
             out.append(Trouble(time, "push", self._conn, f"the server pushes {path}, which is not followed"))
         else:
             self._messages.section(side, stream, fields, size, half.since or time, time, out)

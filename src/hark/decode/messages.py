@@ -11,6 +11,7 @@ from hark.decode import limits
 from hark.decode.endings import Ending, How
 from hark.decode.events import Aborted, BodyData, Event, Headers, MessageEnd, RequestHead, ResponseHead, Side
 from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
+from hark.wire.fields import target, text
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -103,7 +104,7 @@ class Messages:
             time,
             started,
             _known(pseudo[b":method"]),
-            _text(pseudo.get(b":path", b"")),
+            target(pseudo.get(b":path", b"")),
             _known(pseudo.get(b":scheme", b"")),
             _known(pseudo.get(b":authority", b"")),
             self._version,
@@ -206,16 +207,12 @@ _TEXTS: dict[bytes, str] = {}  # methods, schemes, hosts that came before
 _TEXTS_MOST = 1024
 
 
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")
-
-
 def _known(value: bytes) -> str:
     """The text of something that comes again and again."""
-    text = _TEXTS.get(value)
-    if text is None:
-        text = _text(value)
+    known = _TEXTS.get(value)
+    if known is None:
+        known = text(value)
         if len(_TEXTS) >= _TEXTS_MOST:
             _TEXTS.clear()
-        _TEXTS[value] = text
-    return text
+        _TEXTS[value] = known
+    return known

@@ -7,7 +7,7 @@ import re
 
 from hark.decode import proxied
 from hark.decode.events import Side
-from hark.wire import dns, http2
+from hark.wire import dns, http1, http2
 
 MORE = "more"  # it cannot be told yet
 TLS, HTTP1, HTTP2, OPAQUE = "tls", "http/1.1", "h2", ""
@@ -27,7 +27,7 @@ _RARE = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PR
 _RECORDS = frozenset({b"\x16\x03", b"\x17\x03"})
 _SETTINGS = b"\x04\0\0\0\0\0"  # a frame's type, flags and stream
 _BANNER = 64  # bytes by which a banner says what it is
-_STATUS_BEGIN = b"HTTP/1.1 "
+_STATUS_BEGIN = re.compile(rb"H(?:T(?:T(?:P(?:/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?)?)?)?)?")
 
 
 def protocol(side: Side, data: bytes) -> str:
@@ -43,7 +43,7 @@ def protocol(side: Side, data: bytes) -> str:
             if len(data) < 9:
                 return MORE
             return HTTP2 if data[3:9] == _SETTINGS and data[2] % 6 == 0 else OPAQUE
-        return MORE if _STATUS_BEGIN.startswith(data[:9]) and len(data) < 9 else OPAQUE
+        return MORE if _STATUS_BEGIN.fullmatch(data) else OPAQUE
     if data.startswith(http2.PREFACE):
         return HTTP2
     if http2.PREFACE.startswith(data):
@@ -56,6 +56,20 @@ def protocol(side: Side, data: bytes) -> str:
     if _LINE.match(stripped):
         return HTTP1
     return MORE if not stripped or _LINE_BEGIN.fullmatch(stripped) else OPAQUE
+
+
+def answered(client: bytes, server: bytes, name: str) -> str:
+    """What is spoken where one side alone does not say HTTP/1: what a server answers by a status line was a request to
+    it, whatever it looked like; and a request of HTTP/0.9 is answered by anything. name: what the side that spoke last
+    says by itself, MORE or OPAQUE."""
+    if not client:
+        return name
+    if not server:
+        return MORE if name == MORE or not other(Side.CLIENT, client) else OPAQUE
+    said = protocol(Side.SERVER, server)
+    if said in (HTTP1, MORE):
+        return said
+    return HTTP1 if http1.is_simple(client.partition(b"\n")[0]) and b"\n" in client else name
 
 
 def _rare(data: bytes) -> str:
@@ -196,6 +210,11 @@ _OTHERS = (  # side, first bytes, name
     (Side.CLIENT, re.compile(rb"git-(?:upload|receive)-pack "), "git"),
     (Side.CLIENT, re.compile(rb"<\?xml[^>]*>\s*<stream:stream"), "xmpp"),
 )
+
+
+def others(client: bytes, server: bytes) -> str:
+    """The name of what the two sides speak, "" where it has none."""
+    return (other(Side.CLIENT, client) if client else "") or (other(Side.SERVER, server) if server else "")
 
 
 def other(side: Side, data: bytes) -> str:

@@ -2,11 +2,13 @@
 
 What   Frames become messages: fragments joined, masks taken off, compression undone; pings, pongs and closes as they
        are. The exchange that began it stays open as long as the socket does, and is ended here.
+       A message that cannot be decompressed is told as far as it can, and marked; so are those behind it that need it.
 Limits MESSAGE_BYTES of a message are told, the rest is counted. INFLATED_BYTES come out of one message at most: past
        them the direction is told as broken. What cannot be a frame ends the telling of its direction.
 """
 
 import zlib
+from collections import deque
 from collections.abc import Sequence
 
 from hark.decode import limits
@@ -17,12 +19,93 @@ from hark.wire import websocket
 
 _TAIL = b"\0\0\xff\xff"  # what a sender takes off the end of each compressed message (RFC 7692 §7.2.1)
 _PIECE = 1 << 16
+_WINDOW = 1 << 15  # bytes that DEFLATE refers back to at most (RFC 1951 §2)
+
+
+class _Inflater:
+    """Messages of one direction, decompressed with the window of those before."""
+
+    __slots__ = ("_machine", "_past", "_size", "final", "pristine", "wrong")
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """An empty window."""
+        self._machine = zlib.decompressobj(-15)
+        self._past: deque[bytes] = deque()  # what came out, as much of it as the window holds
+        self._size = 0
+        self.pristine = True  # nothing of this message has come in
+        self.final = False  # it has ended with the last block of a DEFLATE stream
+        self.wrong = ""  # why no more comes out of this message
+
+    def begin(self) -> None:
+        """A message begins."""
+        self.pristine, self.final, self.wrong = True, False, ""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """What comes out."""
+        out: list[bytes] = []
+        size = 0
+        first, self.pristine, self.final = self.pristine, False, self.final and not data
+        while data and not self.wrong:
+            # Between messages the window is all of the state: a copy of it all is made within one only.
+            saved = None if first or data == _TAIL else self._machine.copy()
+            try:
+                plain = self._machine.decompress(data, _PIECE)
+                data = self._machine.unconsumed_tail
+            except zlib.error as error:
+                machine = saved or zlib.decompressobj(-15, zdict=self._window())
+                plain, data = _salvaged(machine, data) if first or saved else b"", b""
+                self.wrong = f"a message cannot be decompressed ({error})"
+            first = False
+            self._keep(plain, out)
+            size += len(plain)
+            if size > limits.INFLATED_BYTES:
+                break
+            if not self.wrong and self._machine.eof:  # BFINAL: another DEFLATE stream follows (RFC 7692 §7.2.3.4)
+                data = self._machine.unused_data
+                self._machine = zlib.decompressobj(-15, zdict=self._window())
+                self.final = not data
+        return out
+
+    def _window(self) -> bytes:
+        return b"".join(self._past)[-_WINDOW:]
+
+    def finish(self) -> list[bytes]:
+        """A message has ended: what its sender took off is given back."""
+        # Behind BFINAL nothing was taken off, but by senders that made an empty block follow it.
+        return [] if self.pristine or self.wrong or self.final else self.feed(_TAIL)
+
+    def _keep(self, plain: bytes, out: list[bytes]) -> None:
+        if not plain:
+            return
+        out.append(plain)
+        past = self._past
+        past.append(plain)
+        self._size += len(plain)
+        while self._size - len(past[0]) >= _WINDOW:
+            self._size -= len(past.popleft())
+
+
+def _salvaged(machine: "zlib._Decompress", data: bytes) -> bytes:
+    """What comes out in front of a fault."""
+    out = bytearray()
+    for at in range(len(data)):
+        try:
+            piece = machine.decompress(data[at : at + 1])
+        except zlib.error:
+            break
+        out += piece
+        if machine.eof or len(out) > _PIECE:
+            break
+    return bytes(out)
 
 
 class _Half:
     __slots__ = (
-        "broken", "buffer", "closed", "data", "fin", "fresh", "inflater", "key", "kind", "left", "opcode", "packed",
-        "payload", "size", "started",
+        "blamed", "broken", "buffer", "closed", "data", "fin", "fresh", "inflater", "key", "kind", "left", "opcode",
+        "packed", "payload", "size", "started",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -37,8 +120,9 @@ class _Half:
         self.size = 0
         self.started = 0
         self.packed = False
-        self.inflater = zlib.decompressobj(-15)
+        self.inflater = _Inflater()
         self.fresh = False  # every message begins with an empty window
+        self.blamed = False  # a message that cannot be decompressed was told
         self.broken = False
         self.closed = False
 
@@ -134,8 +218,9 @@ class Websocket:
         if not control and not continues:
             half.kind, half.packed, half.started, half.size = opcode, bool(first & websocket.RSV1), time, 0
             half.data.clear()
-            if half.packed and half.fresh:
-                half.inflater = zlib.decompressobj(-15)
+            if half.packed and (half.fresh or half.inflater.wrong):
+                half.inflater.reset()  # behind a fault what refers to it is a fault as well, and nothing else
+            half.inflater.begin()
         return end
 
     def _payload(self, side: Side, half: _Half, data: bytes, at: int, time: int, out: list[Event]) -> int:
@@ -161,8 +246,9 @@ class Websocket:
                 self._tell(side, half.opcode, bytes(half.payload), len(half.payload), time, out)
             elif half.fin:
                 if half.packed:
-                    self._collect(side, half, _TAIL, time, out)
-                self._tell(side, half.kind, bytes(half.data), half.size, time, out)
+                    self._inflated(side, half, half.inflater.finish(), time, out)
+                wrong = half.inflater.wrong if half.packed else ""
+                self._tell(side, half.kind, bytes(half.data), half.size, time, out, wrong)
                 half.kind = 0
                 half.data.clear()
         return at + len(piece)
@@ -177,9 +263,12 @@ class Websocket:
             name = websocket.close_name(code) + (f" ({reason})" if reason else "")
             self._wrong = Ending(side, How.CLOSE_FRAME, time, name)
 
-    def _tell(self, side: Side, opcode: int, data: bytes, size: int, time: int, out: list[Event]) -> None:
+    def _tell(
+        self, side: Side, opcode: int, data: bytes, size: int, time: int, out: list[Event], wrong: str = ""
+    ) -> None:
         if not self._halves[side].broken:
-            out.append(Message(self._conn, self._stream, side, time, websocket.KINDS[opcode], data, size))
+            kind = websocket.KINDS[opcode]
+            out.append(Message(self._conn, self._stream, side, time, kind, data, size, "", "", wrong))
 
     def _collect(self, side: Side, half: _Half, data: bytes, time: int, out: list[Event]) -> None:
         """More of a message, compressed or not."""
@@ -187,17 +276,19 @@ class Websocket:
             half.size += len(data)
             half.data += data[: max(limits.MESSAGE_BYTES - len(half.data), 0)]
             return
-        try:
-            while data:
-                plain = half.inflater.decompress(data, _PIECE)
-                data = half.inflater.unconsumed_tail
-                half.size += len(plain)
-                half.data += plain[: max(limits.MESSAGE_BYTES - len(half.data), 0)]
-                if half.size > limits.INFLATED_BYTES:
-                    out.extend(self._break(side, half, time, f"a message of more than {limits.INFLATED_BYTES} bytes"))
-                    return
-        except zlib.error as error:
-            out.extend(self._break(side, half, time, f"a message cannot be decompressed ({error})"))
+        self._inflated(side, half, half.inflater.feed(data), time, out)
+
+    def _inflated(self, side: Side, half: _Half, pieces: list[bytes], time: int, out: list[Event]) -> None:
+        for plain in pieces:
+            half.size += len(plain)
+            half.data += plain[: max(limits.MESSAGE_BYTES - len(half.data), 0)]
+        if half.size > limits.INFLATED_BYTES:
+            out.extend(self._break(side, half, time, f"a message of more than {limits.INFLATED_BYTES} bytes"))
+        elif half.inflater.wrong and not half.blamed:
+            half.blamed = True
+            who = "client" if side == Side.CLIENT else "server"
+            text = f"{half.inflater.wrong}, by the {who}"
+            out.append(Trouble(time, "broken-websocket", self._conn, text, self._stream))
 
     def _break(self, side: Side, half: _Half, time: int, why: str) -> list[Event]:
         if half.broken:

@@ -13,7 +13,8 @@ from urllib.parse import quote_plus
 
 from hark.decode.events import Headers, Message, RequestHead, ResponseHead, Side, TlsFacts
 from hark.model.body import Content
-from hark.model.complete import complete, dict_of, int_of, text_of
+from hark.model.charset import bytes_of
+from hark.model.complete import complete, dict_of, int_of, is_base64, text_of
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.recording.blocks import Process
 
@@ -133,7 +134,8 @@ def _messages(exchange: Archived, entry: Json) -> None:
         data = _data(said["data"], kind not in ("text", "close"))
         if kind == "close" and "_code" in said:
             data = (int_of(said, "_code", 0) & 0xFFFF).to_bytes(2, "big") + data
-        exchange.add(Message(number, stream, side, _seconds(said), kind, data, said.get("_size", len(data))))
+        size, wrong = said.get("_size", len(data)), text_of(said, "_error")
+        exchange.add(Message(number, stream, side, _seconds(said), kind, data, size, "", "", wrong))
     for said in entry.get("_events", ()):
         data = _data(said["data"], False)
         message = Message(
@@ -155,7 +157,7 @@ def _request(entry: Json) -> RequestHead:
     method = asked["method"]
     return RequestHead(
         0, 0, 0, 0, method, target, scheme, text_of(asked, "_authority"), version, _headers(asked, "headers", version),
-        int_of(asked, "headersSize", -1),
+        int_of(asked, "headersSize", -1), "", text_of(asked, "_line"),
     )  # fmt: skip
 
 
@@ -174,7 +176,7 @@ def _version(part: Json) -> str:
 
 def _request_body(asked: Json) -> Content:
     post = dict_of(asked, "postData")
-    data = _data(text_of(post, "text"), post.get("_encoding") == "base64")
+    data = body_bytes(post, "_encoding")
     size = int_of(asked, "bodySize", -1)
     size = size if size >= 0 else len(data)
     cut = text_of(post, "comment")
@@ -211,7 +213,7 @@ def _field(text: str) -> str:
 
 def _response_body(told: Json) -> Content:
     content = dict_of(told, "content")
-    data = _data(text_of(content, "text"), content.get("encoding") == "base64")
+    data = body_bytes(content, "encoding")
     size = int_of(told, "bodySize", -1)
     if size < 0:
         size = int_of(told, "_transferSize", -1) - max(int_of(told, "headersSize", 0), 0)
@@ -270,10 +272,27 @@ def _headers(part: Json, name: str, version: str = "") -> Headers:
     """The fields; several of one name that a maker has put into one value, a line each, are several again."""
     small = version in ("HTTP/2", "HTTP/3")
     return tuple(
-        ((pair["name"].lower() if small else pair["name"]).encode("utf-8", "replace"), value.encode("utf-8", "replace"))
+        ((pair["name"].lower() if small else pair["name"]).encode("utf-8", "replace"), _value(value, pair))
         for pair in part.get(name, ())
         for value in (pair["value"].split("\n") if "\n" in pair["value"] else (pair["value"],))
     )
+
+
+def _value(value: str, pair: Json) -> bytes:
+    """A header's value, whose bytes may have been no UTF-8."""
+    if pair.get("_charset") == "iso-8859-1" and all(sign < "\u0100" for sign in value):
+        return value.encode("latin-1")
+    return value.encode("utf-8", "replace")
+
+
+def body_bytes(part: Json, encoding: str) -> bytes:
+    """The bytes of a postData or a content; encoding: the name of its field that may say base64."""
+    text, raw = text_of(part, "text"), text_of(part, "_raw")
+    if part.get(encoding) == "base64":
+        return b64decode(text)
+    if raw and is_base64(raw):
+        return b64decode(raw)
+    return bytes_of(text, text_of(part, "_charset"), text_of(part, "mimeType"))
 
 
 def _data(text: str, is_base64: bool) -> bytes:

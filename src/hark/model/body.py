@@ -5,18 +5,28 @@ Why    A terminal line needs the count alone; JSON needs the text; a gigabyte mu
 Limits `keep` bytes of what came and as many of what comes out: a decompression bomb ends there.
 """
 
-import zlib
-from collections.abc import Callable
+from typing import NamedTuple
+
+from hark.model.codings import Decoder, names
+
+
+class Decoded(NamedTuple):
+    """A body with its codings undone as far as possible."""
+
+    data: bytes
+    wrong: str  # what could not be undone, and why; "" where all could, as far as it came
+    cut: bool  # whether more would have come out
 
 
 class Body:
     """Collects one body."""
 
-    __slots__ = ("_kept", "_pieces", "keep", "size")
+    __slots__ = ("_kept", "_pieces", "hole", "keep", "size")
 
     def __init__(self, keep: int) -> None:
         self.keep = keep  # bytes kept at most
         self.size = 0  # bytes that came
+        self.hole = -1  # how many bytes came before the first that was not captured; -1: none is missing
         self._kept = 0
         self._pieces: list[bytes] = []
 
@@ -29,6 +39,11 @@ class Body:
             piece = bytes(data[:room] if size > room else data)
             self._pieces.append(piece)
             self._kept += len(piece)
+
+    def lost(self) -> None:
+        """Bytes that were not captured come next."""
+        if self.hole < 0:
+            self.hole = self.size
 
     @property
     def whole(self) -> bool:
@@ -43,112 +58,36 @@ class Body:
         return self._pieces[0] if self._pieces else b""
 
     def decoded(self, codings: str) -> tuple[bytes, str]:
-        """(content with its codings undone as far as possible, what was wrong or ""): see undo()."""
-        data, wrong = undo(self.raw, codings, self.keep)
-        return data, wrong if self.whole or not data else ""
+        """(content with its codings undone as far as possible, what was wrong or "")."""
+        return self.content(codings)[:2]
+
+    def content(self, codings: str, start: int = 0) -> Decoded:
+        """The content with its codings undone as far as possible. start: where in the coded content the body begins,
+        where it is a range of it (RFC 9110 §14.4)."""
+        raw = self.raw
+        if not raw or not codings:
+            return Decoded(raw, "", False)
+        if start and names(codings):
+            return Decoded(raw, f"{codings}: nothing could be decoded (this is a part, from byte {start} on)", False)
+        return undo(raw, codings, self.keep, self.whole, self.hole)
 
 
-def undo(data: bytes, codings: str, most: int) -> tuple[bytes, str]:
-    """(at most `most` bytes of the content with its codings undone as far as possible, what was wrong or "").
-
-    codings is the Content-Encoding header's value; they were applied in its order (RFC 9110 §8.4)."""
-    wrong, there = "", bool(data)
-    for coding in reversed([name.strip().lower() for name in codings.split(",") if name.strip()]):
-        if coding == "identity":
-            continue
-        if coding not in _DECODERS:
-            return data, f"unknown content coding {coding}"
-        data, wrong = _DECODERS[coding](data, most)
-        if wrong and not data and there:
-            return data, f"{coding}: {wrong}"
-    return data, wrong
-
-
-def unpacker(coding: str, most: int) -> Callable[[bytes], bytes]:
-    """Undoes one content coding piece by piece. What it returns raises ValueError where the data is damaged, where the
-    coding is none that comes in pieces, or where more than `most` bytes come out of one piece."""
-    coding = coding.strip().lower()
-    if coding in ("", "identity"):
-        return lambda data: data
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        return _refuse
-    machine = zlib.decompressobj(15 if coding == "deflate" else 31)
-
-    def unpack(data: bytes) -> bytes:
-        try:
-            out = machine.decompress(data, most)
-        except zlib.error as error:
-            raise ValueError(str(error)) from None
-        if machine.unconsumed_tail:
-            raise ValueError("too much of it")
-        return out
-
-    return unpack
-
-
-def _refuse(data: bytes) -> bytes:
-    raise ValueError("not a coding that is undone in pieces")
-
-
-def _zlib(data: bytes, most: int, bits: int) -> tuple[bytes, str]:
-    machine = zlib.decompressobj(bits)
-    try:
-        out = machine.decompress(data, most)
-        while machine.eof and machine.unused_data and bits == 31 and len(out) < most:
-            # Several gzip members one behind the other are one content (RFC 1952 §2.2).
-            rest, machine = machine.unused_data, zlib.decompressobj(bits)
-            out += machine.decompress(rest, most - len(out))
-    except zlib.error as error:
-        return b"", str(error)
-    return out, "" if machine.eof or len(out) >= most else "the compressed data ends early"
-
-
-def _gzip(data: bytes, most: int) -> tuple[bytes, str]:
-    return _zlib(data, most, 31)
-
-
-def _deflate(data: bytes, most: int) -> tuple[bytes, str]:
-    """zlib format by the book (RFC 9110 §8.4.1.2), raw deflate from those who misread it."""
-    out, wrong = _zlib(data, most, 15)
-    if wrong and not out:
-        return _zlib(data, most, -15)
-    return out, wrong
-
-
-def _brotli(data: bytes, most: int) -> tuple[bytes, str]:
-    import brotli
-
-    machine = brotli.Decompressor()
-    out = bytearray()
-    try:
-        for at in range(0, len(data), 4096):  # in small steps: each can grow a thousandfold
-            out += machine.process(data[at : at + 4096])
-            if len(out) >= most:
-                return bytes(out[:most]), ""
-    except brotli.error as error:
-        return bytes(out), str(error)
-    return bytes(out), "" if machine.is_finished() else "the compressed data ends early"
-
-
-def _zstd(data: bytes, most: int) -> tuple[bytes, str]:
-    import io
-
-    import zstandard
-
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
-            return reader.read(most), ""
-    except zstandard.ZstdError as error:
-        return b"", str(error)
-
-
-_DECODERS = {
-    "gzip": _gzip,
-    "x-gzip": _gzip,
-    "deflate": _deflate,
-    "br": _brotli,
-    "zstd": _zstd,
-}
+def undo(data: bytes, codings: str, most: int, whole: bool = True, hole: int = -1) -> Decoded:
+    """At most `most` bytes of the content with its codings undone as far as possible. codings: a Content-Encoding
+    header's value; they were applied in its order (RFC 9110 §8.4). whole: that it ends early is a fault; hole: bytes
+    are missing there."""
+    decoder = Decoder(codings, most)
+    gap = 0 <= hole < len(data)
+    out = decoder.feed(data[:hole] if gap else data)
+    wrong = decoder.wrong
+    rest = decoder.end()
+    if rest:
+        out += rest
+    if whole or gap or not out or out == data:
+        wrong = decoder.wrong
+    if gap and names(codings):
+        wrong = f"{codings}: bytes were not captured, and nothing behind them could be decoded"
+    return Decoded(out[:most], wrong, decoder.cut)
 
 
 class Content(Body):
@@ -171,6 +110,6 @@ class Content(Body):
         """The content: how it came is not known."""
         return self._content
 
-    def decoded(self, codings: str) -> tuple[bytes, str]:
-        """(content, what is wrong with it or "")."""
-        return self._content, self._wrong
+    def content(self, codings: str, start: int = 0) -> Decoded:
+        """The content, and what is wrong with it."""
+        return Decoded(self._content, self._wrong, False)

@@ -281,8 +281,10 @@ class Book:
         exchange = self._exchanges.get((event.conn, event.stream))
         if exchange is not None:
             exchange.trouble = exchange.trouble or event.text
-            if event.kind == "lost-body" and exchange.talks is not None:
-                exchange.talks = [None, None]  # where the next message begins is not known any more
+            if event.kind == "lost-body" and event.side is not None:
+                _body_of(exchange, event.side).lost()
+                if exchange.talks is not None:
+                    exchange.talks[event.side] = None  # where the next message begins is not known any more
         else:
             connection.troubles.append(event)
         return None
@@ -387,7 +389,7 @@ class Book:
             exchange.connection.through = True
         mime = exchange.response_header("content-type")
         if mime[:13].lower() in _TALKING:
-            coding, encoding = exchange.response_header("content-encoding"), exchange.response_header("grpc-encoding")
+            coding, encoding = exchange.codings(ev.Side.SERVER), exchange.response_header("grpc-encoding")
             asked = exchange.talks[0] if exchange.talks is not None else None
             exchange.talks = [
                 asked,
@@ -403,11 +405,7 @@ class Book:
             return ()
         body = exchange.response_body if event.side else exchange.request_body
         if body is EMPTY:
-            body = Body(self._keep)
-            if event.side:
-                exchange.response_body = body
-            else:
-                exchange.request_body = body
+            body = _body_of(exchange, event.side)
         body.add(event.data)
         if exchange.talks is None:
             return ()
@@ -512,6 +510,18 @@ def _without_request(connection: Connection) -> str:
         if trouble.kind == "broken-http" and trouble.text.endswith("by the client"):
             return trouble.text
     return "its request was not captured"
+
+
+def _body_of(exchange: Exchange, side: ev.Side) -> Body:
+    """A body that can be added to."""
+    body = exchange.response_body if side else exchange.request_body
+    if body is EMPTY:
+        body = Body(exchange.keep)
+        if side:
+            exchange.response_body = body
+        else:
+            exchange.request_body = body
+    return body
 
 
 _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {

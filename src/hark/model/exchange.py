@@ -6,12 +6,14 @@ May hold: mutable records with their derived facts. May not hold: events, text f
 from collections.abc import Sequence
 
 from hark.decode.endings import Ending, Phase
-from hark.decode.events import Headers, Message, RequestHead, ResponseHead, Sealed, TlsFacts, Trouble
-from hark.model.body import Body
+from hark.decode.events import Headers, Message, RequestHead, ResponseHead, Sealed, Side, TlsFacts, Trouble
+from hark.model.body import Body, Decoded
 from hark.model.talk import Talk
 from hark.recording.blocks import Process
+from hark.wire import fields
 
 MESSAGE_COST = 256  # bytes that a kept message counts besides its data
+_NOTHING = Decoded(b"", "", False)
 EMPTY = Body(0)  # a body without a byte; shared, and never added to
 _MESSAGES_LEAST = 1 << 16  # bytes of messages kept, however little of bodies is: views look at the first and last ones
 
@@ -100,7 +102,7 @@ class Exchange:
         self.request_body = EMPTY  # until a first byte comes
         self.response_body = EMPTY
         self.response: ResponseHead | None = None
-        self._asked: dict[bytes, bytes] | None = None  # the headers' first values by their names in small letters
+        self._asked: dict[bytes, bytes] | None = None  # the headers' values by their names in small letters
         self._told: dict[bytes, bytes] | None = None
         self.interim: list[ResponseHead] = []
         self.request_trailers: Headers = ()
@@ -145,7 +147,7 @@ class Exchange:
         if request is None or response is None:
             return False
         if response.status == 101:
-            return self.response_header("upgrade").lower() == "websocket"
+            return "websocket" in self.response_header("upgrade").lower().replace(" ", "").split(",")
         return request.protocol == "websocket" and 200 <= response.status < 300
 
     @property
@@ -180,7 +182,7 @@ class Exchange:
         """The value of a request header, or ""; its name in small letters."""
         if self._asked is None:
             self._asked = _index(self.request) if self.request is not None else {}
-        return self._asked.get(name.encode(), b"").decode("utf-8", "backslashreplace")
+        return fields.text(self._asked.get(name.encode(), b""))
 
     def response_header(self, name: str) -> str:
         """The value of a response header, or ""; its name in small letters."""
@@ -188,10 +190,36 @@ class Exchange:
             if self.response is None:
                 return ""
             self._told = _index(self.response)
-        return self._told.get(name.encode(), b"").decode("utf-8", "backslashreplace")
+        return fields.text(self._told.get(name.encode(), b""))
+
+    def codings(self, side: Side) -> str:
+        """What was done to a body: its content codings, and HTTP/1's transfer codings around them but for the chunks
+        (RFC 9112 §7)."""
+        header = self.response_header if side else self.request_header
+        found, transfer = header("content-encoding"), header("transfer-encoding")
+        if not transfer or transfer == "chunked":
+            return found
+        head = self.response if side else self.request
+        if head is None or head.version >= "HTTP/2":
+            return found
+        around = [name.strip() for name in transfer.split(",")]
+        if around[-1].lower() == "chunked":
+            around.pop()
+        return ", ".join([found, *around] if found else around)
+
+    def content(self, side: Side) -> Decoded:
+        """A body with its codings undone."""
+        body = self.response_body if side else self.request_body
+        if not body.size:
+            return _NOTHING
+        start = 0
+        if side and self.response is not None and self.response.status == 206:
+            unit, _, part = self.response_header("content-range").partition(" ")
+            first = part.partition("-")[0].strip()
+            start = int(first) if unit.lower() == "bytes" and first.isdecimal() and len(first) < 19 else 0
+        return body.content(self.codings(side), start)
 
 
 def _index(head: RequestHead | ResponseHead) -> dict[bytes, bytes]:
-    if head.version in ("HTTP/2", "HTTP/3"):  # as their decoders say; an HTTP/1 peer may write HTTP/2.0
-        return dict(reversed(head.headers))  # their names are small letters (RFC 9113 §8.2)
-    return {name.lower(): value for name, value in reversed(head.headers)}
+    small = head.version in ("HTTP/2", "HTTP/3")  # as their decoders say; an HTTP/1 peer may write HTTP/2.0
+    return fields.index(head.headers, small)  # there names are small letters (RFC 9113 §8.2)

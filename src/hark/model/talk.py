@@ -10,7 +10,8 @@ from base64 import b64decode
 from typing import Protocol
 
 from hark.decode.events import Dns, Message, Side
-from hark.model.body import undo, unpacker
+from hark.model.body import undo
+from hark.model.codings import Decoder
 from hark.wire import dns
 
 PENDING = 4 << 20  # bytes
@@ -43,7 +44,7 @@ class EventStream:
 
     def __init__(self, conn: int, stream: int, coding: str) -> None:
         self._ends = (conn, stream, Side.SERVER)
-        self._unpack = unpacker(coding, PENDING)
+        self._decoder = Decoder(coding, PENDING)
         self._buffer = b""
         self._first = True
         self._event = self._id = ""
@@ -52,7 +53,9 @@ class EventStream:
 
     def feed(self, data: bytes, time: int) -> list[Message]:
         """The events that end in this data. Raises ValueError where it cannot be read."""
-        buffer = self._buffer + self._unpack(data)
+        buffer = self._buffer + self._decoder.feed(data)
+        if self._decoder.cut:
+            raise ValueError("too much of it")
         if self._first and len(buffer) >= 3:
             buffer, self._first = buffer.removeprefix(b"\xef\xbb\xbf"), False
         held = buffer[-1:] == b"\r"  # a line feed may follow and belong to it
@@ -110,7 +113,7 @@ class Grpc:
             at += 5 + size
             kind = "trailers" if flags & _TRAILERS else "grpc"
             if flags & _COMPRESSED:
-                plain, wrong = undo(body, self._encoding, PENDING)
+                plain, wrong, _ = undo(body, self._encoding, PENDING)
                 kind, body = ("sealed", body) if wrong else (kind, plain)
             found.append(Message(*self._ends, time, kind, body[: self._keep], len(body)))
         self._buffer = self._buffer[at:]

@@ -13,14 +13,15 @@ Limits A body that was not kept whole cannot be made again: the command says so 
 import re
 import shlex
 from collections.abc import Callable
+from urllib.parse import quote
 
 from hark.model.archive import Archived
 from hark.model.book import Change, Ended, Failed
+from hark.model.charset import text_of
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure
 from hark.views import failures
 from hark.views.choose import parts_of
-from hark.views.entry import text_of
 
 _CURLS = {"accept": "*/*"}  # what curl sends by itself, whatever its version
 _OF_THE_CONNECTION = {
@@ -76,7 +77,7 @@ def command(exchange: Exchange) -> str:
     words += body
     words += ["--globoff"] if any(sign in url for sign in "[]{}") else []
     words += ["--path-as-is"] if "/../" in url or "/./" in url or url.endswith(("/..", "/.")) else []
-    words.append(url)
+    words.append(_encoded(url))
     if exchange.request_body.size > _EXPECTS and not exchange.request_header("expect"):
         words[1:1] = ["-H", "Expect:"]
     line = " ".join(map(_quoted, words))
@@ -88,6 +89,17 @@ def command(exchange: Exchange) -> str:
 def comment(failure: Failure) -> str:
     """A failure has no request to be made again: a comment of a shell that says so."""
     return f"# failed: {_comment(failures.line(failure))}"
+
+
+def _encoded(url: str) -> str:
+    """A URL whose path and query are percent-encoded where they are not ASCII: the bytes that were asked for, whatever
+    the shell's locale is. The host is left to curl."""
+    scheme, mark, rest = url.partition("://")
+    if url.isascii() or not mark:
+        return url
+    cut = min((at for at in (rest.find(sign) for sign in "/?#") if at >= 0), default=len(rest))
+    path = "".join(sign if sign < "\x80" else quote(sign) for sign in rest[cut:])
+    return f"{scheme}://{rest[:cut]}{path}"
 
 
 def _version(version: str, url: str) -> list[str]:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, unquote_plus
 
 from hark.decode.endings import Ending
-from hark.decode.events import Headers, ResponseHead
+from hark.decode.events import Headers, ResponseHead, Side
 from hark.model import certificate
-from hark.model.body import Body
+from hark.model.body import Body, Decoded
+from hark.model.charset import encode, read
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
 from hark.views.multipart import form_data
 from hark.views.talks import messages
+from hark.wire.fields import is_latin
+from hark.wire.fields import text as _text
 
 if TYPE_CHECKING:
     from hark.model.archive import Archived
@@ -26,7 +29,6 @@ Json = dict[str, Any]
 SCHEMA = 2  # of our own fields (docs/json.md): higher whenever one is renamed, removed, or lines of a new kind appear
 _PAIRS: dict[tuple[bytes, bytes], Json] = {}
 _PAIRS_MOST, _PAIR_BYTES = 4096, 256
-_TEXT_MIMES = ("text/", "application/json", "application/xml", "application/javascript", "application/x-www-form")
 
 
 def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
@@ -167,15 +169,19 @@ def _request(exchange: Exchange) -> Json:
     }
     if request is not None and request.authority:
         told["_authority"] = request.authority
+    if request is not None and request.line:
+        told["_line"] = request.line
     if exchange.request_body.size:
         mime = exchange.request_header("content-type")
-        content = _content(exchange.request_body, exchange.request_header("content-encoding"), mime)
+        body = exchange.content(Side.CLIENT)
+        content = _content(exchange.request_body, body, mime)
         post: Json = {"mimeType": mime, "text": content.get("text", "")}
-        if mime.startswith("application/x-www-form-urlencoded") and "encoding" not in content:
+        kind = mime[:33].lower()
+        if kind.startswith("application/x-www-form-urlencoded") and "encoding" not in content:
             post["params"] = [{"name": n, "value": v} for n, v in parse_qsl(post["text"], keep_blank_values=True)]
-        elif mime.startswith("multipart/form-data"):
-            post["params"] = form_data(exchange.request_body.raw, mime)
-        for extra in ("encoding", "comment"):
+        elif kind.startswith("multipart/form-data"):
+            post["params"] = form_data(body.data, mime)
+        for extra in ("encoding", "comment", "_charset", "_raw", "_error"):
             if extra in content:
                 post["_encoding" if extra == "encoding" else extra] = content[extra]
         told["postData"] = post
@@ -188,8 +194,7 @@ def _response(exchange: Exchange) -> Json:
     response = exchange.response
     headers = response.headers if response is not None else ()
     mime = exchange.response_header("content-type")
-    coding = exchange.response_header("content-encoding")
-    content = _content(exchange.response_body, coding, mime)
+    content = _content(exchange.response_body, exchange.content(Side.SERVER), mime)
     told: Json = {
         "status": response.status if response is not None else 0,
         "statusText": response.reason if response is not None else "",
@@ -211,50 +216,35 @@ def _interim(head: ResponseHead) -> Json:
     return told | {"statusText": head.reason, "httpVersion": head.version}
 
 
-def _content(body: Body, coding: str, mime: str) -> Json:
-    data, wrong = body.decoded(coding) if coding and body.size else (body.raw, "")
+def _content(body: Body, decoded: Decoded, mime: str) -> Json:
+    """A body as HAR's content: text, else base64. _charset: what it is in, where that is not UTF-8; _raw: its bytes in
+    base64 where the text does not give them back; _error: what could not be decoded."""
+    data, wrong, cut = decoded
+    whole = body.whole and not cut and body.hole < 0
     told: Json = {"size": len(data) if body.whole else body.size, "mimeType": mime}
-    if coding and body.whole:
+    if body.whole and not cut and len(data) != body.size:
         told["compression"] = len(data) - body.size
-    text = text_of(data, mime)
-    if text is None:
+    found = read(data, mime, whole and not wrong)
+    if found is None:
         told["text"] = base64.b64encode(data).decode("ascii")
         told["encoding"] = "base64"
     else:
-        told["text"] = text
+        told["text"] = found.text
+        if found.charset:
+            told["_charset"] = found.charset
+            if encode(found.text, found.charset) != data:
+                told["_raw"] = base64.b64encode(data).decode("ascii")
+    said = []
     if not body.whole:
-        told["comment"] = f"only the first {len(body.raw)} of {body.size} bytes were kept"
-    elif wrong:
-        told["comment"] = wrong
+        said.append(f"only the first {len(body.raw)} of {body.size} bytes were kept")
+    elif cut:
+        said.append(f"only the first {len(data)} bytes of the decoded content were kept")
+    if wrong:
+        told["_error"] = wrong
+        said.append(wrong)
+    if said:
+        told["comment"] = "; ".join(said)
     return told
-
-
-def text_of(data: bytes, mime: str) -> str | None:
-    """The text that the bytes are, or None where they are not text."""
-    charset = "utf-8"
-    for part in mime.lower().split(";")[1:] if ";" in mime else ():
-        name, _, value = part.strip().partition("=")
-        if name == "charset":
-            charset = value.strip("\"' ")
-    if charset != "utf-8" and charset not in (
-        "utf-8",
-        "utf8",
-        "us-ascii",
-        "iso-8859-1",
-        "latin1",
-        "windows-1252",
-        "utf-16",
-        "shift_jis",
-        "gbk",
-    ):
-        charset = "utf-8"
-    if charset != "utf-8" and not mime.lower().startswith(_TEXT_MIMES):
-        charset = "utf-8"
-    try:
-        text = data.decode(charset)
-    except (UnicodeDecodeError, LookupError):
-        return None
-    return None if "\0" in text else text
 
 
 def _headers(headers: Headers) -> list[Json]:
@@ -265,15 +255,13 @@ def _headers(headers: Headers) -> list[Json]:
 def _pair(pair: tuple[bytes, bytes]) -> Json:
     """A header, remembered: most come again and again."""
     made = {"name": _text(pair[0]), "value": _text(pair[1])}
+    if is_latin(pair[1]):  # so that its bytes can be had again
+        made["_charset"] = "iso-8859-1"
     if len(pair[1]) < _PAIR_BYTES:
         if len(_PAIRS) >= _PAIRS_MOST:
             _PAIRS.clear()
         _PAIRS[pair] = made
     return made
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")
 
 
 def _cookies(header: str) -> list[Json]:

@@ -107,6 +107,8 @@ class Feed:
             "name": said.name,
             "id": said.id,
         }
+        if said.wrong:
+            told["wrong"] = said.wrong
         if said.kind == "grpc":
             told["shown"] = shown(change.exchange, said, self._schema)
         return told
@@ -185,9 +187,9 @@ class Changes:
             kind, data = "text", said["shown"].encode("utf-8", "replace")
         side = Side.CLIENT if said["from"] == "client" else Side.SERVER
         number, stream = exchange.connection.number, exchange.stream
-        return Spoke(
-            exchange, Message(number, stream, side, said["time"], kind, data, said["size"], said["name"], said["id"])
-        )
+        size, wrong = said["size"], said.get("wrong", "")
+        message = Message(number, stream, side, said["time"], kind, data, size, said["name"], said["id"], wrong)
+        return Spoke(exchange, message)
 
 
 def _connected(told: Json) -> Connection:

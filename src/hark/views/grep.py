@@ -4,14 +4,15 @@ May hold: the search, and the line around what was found. May not hold: what bec
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from hark.decode.events import Headers, Message
+from hark.decode.events import Headers, Message, Side
 from hark.errors import HarkError
-from hark.model.body import Body
+from hark.model.body import Decoded
+from hark.model.charset import text_of
 from hark.model.exchange import Exchange
-from hark.views.entry import text_of
+from hark.wire.fields import text as text_of_field
 
 _AROUND = 60  # characters shown on both sides of what was found in a long line
 
@@ -43,10 +44,10 @@ class Grep:
         yield from self._in("url", exchange.url)
         if exchange.request is not None:
             yield from self._headers("request", exchange.request.headers)
-            yield from self._body("request body", exchange.request_body, exchange.request_header)
+            yield from self._body("request body", exchange.content(Side.CLIENT), exchange.request_header)
         if exchange.response is not None:
             yield from self._headers("response", exchange.response.headers)
-            yield from self._body("response body", exchange.response_body, exchange.response_header)
+            yield from self._body("response body", exchange.content(Side.SERVER), exchange.response_header)
         yield from self._headers("trailer", (*exchange.request_trailers, *exchange.response_trailers))
         for message in exchange.messages:
             yield from self.message(message)
@@ -57,16 +58,12 @@ class Grep:
 
     def _headers(self, where: str, headers: Headers) -> Iterator[Match]:
         for name, value in headers:
-            text = f"{name.decode('utf-8', 'backslashreplace')}: {value.decode('utf-8', 'backslashreplace')}"
-            yield from self._in(f"{where} header", text)
+            yield from self._in(f"{where} header", f"{text_of_field(name)}: {text_of_field(value)}")
 
-    def _body(self, where: str, body: Body, header: object) -> Iterator[Match]:
-        if not body.size:
-            return
-        assert callable(header)
-        data, _ = body.decoded(header("content-encoding"))
-        text = text_of(data, header("content-type"))
-        yield from self._in(where, data.decode("latin-1") if text is None else text)
+    def _body(self, where: str, body: Decoded, header: Callable[[str], str]) -> Iterator[Match]:
+        if body.data:
+            text = text_of(body.data, header("content-type"), not body.cut)
+            yield from self._in(where, body.data.decode("latin-1") if text is None else text)
 
     def _in(self, where: str, text: str) -> Iterator[Match]:
         at = 0

@@ -19,13 +19,14 @@ def form_data(body: bytes, mime: str) -> list[Json]:
     if found is None:
         return []
     mark = b"--" + (found[1] or found[2]).encode("latin-1", "replace")
-    return [_part(piece) for piece in (b"\r\n" + body).split(b"\r\n" + mark)[1:] if not piece.startswith(b"--")]
+    end = b"\r\n" if mark + b"\n" not in body else b"\n"  # what some programs write for a line's end
+    return [_part(piece, end) for piece in (end + body).split(end + mark)[1:] if not piece.startswith(b"--")]
 
 
-def _part(piece: bytes) -> Json:
-    head, _, value = piece.partition(b"\r\n\r\n")
+def _part(piece: bytes, end: bytes) -> Json:
+    head, _, value = piece.partition(end + end)
     headers: dict[str, str] = {}
-    for line in head.decode("utf-8", "replace").split("\r\n"):
+    for line in head.decode("utf-8", "replace").split(end.decode()):
         name, _, text = line.partition(":")
         headers[name.strip().lower()] = text.strip()
     parameters = {m[1].lower(): m[2] or m[3] or "" for m in _PARAMETER.finditer(headers.get("content-disposition", ""))}

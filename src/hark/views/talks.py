@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hark.decode.events import Message, Side
 from hark.model.exchange import Exchange
 from hark.wire import protobuf
+from hark.wire.fields import text as text_of_field
 
 if TYPE_CHECKING:
     from hark.views.schema import Schema
@@ -60,6 +61,8 @@ def _socket(message: Message) -> Json:
         told["data"] = base64.b64encode(data).decode("ascii")
     if message.size != len(data):
         told["_size"] = message.size
+    if message.wrong:
+        told["_error"] = message.wrong
     return told
 
 
@@ -69,7 +72,7 @@ def grpc_status(exchange: Exchange) -> tuple[int | None, str]:
     found: dict[str, str] = {}
     response = exchange.response
     for name, value in (*(response.headers if response is not None else ()), *exchange.response_trailers):
-        found[name.decode("latin-1").lower()] = value.decode("utf-8", "backslashreplace")
+        found[name.decode("latin-1").lower()] = text_of_field(value)
     for message in exchange.messages:
         if message.kind == "trailers":
             for line in message.data.decode("utf-8", "backslashreplace").split("\r\n"):

@@ -13,7 +13,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hark.decode.events import Headers, Message, Side
-from hark.model.body import Body
 from hark.model.book import (
     Began,
     Change,
@@ -31,6 +30,7 @@ from hark.model.failure import Failure, FailureKind
 from hark.views import failures
 from hark.views.advice import remedy
 from hark.views.view import asked, duration, hexdump, host, plural, pretty, safe, size, who
+from hark.wire.fields import text as text_of_field
 
 if TYPE_CHECKING:
     from hark.views.choose import Tally
@@ -273,11 +273,12 @@ class Terminal:
     def _details(self, exchange: Exchange) -> None:
         request, response = exchange.request, exchange.response
         if request is not None:
-            self._lines.append(self._paint(_BOLD, f"> {safe(f'{request.method} {request.target} {request.version}')}"))
+            first = request.line or f"{request.method} {request.target} {request.version}"
+            self._lines.append(self._paint(_BOLD, f"> {safe(first)}"))
             if request.authority:
                 self._headers(">", ((b":authority", request.authority.encode()),))
             self._headers(">", request.headers)
-            self._body(">", exchange.request_body, exchange.request_header)
+            self._body(">", exchange, Side.CLIENT, exchange.request_header("content-type"))
             self._headers(">", exchange.request_trailers)
         for head in exchange.interim:
             self._lines.append(self._paint(_BOLD, f"< {safe(f'{head.version} {head.status} {head.reason}'.rstrip())}"))
@@ -286,23 +287,22 @@ class Terminal:
             first = f"{response.version} {response.status} {response.reason}".rstrip()
             self._lines.append(self._paint(_BOLD, f"< {safe(first)}"))
             self._headers("<", response.headers)
-            self._body("<", exchange.response_body, exchange.response_header)
+            self._body("<", exchange, Side.SERVER, exchange.response_header("content-type"))
             self._headers("<", exchange.response_trailers)
 
     def _headers(self, mark: str, headers: Headers) -> None:
         for name, value in headers:
-            key, text = (safe(part.decode("utf-8", "backslashreplace")) for part in (name, value))
-            self._lines.append(f"{mark} {self._paint(_CYAN, key)}: {text}")
+            self._lines.append(f"{mark} {self._paint(_CYAN, safe(text_of_field(name)))}: {safe(text_of_field(value))}")
 
-    def _body(self, mark: str, body: Body, header: Callable[[str], str]) -> None:
+    def _body(self, mark: str, exchange: Exchange, side: Side, mime: str) -> None:
+        body = exchange.response_body if side else exchange.request_body
         if self._verbosity < 2 or not body.size:
             return
-        from hark.views.entry import text_of
+        from hark.model.charset import text_of
 
-        data, wrong = body.decoded(header("content-encoding"))
+        data, wrong, cut = exchange.content(side)
         self._lines.append(mark)
-        mime = header("content-type")
-        text = text_of(data, mime)
+        text = text_of(data, mime, body.whole and not cut)
         if text is not None:
             lines = pretty(text, mime).splitlines()
         else:
@@ -315,6 +315,8 @@ class Terminal:
             self._lines.append(self._paint(_DIM, f"{mark} … {len(lines) - BODY_LINES} more lines"))
         if not body.whole:
             self._lines.append(self._paint(_DIM, f"{mark} … {size(body.size)} in all"))
+        elif cut:
+            self._lines.append(self._paint(_DIM, f"{mark} … more than {size(len(data))} in all"))
         if wrong:
             self._lines.append(self._paint(_YELLOW, f"{mark} ({safe(wrong)})"))
 

@@ -98,7 +98,8 @@ def asked(exchange: Exchange) -> str:
 
 
 def pretty(text: str, mime: str) -> str:
-    """JSON in lines; any other text as it is."""
+    """JSON in lines; any other text as it is, without a byte order mark."""
+    text = text.removeprefix("\ufeff")
     if "json" in mime.lower() or text[:1] in ("{", "["):
         import json
 

@@ -99,6 +99,7 @@ class Redaction:
             name, text = self._pair(value["name"], value["value"], key)
             return {"name": name, "value": text, **made}
         if "text" in value and ("mimeType" in value or _encoded(value)):
+            value = {name: one for name, one in value.items() if name != "_raw"}  # the bytes of the same text
             made = {name: self._walk(one, name, level + 1) for name, one in value.items() if name != "text"}
             return {name: self._body(value) if name == "text" else made[name] for name in value}
         if value.get("opcode") in (2, 9, 10) and isinstance(value.get("data"), str):

@@ -1,0 +1,184 @@
+"""Bytes as text, by the charset that they say or show (WHATWG Encoding; WHATWG HTML §13.2.3; RFC 3629).
+
+What   text_of() gives the text of a body, and which charset it is in. In order: a byte order mark, the charset
+       parameter, what the document says of itself (HTML's meta, an XML declaration, CSS's @charset), UTF-8. Where a
+       text is labelled wrongly, and for HTML that says nothing, windows-1252, as browsers take it.
+Why    Bytes that are not text must stay bytes: a charset of single bytes reads anything, so what holds control
+       characters is no text in it.
+Limits SCANNED bytes are looked at for what a document says of itself.
+"""
+
+import codecs
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+_SCANNED = 1024  # bytes; as browsers do (WHATWG HTML §13.2.3.2)
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
+_PLAIN = ("", "utf-8", "utf8", "us-ascii", "ascii")
+_TEXTS = re.compile(
+    r"text/|message/|[^/;]+/(?:[^/;]*[+.-])?(?:json|xml|xhtml|javascript|ecmascript|yaml|toml|sql|graphql"
+    r"|ndjson|jsonlines|form-urlencoded|typescript)\b"
+)
+_BYTES = re.compile(
+    r"(?:image/(?!svg)|audio/|video/|font/|multipart/|application/(?:octet-stream|zip|gzip|pdf|wasm|grpc))"
+)
+_META = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([\w:.-]{2,40})", re.I)
+_XML = re.compile(rb"\s*<\?xml[^>]{0,300}?encoding\s*=\s*[\"']([\w:.-]{2,40})[\"']", re.I)
+_CSS = re.compile(rb'@charset "([\w:.-]{2,40})";')
+_WIDE = (
+    (re.compile(rb"(?:[\t\n\r -~]\0){2}"), "utf-16le"),
+    (re.compile(rb"(?:\0[\t\n\r -~]){2}"), "utf-16be"),
+)
+_CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")  # but what editors, terminals and ISO 2022 write
+# Charsets for which the standard has browsers give a single replacement character, and some that it does not know.
+_OTHERS = {
+    "hz-gb-2312": "hz", "iso-2022-kr": "iso2022_kr", "utf-32": "utf-32", "utf-32le": "utf-32-le",
+    "utf-32be": "utf-32-be", "cp437": "cp437", "ibm437": "cp437", "cp850": "cp850", "ibm850": "cp850",
+}  # fmt: skip
+
+
+class Text(NamedTuple):
+    """A text, and the charset that it was in by the standard's name; "" for UTF-8, where nothing else was said."""
+
+    text: str
+    charset: str
+
+
+def parameter(mime: str, name: str) -> str:
+    """The value of a media type's parameter, "" where it has none (RFC 9110 §5.6.6)."""
+    for part in mime.split(";")[1:]:
+        key, _, value = part.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip("\"'").strip()
+    return ""
+
+
+def text_of(data: bytes, mime: str, whole: bool = True) -> str | None:
+    """The text that the bytes are, or None where they are not text: see read()."""
+    found = read(data, mime, whole)
+    return found.text if found is not None else None
+
+
+def read(data: bytes, mime: str, whole: bool = True) -> Text | None:
+    """The text that the bytes are, or None where they are not text. whole: its last character is."""
+    label = parameter(mime, "charset").lower() if ";" in mime else ""
+    if label in _PLAIN:
+        try:
+            text = data.decode()
+            if "\0" not in text and (label or not text or not _says(data)):
+                return Text(text, "")
+        except UnicodeDecodeError:
+            pass
+    return _other(data, mime.lower(), label, whole)
+
+
+def _says(data: bytes) -> bool:
+    """Whether a document may say of itself what charset it is in, and that can matter."""
+    return b"charset" in data[:_SCANNED] and not data.isascii()
+
+
+def _other(data: bytes, mime: str, label: str, whole: bool) -> Text | None:
+    """What is not, or not surely, UTF-8."""
+    is_text = _TEXTS.match(mime) is not None
+    tries: list[str] = []
+    if is_text or not mime.strip():
+        tries += [name for mark, name in _MARKS if data.startswith(mark)]
+    if label and not _BYTES.match(mime):
+        tries.append(label)
+    if is_text and not label:
+        tries.append(_said(data, mime))
+    tries.append("utf-8")
+    if is_text and (label or "html" in mime):
+        tries.append("windows-1252")
+    for name in dict.fromkeys(tries):
+        found = _decode(data, name, whole) if name else None
+        if found is not None:
+            if found.charset or label in _PLAIN or bytes_of(found.text, "", mime) == data:
+                return found
+            return Text(found.text, "utf-8")
+    return None
+
+
+def _said(data: bytes, mime: str) -> str:
+    """The label that a document gives itself, or what its first bytes show."""
+    head = data[:_SCANNED]
+    for pattern, name in _WIDE:
+        if pattern.match(head):
+            return name
+    pattern = _CSS if mime.startswith("text/css") else _XML
+    found = pattern.match(head) or (_META.search(head) if "html" in mime else None)
+    if found is None:
+        return ""
+    label = found[1].decode("ascii", "replace").lower()
+    if label.startswith("utf-16"):  # it could not be read if it were (WHATWG HTML §13.2.3.2, step 15)
+        return "utf-8"
+    return "windows-1252" if label == "x-user-defined" else label
+
+
+def _decode(data: bytes, label: str, whole: bool) -> Text | None:
+    """In one charset; None where it is not in it."""
+    name, codec = codec_of(label)
+    if codec is None or codec.incrementaldecoder is None:
+        return None
+    try:
+        text = codec.incrementaldecoder(_C1).decode(data, whole)
+    except UnicodeError:
+        return None
+    if "\0" in text or (name and _CONTROLS.search(text)):
+        return None
+    return Text(text, name if not data.isascii() or text.encode() != data else "")
+
+
+@lru_cache(256)
+def codec_of(label: str) -> tuple[str, codecs.CodecInfo | None]:
+    """(the charset's name, "" for UTF-8; Python's codec) of a label; None for one that is not known."""
+    label = label.strip().lower()
+    if label in ("utf-8", "utf8"):
+        return "", codecs.lookup("utf-8")
+    if label in _OTHERS:
+        return label, codecs.lookup(_OTHERS[label])
+    import webencodings
+
+    found = webencodings.lookup(label)
+    if found is None or found.name == "replacement":
+        return "", None
+    if found.name == "utf-8":
+        return "", codecs.lookup("utf-8")
+    # What is called gbk is read as gb18030 (WHATWG Encoding §10.1).
+    return found.name, codecs.lookup("gb18030") if found.name == "gbk" else found.codec_info
+
+
+def encode(text: str, charset: str) -> bytes | None:
+    """The bytes that a text was in this charset, as read() names it; None where they cannot be had."""
+    _, codec = codec_of(charset or "utf-8")
+    if codec is None:
+        return None
+    try:
+        return codec.encode(text, _C1)[0]
+    except UnicodeError:
+        return None
+
+
+def bytes_of(text: str, charset: str, mime: str) -> bytes:
+    """The bytes that a text of an archive was: in the charset that read() named, else in that of its media type; UTF-8
+    where it is in neither."""
+    label = charset or parameter(mime, "charset")
+    made = encode(text, label) if label and (charset or not _BYTES.match(mime.lower())) else None
+    return text.encode("utf-8", "surrogatepass") if made is None else made
+
+
+def _c1(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The standard's charsets of single bytes give the control characters 0x80 to 0x9f where Python's have nothing."""
+    if isinstance(error, UnicodeDecodeError):
+        if error.encoding == "charmap" and 0x80 <= error.object[error.start] < 0xA0:
+            return chr(error.object[error.start]), error.start + 1
+    elif isinstance(error, UnicodeEncodeError):
+        sign = error.object[error.start]
+        if error.encoding == "charmap" and "\x80" <= sign < "\xa0":
+            return sign.encode("latin-1"), error.start + 1
+    raise error
+
+
+_C1 = "hark-c1"
+codecs.register_error(_C1, _c1)
