@@ -11,6 +11,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hark.decode.endings import Ending, How
 from hark.decode.events import Message, Opened, Side
 from hark.decode.http1 import Http1
 from hark.model.body import undo
@@ -187,7 +188,7 @@ def heard(request: bytes, response: bytes) -> Exchange:
     book, layer = Book(1 << 20), Http1(1, lambda upgrade, time: (_ for _ in ()).throw(AssertionError))  # type: ignore[arg-type]
     book.feed([Opened(1, 1, ("10.0.0.1", 4000), ("10.0.0.2", 80), 0)])
     changes = [*book.feed(layer.feed(C, request, 2)), *book.feed(layer.feed(S, response, 3))]
-    changes += [*book.feed(layer.end(S, 4)), *book.feed(layer.close(4, "closed"))]
+    changes += [*book.feed(layer.end(S, How.FIN, 4)), *book.feed(layer.close(Ending(S, How.FIN, 4)))]
     return next(change.exchange for change in changes if isinstance(change, Ended))
 
 

@@ -90,7 +90,7 @@ def test_ring_between_two_processes() -> None:
         writer = Writer(ring)
         assert writer.write(pcapng.header())
         for number in range(3001):
-            raw = pcapng.frame(number, number.to_bytes(4, "big") * (number % 701), number)
+            raw = pcapng.frame(number + 1, number.to_bytes(4, "big") * (number % 701), number)
             while not writer.write(raw):
                 os.read(ring.wake_writer, 8) if select(ring.wake_writer) else None
         writer.close()
@@ -100,7 +100,7 @@ def test_ring_between_two_processes() -> None:
         closed = reader.closed
         for block, raw in reader.blocks():
             assert isinstance(block, Frame)
-            assert (block.time, block.pid) == (seen, seen)
+            assert (block.time, block.pid) == (seen + 1, seen)
             assert bytes(block.data) == seen.to_bytes(4, "big") * (seen % 701)
             assert len(raw) % 4 == 0
             seen += 1

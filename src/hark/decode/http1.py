@@ -110,9 +110,8 @@ class Http1:
                 self._whole(side, half, time, (), out)
             return out
         if half.mode == UNTIL_END:
-            return (
-                Trouble(time, "lost-body", self._conn, f"{size} bytes of a body were not captured", half.stream, side),
-            )
+            text = f"{size} bytes of a body were not captured"
+            return (Trouble(time, "lost-body", self._conn, text, half.stream, side),)
         why = f"{size} bytes were not captured"
         out = []
         if half.mode == SEEK and side == Side.CLIENT and not self._asked and _REQUEST_TORN.match(half.buffer):

@@ -198,7 +198,7 @@ class Table:
         if first == half.first:
             return False
         answers = not flags & ip.ACK or near(conn.halves[1 - side], ack)
-        if half.first < 0 and answers:
+        if half.first < 0 and answers and (half.floor < 0 or (half.floor - first) & 0xFFFFFFFF <= limits.BEFORE):
             return None if self._past.holds(reverse(conn.key) if side else conn.key, seq, ack, flags) else False
         if conn.joined and half.first >= 0 and (half.first - first) & 0xFFFFFFFF <= limits.BEFORE:
             return False  # it comes behind what it should have come before
