@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -96,7 +97,7 @@ def asked(entries: list[dict]) -> list[tuple]:
     return [
         (
             entry["request"]["method"],
-            entry["request"]["url"],
+            quote(entry["request"]["url"], safe="%/:?#[]@!$&'()*+,;="),  # the commands are ASCII
             entry["request"]["httpVersion"],
             sorted(
                 (h["name"].lower(), h["value"])
