@@ -212,7 +212,7 @@ TRUNCATING = r"""
 import socket, struct
 HEADS = {"until": b"Connection: close\r\n\r\n", "length": b"Content-Length: 9000000\r\n\r\n",
          "chunked": b"Transfer-Encoding: chunked\r\n\r\n40000\r\n"}
-listener = socket.create_server(("192.0.2.10", 7060))
+listener = socket.create_server(("192.0.2.10", 7960))
 while True:
     s, _ = listener.accept()
     asked = s.recv(4096)
@@ -226,9 +226,9 @@ while True:
 def test_an_answer_cut_by_a_reset_is_not_whole(world) -> None:
     """A body that a reset cuts is marked, whichever way its length is told, and curl fails as it would."""
     world.start([sys.executable, "-c", TRUNCATING])
-    world.wait_for("192.0.2.10", 7060)
+    world.wait_for("192.0.2.10", 7960)
     for kind in ("until", "length", "chunked"):
-        url = f"http://192.0.2.10:7060/{kind}"
+        url = f"http://192.0.2.10:7960/{kind}"
         plain = world.run("curl", "-sS", "-o", "/dev/null", url)
         run = world.hark("-q", "curl", "-sS", "-o", "/dev/null", url)
         assert (run.status, run.err) == (plain.status, plain.err)
@@ -242,7 +242,7 @@ def test_a_connection_given_up_before_it_stood_is_reset(world) -> None:
     """The server takes the connection only after the program has gone: it is told so, and hark does not keep it."""
     server = """
 import socket, time
-l = socket.socket(); l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); l.bind(("192.0.2.10", 7061)); l.listen(0)
+l = socket.socket(); l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); l.bind(("192.0.2.10", 7961)); l.listen(0)
 first, _ = l.accept()  # the sign to begin: until it ends, nothing is accepted
 first.recv(1)
 while True:
@@ -252,11 +252,11 @@ while True:
 """
     client = """
 import socket, time
-first = socket.create_connection(("192.0.2.10", 7061))
-queued = [socket.create_connection(("192.0.2.10", 7061))]
+first = socket.create_connection(("192.0.2.10", 7961))
+queued = [socket.create_connection(("192.0.2.10", 7961))]
 for _ in range(3):
     s = socket.socket(); s.settimeout(0.3)
-    try: s.connect(("192.0.2.10", 7061))
+    try: s.connect(("192.0.2.10", 7961))
     except TimeoutError: print("timed out")
     else: queued.append(s); continue
     s.close(); break

@@ -356,7 +356,8 @@ def test_holes_in_tls_are_joined_again(world, choose: str) -> None:
             events = []
             for block in read(io.BytesIO(pcapng.header() + b"".join(order)), "holes"):
                 events += list(decoder.feed(block))
-            heard.append(render([*events, *decoder.finish()]))
+            lines = render([*events, *decoder.finish()])
+            heard.append([line for line in lines if not line.startswith("alert ")])  # close_notify
         front, behind = heard
         assert front == behind
         assert any(line.startswith("trouble lost-body: ") for line in front), front[:9]
