@@ -112,16 +112,16 @@ def without_times(text: bytes) -> str:
 def test_filters_apply(world, failing, options, kinds, exchanges) -> None:
     """To a recording, to an archive of it and to a run alike."""
     home = world.dir / "home"
-    path = home / "all.pcapng"
+    path = home / "mixed.pcapng"
     if not path.exists():
-        assert world.run("hark", "-q", "-o", "all.pcapng", "-o", "all.har", "sh", "-c", failing).status == 0
-    for name in ("all.pcapng", "all.har"):
+        assert world.run("hark", "-q", "-o", "mixed.pcapng", "-o", "mixed.har", "sh", "-c", failing).status == 0
+    for name in ("mixed.pcapng", "mixed.har"):
         run = world.run("hark", "read", "-q", *options, "-o", "some.jsonl", name)
         entries = [json.loads(line) for line in (home / "some.jsonl").read_text().splitlines()]
         assert [one[0] for one in facts(entries)] == kinds, (name, run.err)
         assert len(entries) - len(kinds) == exchanges
     if not kinds and not exchanges:
-        said = world.run("hark", "read", *options, "all.pcapng").out.decode().splitlines()[-1]
+        said = world.run("hark", "read", *options, "mixed.pcapng").out.decode().splitlines()[-1]
         assert said == "hark: 0 of 1 exchange match"
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from allways import C, S, all_ways
 from hark.decode.channel import Channel
+from hark.decode.events import Side
+from scripted import FIN, Told
 
 G = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 N = b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n"
@@ -92,6 +94,7 @@ HEARD = {
     "simple": [
         "speaks http/1.1",
         "1 > GET /x HTTP/0.9",
+        "1 > end",
         "1 < 400 Bad HTTP/1.1 {Content-Length: 3, Connection: close}",
         "1 < body b'bad'",
         "1 < end",
@@ -143,6 +146,7 @@ HEARD = {
         "speaks http/1.1",
         "1 > ?",
         "trouble broken-http: this is no request line: ÿþý",
+        "1 > end",
         "1 < 400 Bad HTTP/1.1 {Content-Length: 3, Connection: close}",
         "1 < body b'bad'",
         "1 < end",
@@ -151,6 +155,7 @@ HEARD = {
     "09": [
         "speaks http/1.1",
         "1 > GET /x HTTP/0.9",
+        "1 > end",
         "1 < 200 HTTP/0.9",
         "1 < body b'<html>hello</html>'",
         "1 < end",
@@ -176,6 +181,7 @@ HEARD = {
     "partial 431": [
         "speaks http/1.1",
         "1 > GET /p HTTP/1.1 {Host: a, X: yyy}",
+        "1 > end",
         "1 < 400 Bad HTTP/1.1 {Content-Length: 3, Connection: close}",
         "1 < body b'bad'",
         "1 < end",
@@ -417,3 +423,22 @@ HEARD = {
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_odd(name: str) -> None:
     assert all_ways(lambda: Channel(None, 1), SCRIPTS[name]) == HEARD[name]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "sent, came, target, status",
+    [
+        (b"GET /old\r\n", b"<html>old</html>", "/old", 200),  # HTTP/0.9
+        (b"GET /torn HTTP/1.1\r\nHost: a", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 3\r\n\r\nno\n", "/torn", 408),
+        (b"no request\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nno\n", "", 400),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("first", [None, C, S])
+def test_what_was_answered_is_an_exchange_whoever_closes(
+    sent: bytes, came: bytes, target: str, status: int, first: Side | None
+) -> None:
+    ends = [] if first is None else [(3, first, FIN), (4, first.other, FIN)]
+    told = Told().play([(0, C, sent), (1, S, came), *ends]).end()
+    (exchange,) = told.exchanges
+    assert exchange.request is not None and exchange.response is not None
+    assert (exchange.request.target, exchange.response.status) == (target, status)

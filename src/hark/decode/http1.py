@@ -375,6 +375,7 @@ class Http1:
             # It answers what came so far: a head that did not end, or a request that has no headers (HTTP/0.9).
             lines, client.buffer = client.buffer.split(b"\n"), b""
             self._asks(client, lines if len(lines) > 1 else [*lines, b""], 0, time, out)
+            self._whole(Side.CLIENT, client, time, (), out)  # for the server it was
             client.mode = BROKEN
         if not self._asked:
             return self._surplus(half, data, time, out)

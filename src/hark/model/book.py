@@ -241,6 +241,9 @@ class Book:
             return None
         if connection.exchanges:
             self.attempts.over(connection, event.time)
+            for _, exchange in self.due:  # nothing more comes of these
+                if exchange.connection is connection and self._exchanges.get((event.conn, exchange.stream)) is exchange:
+                    self._more.append(self._over(exchange))
         failure = failing.judge(connection, event)
         if failure is not None:
             if failure.kind not in REPLACEABLE:
