@@ -244,3 +244,15 @@ def test_static_and_foreign_tls_is_told_by_name(world) -> None:
     assert (run.status, run.out) == (0, b"hello\n")
     assert "tls site.test:8443 not decrypted, " in run.err and "(Go crypto/tls) " in run.err and " g[" in run.err
     assert "set tls.Config.KeyLogWriter" in run.err
+
+
+_LOST = pytest.mark.xfail(reason="Limits: What a program adds to its user keyring", strict=True)
+
+
+@pytest.mark.parametrize("tap", [[], pytest.param(["hark", "-q"], marks=_LOST)], ids=["untapped", "hark"])
+def test_a_key_that_a_program_adds_stays(world, tap: list[str]) -> None:
+    name = f"hark-added-{os.getpid()}-{len(tap)}"
+    assert world.run(*tap, "keyctl", "add", "user", name, "a secret", "@u").status == 0
+    found = world.run("keyctl", "search", "@u", "user", name)
+    assert found.status == 0, found.err
+    world.run("keyctl", "unlink", found.out.decode().strip(), "@u")
