@@ -18,6 +18,7 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.decode import aria, ciphers  # noqa: F401  (loaded here so that it is instrumented)
     from hark.decode.channel import Channel, Opaque
     from hark.decode.decoder import Decoder
+    from hark.decode.endings import Ending, How
     from hark.decode.events import Opened, Protocol, RequestHead, ResponseHead, Side
     from hark.decode.hpack import Decoder as Hpack
     from hark.decode.http1 import Http1
@@ -45,7 +46,7 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.views.entry import entry
     from hark.views.feed import Changes, Feed
     from hark.views.grep import Grep
-    from hark.views.redact import redact
+    from hark.views.redaction.entry import Redaction
     from hark.views.summary import Summary
     from hark.views.terminal import Terminal
     from hark.views.ui import details
@@ -54,6 +55,8 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.wire import dns, http2, ip, protobuf, quic, tls, websocket  # noqa: F401
 
 C, S = Side.CLIENT, Side.SERVER
+HOWS = tuple(How)
+LINKS = (101, 1, 113, 252, 276, 105, 127, 0, 108, 9, 50, 51, 107, 119, 239, 192)
 ZERO = bytes(32).hex()
 KEYS = f"CLIENT_RANDOM {ZERO} {bytes(48).hex()}\n" + "".join(  # for a client random of zeros, which is easily found
     f"{label} {ZERO} {bytes(32).hex()}\n"
@@ -104,8 +107,14 @@ def play(layer, data: bytes) -> None:
     book = Book(1 << 16)
     for time, (side, piece) in enumerate(turns(data), 1):
         tell(book, layer.feed(side, piece, time) if piece else layer.lost(side, 7, time))
-    tell(book, layer.end(C, 1 << 40))
-    tell(book, layer.close(1 << 40, "closed"))
+    first = SIDES[len(data) & 1]
+    tell(book, layer.end(first, HOWS[len(data) % len(HOWS)], 1 << 40))
+    tell(book, layer.close(over(len(data) >> 1)))
+
+
+def over(dice: int) -> Ending:
+    """Some end of a connection."""
+    return Ending((*SIDES, None)[dice % 3], HOWS[dice % len(HOWS)], 1 << 40, "why" if dice & 4 else "")
 
 
 def tell(book: Book, events) -> None:
@@ -121,7 +130,7 @@ def frames(data: bytes) -> None:
         size = int.from_bytes(data[at : at + 2], "big") % 2000
         packet = data[at + 2 : at + 2 + size]
         time += 1
-        tell(book, decoder.feed(Frame(time, (101, 1, 113, 252)[data[at] >> 6], memoryview(packet), 0, size)))
+        tell(book, decoder.feed(Frame(time, LINKS[data[at] >> 4], memoryview(packet), 0, size)))
         at += 2 + size
     tell(book, decoder.finish())
 
@@ -152,7 +161,8 @@ def show(changes) -> None:
         if isinstance(change, Ended):
             told = entry(change.exchange)
             command(change.exchange)
-            assert redact(redact(told)) == redact(told)
+            once = Redaction(b"salt").entry(told)
+            assert Redaction(b"another").entry(once) == once
     for view in views:
         view.tick(1 << 61)
         view.end()
@@ -199,7 +209,7 @@ def shown(data: bytes) -> None:
     changes += book.feed([Opened(1, 0, ("::1", 1), ("::2", 2), 3)])
     for time, (side, piece) in enumerate(turns(data), 1):
         changes += book.feed(layer.feed(side, piece, time))
-    changes += [*book.feed(layer.end(C, 1 << 40)), *book.feed(layer.close(1 << 40, "closed"))]
+    changes += [*book.feed(layer.end(C, How.FIN, 1 << 40)), *book.feed(layer.close(over(len(data))))]
     show(changes)
 
 
@@ -250,7 +260,7 @@ def http3(data: bytes) -> None:
             tell(book, layer.reset(side, stream, 0x10C, bool(time & 1), time))
         else:
             tell(book, layer.feed(side, stream, piece[1:], bool(piece[:1] and piece[0] & 0x80), time))
-    tell(book, layer.close(1 << 40, "closed"))
+    tell(book, layer.close(over(len(data))))
 
 
 def packets(data: bytes) -> None:
@@ -259,7 +269,7 @@ def packets(data: bytes) -> None:
     for time, (side, piece) in enumerate(turns(data), 1):
         layer.feed(side, piece, time, 8)
         layer._frames(side, (quic.INITIAL, quic.HANDSHAKE, quic.ONE_RTT)[time % 3], piece, time, [])
-    layer.close(1 << 40, "closed")
+    layer.close(over(len(data)))
 
 
 def values(data: bytes) -> None:
