@@ -20,8 +20,9 @@ SHOWN = [
 @pytest.mark.parametrize("page, command", SHOWN, ids=[f"{page}: {command}" for page, command in SHOWN])
 def test_command(world, page: pathlib.Path, command: str) -> None:
     trust = {name: str(world.dir / "cert.pem") for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE")}
-    (world.dir / "home" / ".wgetrc").write_text(f"ca_certificate = {world.dir}/cert.pem\n")
-    run = world.run("sh", "-c", command, **trust)
+    wgetrc = world.dir / "wgetrc"
+    wgetrc.write_text(f"ca_certificate = {world.dir}/cert.pem\n")
+    run = world.run("sh", "-c", command, WGETRC=str(wgetrc), **trust)
     assert run.status == 0, run.err
     asked = re.findall(r"https://example\.com/[\w.]*", command)
     if command.startswith("hark ") and asked:

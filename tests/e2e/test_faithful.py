@@ -40,6 +40,7 @@ def _params() -> list:
     params = []
     for kind, case in CASES:
         marks = [pytest.mark.xfail(reason=f"Limits: {case.limit}", strict=True)] if case.limit else []
+        marks += [pytest.mark.soak] if case.soak else []
         params.append(pytest.param(case, id=f"{kind}-{case.name}", marks=marks))
     return params
 

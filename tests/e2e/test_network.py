@@ -235,7 +235,8 @@ def test_an_answer_cut_by_a_reset_is_not_whole(world) -> None:
         assert run.status == 56
         (entry,) = run.entries
         assert entry["response"]["status"] == 200
-        assert entry["_trouble"] == "the connection was reset by the server"
+        cut = r"the server reset the connection after \d.*, in the middle of the body"
+        assert re.fullmatch(cut, entry["_trouble"])
 
 
 def test_a_connection_given_up_before_it_stood_is_reset(world) -> None:

@@ -31,6 +31,7 @@ class Case:
     limit: str = ""  # the first words of its line in README's Limits: a strict expected failure
     environment: dict[str, str] = field(default_factory=dict)
     timeout: float = 30  # s
+    soak: bool = False  # one of many variants, or long: run by make soak
 
     @property
     def command(self) -> list[str]:

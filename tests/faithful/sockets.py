@@ -210,6 +210,7 @@ for what, (got, seconds) in sorted(said.items()): print(what, got, "in time" if 
 s = connect((SOCK, socket.SO_KEEPALIVE, 1), (TCP, socket.TCP_KEEPIDLE, 1), (TCP, socket.TCP_KEEPINTVL, 1), (TCP, socket.TCP_KEEPCNT, 1))
 print(ask(s, "one")); time.sleep(3.4); print(ask(s, "two"), select.select([s], [], [], 0)[0])
 """,
+        soak=True,
     ),
     case(
         "own-addresses",
@@ -350,6 +351,7 @@ s = socket.socket(); s.setsockopt(TCP, socket.TCP_SYNCNT, 1); start = time.monot
 try: s.connect(("203.0.113.1", 80))
 except OSError as error: print(name(error), round(time.monotonic() - start))
 """,
+        soak=True,
     ),
 ]
 
