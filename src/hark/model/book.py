@@ -22,7 +22,7 @@ from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.model.failure import Failure, FailureKind
 from hark.model.talk import DnsMessage, talk
 from hark.recording.blocks import Entry, Names, Process
-from hark.wire import tls, websocket
+from hark.wire import websocket
 
 if TYPE_CHECKING:
     from hark.model.archive import Shelf
@@ -260,9 +260,14 @@ class Book:
 
     def _alert(self, event: ev.Alert) -> None:
         connection = self._connections.get(event.conn)
-        if connection is not None:
-            how, name = (How.ALERT, tls.alert_name(event.code)) if event.code else (How.CLOSE_NOTIFY, "")
-            connection.alerts.append(Ending(event.side, how, event.time, name))
+        if connection is None:
+            return
+        how, name = How.CLOSE_NOTIFY, ""
+        if event.code:
+            from hark.wire.tls import alert_name
+
+            how, name = How.ALERT, alert_name(event.code)
+        connection.alerts.append(Ending(event.side, how, event.time, name))
 
     def _going_away(self, event: ev.GoingAway) -> None:
         connection = self._connections.get(event.conn)

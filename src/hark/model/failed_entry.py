@@ -5,7 +5,6 @@ What   is_failure(entry) looks, failure(entry) makes the value. The entry is kep
 Limits An entry whose `_failure` is none that is known here is told as an exchange without a response.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from hark.decode.endings import Ending, How, Phase
@@ -20,13 +19,6 @@ _SIDES = {"client": Side.CLIENT, "server": Side.SERVER}
 _KINDS, _PHASES, _HOW = (frozenset(kind) for kind in (FailureKind, Phase, How))
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedFailure(Failure):
-    """A failure out of an archive; entry is what the archive says of it, made complete."""
-
-    entry: Json = field(default_factory=dict)
-
-
 def is_failure(told: Json) -> bool:
     """Whether an entry tells a failure, of a kind and in a phase that are known here."""
     facts = told.get("_failure")
@@ -36,7 +28,7 @@ def is_failure(told: Json) -> bool:
     return isinstance(kind, str) and kind in _KINDS and isinstance(phase, str) and phase in _PHASES
 
 
-def failure(told: Json) -> ArchivedFailure:
+def failure(told: Json) -> Failure:
     """The failure that an entry tells. The entry is completed in place."""
     entry = complete(told)
     facts = _typed(entry["_failure"])
@@ -54,7 +46,7 @@ def failure(told: Json) -> ArchivedFailure:
         connection.process = process
     how, side = facts["how"], _SIDES.get(facts["by"] or "")
     ending = Ending(side, How(how), time, text_of(facts, "detail")) if how else None
-    return ArchivedFailure(
+    return Failure(
         kind, Phase(facts["phase"]), started, time, facts["why"], process, pid, connection, answer, ending,
         text_of(facts, "seen"), max(int_of(facts, "bytes", 0), 0), text_of(facts, "version"), entry,
     )  # fmt: skip

@@ -5,15 +5,11 @@ Why    Whoever is told of it gets the same: kind, phase, who, after how long, an
 Limits What was not captured from its beginning is judged by alerts and by ciphertext alone.
 """
 
-from dataclasses import replace
-
 from hark.decode.endings import Ending, How, Phase
 from hark.decode.events import Closed, Side
-from hark.model import certificate
 from hark.model.clauses import duration, ending, who
 from hark.model.exchange import Connection
 from hark.model.failure import Failure, FailureKind
-from hark.wire import tls
 
 _RIGHT_AWAY = 1_000_000_000  # ns behind its handshake within which a client that leaves without a request has turned
 #   the certificate down where there is something wrong with it; a connection that is kept in reserve stays longer
@@ -37,7 +33,7 @@ def judge(connection: Connection, closed: Closed) -> Failure | None:
     sealed = connection.sealed
     if sealed is not None:
         found = _encrypted(connection, end)
-        return replace(found, size=sealed.size, version=sealed.version)
+        return found._replace(size=sealed.size, version=sealed.version)
     if connection.exchanges:
         return None
     if end.how in (How.REFUSED, How.UNREACHABLE):
@@ -65,7 +61,7 @@ def not_tls(connection: Connection, spoken: str, time: int) -> Failure:
 def _encrypted(connection: Connection, end: Ending) -> Failure:
     assert connection.sealed is not None
     found = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, connection.sealed.why)
-    return replace(found, seen=ending(end, end.time - connection.opened))
+    return found._replace(seen=ending(end, end.time - connection.opened))
 
 
 # -- TLS, and QUIC ----------------------------------------------------------------------------------------------------
@@ -87,10 +83,12 @@ def _secure(connection: Connection, end: Ending, closed: Closed) -> Failure | No
         found = _half_way(connection, end)
     elif found is None:
         found = _unused(connection, end)
-    return replace(found, version=facts.version, seen=found.seen or _certificate(connection, end))
+    return found._replace(version=facts.version, seen=found.seen or _certificate(connection, end))
 
 
 def _of_alert(connection: Connection, end: Ending) -> Failure:
+    from hark.wire import tls
+
     assert end.side is not None
     by = who(end.side)
     code = next((code for code, name in tls.ALERTS.items() if name == end.detail), -1)
@@ -150,6 +148,8 @@ def _meant(connection: Connection) -> str:
 
 
 def _flaws(connection: Connection, end: Ending) -> list[str]:
+    from hark.model import certificate  # reading certificates takes long to load
+
     chain = connection.certificates[Side.SERVER]
     return certificate.flaws(chain[0], _meant(connection), end.time) if chain else []
 
@@ -159,6 +159,8 @@ def _certificate(connection: Connection, end: Ending) -> str:
     chain = connection.certificates[Side.SERVER]
     if not chain or end.side != Side.CLIENT:
         return ""
+    from hark.model import certificate
+
     return certificate.said(chain[0], _flaws(connection, end))
 
 

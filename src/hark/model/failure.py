@@ -1,10 +1,12 @@
 """What should have become an exchange, or a decrypted one, and did not: one value for every view, filter and export.
 
+A named tuple, for what loads before the first packet must load fast.
+
 May hold: the kinds, the value and what follows from it. May not hold: layout for people, advice (views/advice.py).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 from hark.decode.endings import Ending, Phase
 from hark.decode.events import Dns
@@ -30,8 +32,7 @@ class FailureKind(StrEnum):
     BROKEN = "broken"  # what was sent is not what the protocol allows
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """One failed or not decrypted connection, or one name that was not resolved. Times are ns since the epoch."""
 
     kind: FailureKind
@@ -47,6 +48,7 @@ class Failure:
     seen: str = ""  # the last thing that was seen, such as the certificate; "" where `why` says it all
     size: int = 0  # bytes of ciphertext that stayed encrypted
     version: str = ""  # of TLS or QUIC, where known
+    entry: dict[str, Any] | None = None  # what an archive says of it, made complete; None where it was seen
 
     @property
     def host(self) -> str:

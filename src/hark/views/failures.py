@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote
 
 from hark.decode.endings import Phase
-from hark.model.failed_entry import ArchivedFailure
 from hark.model.failure import Failure, FailureKind
 from hark.views.advice import remedy
 from hark.views.entry import iso, process
@@ -113,7 +112,7 @@ class Counts:
 
 def entry(failure: Failure) -> Json:
     """Its entry; it is not to be changed."""
-    if isinstance(failure, ArchivedFailure):
+    if failure.entry is not None:
         return failure.entry
     connection = failure.connection
     found = connection.tls if connection is not None else None
