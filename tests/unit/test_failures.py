@@ -76,9 +76,7 @@ def made(
     told = Failure(
         kind, phase, T, end, why, PROCESS, 4711, connection, None, ending, "certificate CN=api.test, expired"
     )
-    for name, value in more.items():
-        object.__setattr__(told, name, value)
-    return told
+    return told._replace(**more)
 
 
 ALL = {kind.value: made(kind) for kind in FailureKind}

@@ -398,8 +398,7 @@ class Http1:
         at = http1.find_response(data)
         if at and not half.doubt:
             half.doubt = True
-            text = "bytes that belong to no response, by the server"
-            out.append(Trouble(time, "surplus-http", self._conn, text))
+            out.append(Trouble(time, "surplus-http", self._conn, "bytes that belong to no response, by the server"))
         if http1.begins_response(data[at:]):
             return data[at:]
         half.buffer = data[at:]

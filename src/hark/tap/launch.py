@@ -131,13 +131,13 @@ def _become(
 ) -> None:
     """In the child: build, hand over, wait, exec. Never returns."""
 
-    def mapped() -> bool:
+    def ask() -> Callable[[], bool]:
         link.send(_MAP)
-        return link.recv(1) == b"+"
+        return lambda: link.recv(1) == b"+"
 
     try:
         try:
-            files = setup.build(host, mapped)
+            files = setup.build(host, ask)
         except HarkError as error:
             link.send("\0".join((error.what, error.why, error.remedy)).encode())
             os._exit(1)

@@ -114,7 +114,7 @@ def _user_namespaces() -> Finding:
         name = "user, network and mount namespaces"
 
     def enter() -> None:
-        setup.enter(setup.look("", ""))
+        setup.enter(setup.look("", ""))()
         Route().up(LOOPBACK_INDEX)
 
     why = _attempt(enter)
@@ -160,7 +160,7 @@ def _tun_device() -> Finding:
 
 def _redirect() -> None:
     """Whether what leaves by lo can be redirected. Raises OSError."""
-    setup.enter(setup.look("", ""))
+    setup.enter(setup.look("", ""))()
     route = Route()
     route.up(LOOPBACK_INDEX)
     route.redirect(LOOPBACK_INDEX, LOOPBACK_INDEX, (ip.TCP,))

@@ -10,6 +10,7 @@ Limits One address family may be missing on a host; the other then works alone.
 Not    running `ip` (what is exec'd has no capability here), pyroute2 (150 ms).
 """
 
+import contextlib
 import errno
 import os
 import socket
@@ -43,6 +44,9 @@ _MIRRORED = (
     "net/ipv4/ip_default_ttl",
     "net/core/somaxconn",
 )
+
+
+Ask = Callable[[], Callable[[], bool]]
 
 
 class Host(NamedTuple):
@@ -103,16 +107,19 @@ def ends(host: Host) -> tuple[str, ...]:
     return (*(f"device{number}" for number in range(len(mirror.links(host.network)))), *ENDS)
 
 
-def build(host: Host, mapped: Callable[[], bool] = lambda: False) -> list[int]:
+def build(host: Host, ask: Ask | None = None) -> list[int]:
     """Enter the namespaces and build all that stands in them; the descriptors named by `ends` (-1: not had here).
-    mapped: asks whoever is outside to map the host's ranges of ids, and gives whether that was done.
+    ask: asks whoever is outside to map the host's ranges of ids; what it returns waits, and gives whether that was
+    done. It takes as long as the network, which is built meanwhile.
 
     Raises HarkError with the reason and a remedy."""
-    enter(host, mapped)
+    finish = enter(host, ask)
     _settings(host)
     devices = _devices(host)
     links = mirror.links(host.network)
     crosses = mirror.build(host.network, [(n, link) for n, link in enumerate(links) if devices[n] >= 0])
+    finish()
+    _ping(host)
     keylog, owners = _private(host)
     keys = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     keys.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -136,25 +143,34 @@ def build(host: Host, mapped: Callable[[], bool] = lambda: False) -> list[int]:
     ]
 
 
-def enter(host: Host, mapped: Callable[[], bool] = lambda: False) -> None:
-    """Leave the host's namespaces for new ones, keeping the user's own uid; `mapped` as for build(). Raises
-    HarkError."""
+def enter(host: Host, ask: Ask | None = None) -> Callable[[], None]:
+    """Leave the host's namespaces for new ones, keeping the user's own uid; `ask` as for build(). The ids are mapped by
+    what is returned, which has to be called before anything needs them. Raises HarkError, and so does that."""
     root = host.uid == 0
     keyrings = [] if root else kernel.user_keyrings()
     try:
         kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | (0 if root else kernel.CLONE_NEWUSER))
-        if not root and not (host.ranges.usable and mapped()):
-            idmap.map_self(host.uid, host.gid)
-        kernel.link_keyrings(keyrings)
+        mapped = ask() if ask is not None and not root and host.ranges.usable else None
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
         if host.shared:  # as the host's: among the tree's own mount namespaces; nothing comes back to the host
             kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SHARED)
     except OSError as error:
-        raise HarkError(
-            "cannot make a network namespace",
-            error.strerror or str(error),
-            "`hark doctor` tells what forbids it and the command that allows it",
-        ) from error
+        raise _refused(error) from error
+
+    def finish() -> None:
+        try:
+            if not root and not (mapped is not None and mapped()):
+                idmap.map_self(host.uid, host.gid)
+            kernel.link_keyrings(keyrings)
+        except OSError as error:
+            raise _refused(error) from error
+
+    return finish
+
+
+def _refused(error: OSError) -> HarkError:
+    remedy = "`hark doctor` tells what forbids it and the command that allows it"
+    return HarkError("cannot make a network namespace", error.strerror or str(error), remedy)
 
 
 def _write(path: str, text: str) -> None:
@@ -189,7 +205,6 @@ def _settings(host: Host) -> None:
         ("net/ipv4/conf/all/rp_filter", "0"),
         ("net/ipv4/conf/default/rp_filter", "0"),
         ("net/unix/max_dgram_qlen", "4096"),
-        ("net/ipv4/ping_group_range", f"{host.gid} {host.gid}" if host.uid else "0 2147483647"),
     ]
     if host.network.has_six():
         wanted += [
@@ -209,6 +224,12 @@ def _settings(host: Host) -> None:
                     error.strerror or "",
                     "is /proc/sys mounted read-only here, as in a container?",
                 ) from error
+
+
+def _ping(host: Host) -> None:
+    """Let the program send ICMP echo; the kernel takes only groups that are mapped."""
+    with contextlib.suppress(OSError):  # without it ping fails, and nothing else
+        _write("/proc/sys/net/ipv4/ping_group_range", f"{host.gid} {host.gid}" if host.uid else "0 2147483647")
 
 
 def _host_side() -> int:
