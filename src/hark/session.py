@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, NoReturn
 from hark.errors import HarkError
 from hark.keys import keylogfile, node, openssl
 from hark.options import Options
-from hark.recording.ring import Reader, Ring, Writer
 from hark.showing import Outputs, build_teller, choice, open_outputs, say, title_of
 from hark.tap import kernel, launch, tree
 from hark.tap.namespace import preload, setup
 
 if TYPE_CHECKING:
     from hark.devtools import DevTools
+    from hark.recording.ring import Ring
     from hark.tap.namespace.pump import KeySource
 
 _AGENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agents")
@@ -82,12 +82,15 @@ def run(options: Options) -> int:
     keylog = keylogfile.named(base.get(keylogfile.VARIABLE, ""))
     if keylog.finding and not options.quiet:
         say(f"hark: SSLKEYLOGFILE is not followed: {keylog.finding}; secrets that are written there alone are missed")
-    child = launch.prepare(
+    ready = launch.prepare(
         file, options.command, lambda private: environment(base, private), setup.look(PRIVATE, AGENT)
     )
+    from hark.recording.ring import Ring  # loaded while the child builds the namespace
+
+    ring = Ring()
+    child = ready()
     if child.ends["keylog"] < 0:
         say("hark: no private file system here: GnuTLS programs and Node stay closed")
-    ring = Ring()
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
     tapper = _fork("tapper", lambda: _tap(child, ring, theirs, keylog), control, alive, *feeds)
@@ -146,11 +149,12 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _tap(child: launch.Child, ring: Ring, control: socket.socket, keylog: keylogfile.Named) -> None:
+def _tap(child: launch.Child, ring: "Ring", control: socket.socket, keylog: keylogfile.Named) -> None:
     """The tapper's body."""
     import gc
     import resource
 
+    from hark.recording.ring import Writer
     from hark.tap.namespace.pump import Pump
 
     child.release()
@@ -179,9 +183,11 @@ def _sources(child: launch.Child, keylog: keylogfile.Named) -> "list[tuple[str, 
 
 
 def _tell(
-    child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int, feeds: Sequence[int]
+    child: launch.Child, options: Options, outputs: Outputs, ring: "Ring", alive: int, feeds: Sequence[int]
 ) -> None:
     """The teller's body."""
+    from hark.recording.ring import Reader
+
     child.release()
     reader = Reader(ring)
     try:
@@ -206,7 +212,7 @@ class _Session:
         teller: int,
         control: socket.socket,
         network: str,
-        ring: Ring,
+        ring: "Ring",
         server: "DevTools | None",
     ) -> None:
         self._options = options

@@ -98,9 +98,10 @@ def _exec_remedy(number: int) -> str:
 Environment = Callable[[bool], Mapping[str, str]]
 
 
-def prepare(file: str, argv: Sequence[str], environment: Environment, host: setup.Host) -> Child:
+def prepare(file: str, argv: Sequence[str], environment: Environment, host: setup.Host) -> Callable[[], Child]:
     """Fork a child that builds the namespace and stands ready to become the program. `environment` is asked with
-    whether the tree has its private directory. Raises HarkError."""
+    whether the tree has its private directory. What is returned waits until the child is ready, and raises HarkError
+    where it cannot be: whoever calls has something else to do meanwhile."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
     pid = os.fork()
@@ -109,10 +110,23 @@ def prepare(file: str, argv: Sequence[str], environment: Environment, host: setu
         _become(theirs, file, argv, environment, host, parent)
     theirs.close()
     names = setup.ends(host)
-    said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(names)))
-    if said == _MAP:
-        ours.send(b"+" if idmap.map_other(pid, host.uid, host.gid, host.ranges) else b"-")
-        said, ancillary, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(names)))
+    size = socket.CMSG_SPACE(4 * len(names))
+    first = ours.recvmsg(4096, size) if setup.asks(host) else None
+    mapped = idmap.map_other(pid, host.uid, host.gid, host.ranges) if first is not None and first[0] == _MAP else None
+
+    def ready() -> Child:
+        if mapped is None:
+            return _ready(pid, ours, host, *(first or ours.recvmsg(4096, size))[:2])
+        ours.send(b"+" if mapped() else b"-")
+        return _ready(pid, ours, host, *ours.recvmsg(4096, size)[:2])
+
+    return ready
+
+
+def _ready(
+    pid: int, link: socket.socket, host: setup.Host, said: bytes, ancillary: list[tuple[int, int, bytes]]
+) -> Child:
+    """The child by its last message before it waits to become the program: its descriptors, or why it cannot."""
     if not said.startswith(b"+"):
         os.waitpid(pid, 0)
         what, why, remedy = (said.decode(errors="replace").split("\0") + ["", "", ""])[:3]
@@ -122,8 +136,8 @@ def prepare(file: str, argv: Sequence[str], environment: Environment, host: setu
         numbers.frombytes(payload[: len(payload) - len(payload) % 4])
     had = [mark == 43 for mark in said]
     files = iter(numbers)
-    ends = {name: next(files) if here else -1 for name, here in zip(names, had, strict=True)}
-    return Child(pid, ours, ends, host.network)
+    ends = {name: next(files) if here else -1 for name, here in zip(setup.ends(host), had, strict=True)}
+    return Child(pid, link, ends, host.network)
 
 
 def _become(

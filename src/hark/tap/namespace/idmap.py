@@ -8,6 +8,7 @@ Limits No one else's id can be mapped, root's neither: that takes privilege over
 """
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.tap import kernel
@@ -87,9 +88,11 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def map_other(pid: int, uid: int, gid: int, allowed: Ranges) -> bool:
-    """From outside: map the own ids and the ranges for another process; whether all of it was done."""
-    running = []
+def map_other(pid: int, uid: int, gid: int, allowed: Ranges) -> Callable[[], bool]:
+    """From outside: begin to map the own ids and the ranges for another process. What is returned waits, and gives
+    whether all of it was done."""
+    running: list[int] = []
+    good = True
     nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     for name, own, more in (("newuidmap", uid, allowed.uids), ("newgidmap", gid, allowed.gids)):
         words = [name, str(pid), *(str(n) for n in (own, own, 1))]
@@ -98,8 +101,8 @@ def map_other(pid: int, uid: int, gid: int, allowed: Ranges) -> bool:
         try:
             running.append(os.posix_spawn(mapper(name), words, {}, file_actions=nothing))
         except OSError:
-            return False  # it is not to be run here
-    return sum(os.waitpid(child, 0)[1] for child in running) == 0
+            good = False  # it is not to be run here
+    return lambda: sum(os.waitpid(child, 0)[1] for child in running) == 0 and good
 
 
 def run_inside(pid: int, program: str, words: list[str]) -> tuple[int, bytes]:

@@ -143,6 +143,11 @@ def build(host: Host, ask: Ask | None = None) -> list[int]:
     ]
 
 
+def asks(host: Host) -> bool:
+    """Whether the ids are mapped from outside."""
+    return bool(host.uid) and host.ranges.usable
+
+
 def enter(host: Host, ask: Ask | None = None) -> Callable[[], None]:
     """Leave the host's namespaces for new ones, keeping the user's own uid; `ask` as for build(). The ids are mapped by
     what is returned, which has to be called before anything needs them. Raises HarkError, and so does that."""
@@ -150,7 +155,7 @@ def enter(host: Host, ask: Ask | None = None) -> Callable[[], None]:
     keyrings = [] if root else kernel.user_keyrings()
     try:
         kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | (0 if root else kernel.CLONE_NEWUSER))
-        mapped = ask() if ask is not None and not root and host.ranges.usable else None
+        mapped = ask() if ask is not None and asks(host) else None
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
         if host.shared:  # as the host's: among the tree's own mount namespaces; nothing comes back to the host
             kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SHARED)
