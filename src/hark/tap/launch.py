@@ -117,7 +117,8 @@ def prepare(file: str, argv: Sequence[str], environment: Environment, host: setu
     def ready() -> Child:
         if mapped is None:
             return _ready(pid, ours, host, *(first or ours.recvmsg(4096, size))[:2])
-        ours.send(b"+" if mapped() else b"-")
+        with contextlib.suppress(BrokenPipeError):  # it has failed meanwhile: its message says why
+            ours.send(b"+" if mapped() else b"-")
         return _ready(pid, ours, host, *ours.recvmsg(4096, size)[:2])
 
     return ready
