@@ -13,6 +13,7 @@ Not    nftables or a redirect in the kernel: they need capabilities that the tap
        would hide the packets from the recording.
 """
 
+import functools
 import struct
 from typing import NamedTuple
 
@@ -101,8 +102,11 @@ def ends(source: Address, target: Address) -> bytes:
     return source[0] + target[0] + source[1].to_bytes(2, "big") + target[1].to_bytes(2, "big")
 
 
+_delta = functools.lru_cache(maxsize=256)(ip.delta16)  # of addresses, which most flows have in common
+
+
 def _turn(old: bytes, new: bytes, width: int, inward: bool, flow: Flow, device: Device | None) -> Turn:
-    addresses = ip.delta16(old[: 2 * width], new[: 2 * width])
+    addresses = _delta(old[: 2 * width], new[: 2 * width])
     whole = ip.fold(addresses + ip.delta16(old[2 * width :], new[2 * width :]))
     return Turn(new, addresses, addresses, whole, inward, flow, device)
 

@@ -3,6 +3,7 @@
 May hold: building, sending and parsing of messages. May not hold: decisions about routes.
 """
 
+import contextlib
 import os
 import socket
 import struct
@@ -19,6 +20,8 @@ MAIN_TABLE, LOCAL_TABLE = 254, 255
 TCP_LISTEN = 10
 _MEMORY, _CONGESTION = 1 << 6, 1 << 3  # what to ask of sock_diag, by bits: INET_DIAG_SKMEMINFO, INET_DIAG_CONG
 _CONG, _SKMEMINFO, _MARK = 4, 7, 15  # and the attributes that come
+_QUESTION = struct.Struct("=IHHIIBBBBI2s2s16s16sIII")  # nlmsghdr, inet_diag_req_v2
+_INET, _INET6 = int(socket.AF_INET), int(socket.AF_INET6)  # ints: an enum costs a microsecond
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -178,42 +181,31 @@ class Diag:
         return (reply[17], struct.unpack_from("=I", reply, 84)[0]) if reply else None
 
     def settings(
-        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int
-    ) -> "Settings | None":
+        self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int, back: bool
+    ) -> "tuple[Settings | None, bool]":
         """The socket at `local` with what it has been set to; None where there is none. `index` is that of the
-        interface by which its packets leave: one that is bound to it is not found otherwise."""
-        reply = self._ask(proto, local, remote, _MEMORY | _CONGESTION, index)
-        if not reply:
-            return None
-        found = attributes(reply, 88)
-        memory = found.get(_SKMEMINFO, b"")
-        received, sent = struct.unpack_from("=4xI4xI", memory) if len(memory) >= 16 else (0, 0)
-        mark = struct.unpack("=I", found[_MARK])[0] if _MARK in found else 0
-        congestion = found.get(_CONG, b"").rstrip(b"\0")
-        inode = struct.unpack_from("=I", reply, 84)[0]
-        return Settings(inode, struct.unpack_from("=I", reply, 56)[0], mark, congestion, received, sent)
+        interface by which its packets leave: one that is bound to it is not found otherwise. With `back`, also
+        whether a socket listens for packets from `local` to `remote`."""
+        questions = _question(proto, local, remote, _MEMORY | _CONGESTION, index)
+        if back:
+            questions += _question(proto, remote, local, 0, index)
+        self._send(questions)
+        reply = self._reply()
+        other = self._reply() if back else b""
+        return (_settings(reply) if reply else None), bool(other) and other[17] == TCP_LISTEN
 
     def _ask(self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int, index: int) -> bytes:
         """The kernel's answer about one socket, or nothing."""
-        source, target = (remote, local) if proto == socket.IPPROTO_UDP else (local, remote)  # as the kernel has it
-        family = socket.AF_INET6 if len(local[0]) == 16 else socket.AF_INET
-        body = struct.pack(
-            "=BBBBI2s2s16s16sIII",
-            family,
-            proto,
-            wanted,
-            0,
-            0xFFFFFFFF,
-            source[1].to_bytes(2, "big"),
-            target[1].to_bytes(2, "big"),
-            source[0],
-            target[0],
-            index,
-            0xFFFFFFFF,
-            0xFFFFFFFF,
-        )
+        self._send(_question(proto, local, remote, wanted, index))
+        return self._reply()
+
+    def _send(self, questions: bytes) -> None:
+        with contextlib.suppress(OSError):  # no answer comes then
+            self._socket.send(questions)
+
+    def _reply(self) -> bytes:
+        """The kernel's answer to the next question, or nothing."""
         try:
-            self._socket.send(struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG, _REQUEST, 1, 0) + body)
             reply = self._socket.recv(4096)
         except OSError:
             return b""  # an owner that is not found is reported as unknown
@@ -236,6 +228,40 @@ class Diag:
                 if not peer:
                     found.append((message[8 : 12 if family == socket.AF_INET else 24], port))
         return found
+
+
+def _question(proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], wanted: int, index: int) -> bytes:
+    """A request for one socket. The kernel takes several in one piece, and answers one after the other."""
+    source, target = (remote, local) if proto == socket.IPPROTO_UDP else (local, remote)  # as the kernel has it
+    return _QUESTION.pack(
+        _QUESTION.size,
+        _SOCK_DIAG,
+        _REQUEST,
+        1,
+        0,
+        _INET6 if len(local[0]) == 16 else _INET,
+        proto,
+        wanted,
+        0,
+        0xFFFFFFFF,
+        source[1].to_bytes(2, "big"),
+        target[1].to_bytes(2, "big"),
+        source[0],
+        target[0],
+        index,
+        0xFFFFFFFF,
+        0xFFFFFFFF,
+    )
+
+
+def _settings(reply: bytes) -> Settings:
+    found = attributes(reply, 88)
+    memory = found.get(_SKMEMINFO, b"")
+    received, sent = struct.unpack_from("=4xI4xI", memory) if len(memory) >= 16 else (0, 0)
+    mark = struct.unpack("=I", found[_MARK])[0] if _MARK in found else 0
+    congestion = found.get(_CONG, b"").rstrip(b"\0")
+    inode = struct.unpack_from("=I", reply, 84)[0]
+    return Settings(inode, struct.unpack_from("=I", reply, 56)[0], mark, congestion, received, sent)
 
 
 def _messages(sock: socket.socket, most: int = 65536) -> list[bytes]:

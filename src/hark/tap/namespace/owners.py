@@ -7,6 +7,7 @@ Limits A process's descriptors are guessed first (sockets are made in rising ord
        for listing 10,000 descriptors at each of 10,000 connections would take minutes.
 """
 
+import itertools
 import os
 import time
 from collections import OrderedDict, deque
@@ -18,6 +19,9 @@ from hark.tap import tree
 from hark.tap.namespace.netlink import TCP_LISTEN, Diag, Settings
 
 _GUESSES = 4  # descriptors tried next to the one that the process's last socket had
+_RECENT = 64  # descriptors of a process's sockets remembered
+_OLDEST = 8  # of them tried: who keeps some connections at a time uses their descriptors by turns
+_TURNING = 3  # processes, the last ones, of which they are tried
 _FRESH = 3_000_000  # ns in which a process with the same executable is taken for what it was: an exec takes longer
 _KNOWN = 1024  # processes remembered
 _EXES = 256  # executables whose TLS stack is remembered
@@ -73,7 +77,7 @@ class Owners:
         self._diag = diag
         self._network = network  # what /proc/PID/ns/net says of the namespace, e.g. "net:[4026532000]"
         self._tell = tell
-        self._last: OrderedDict[int, int] = OrderedDict()  # pid -> descriptor of its last socket, newest last
+        self._last: OrderedDict[int, _Sockets] = OrderedDict()  # by pid, the one that was found last at the end
         self._told: OrderedDict[int, tuple[str, ...]] = OrderedDict()  # pid -> what was recorded of it
         self._bare: dict[int, int] = {}  # pid -> looks left, of processes in which no TLS library was found yet
         self._exes: OrderedDict[tuple[int, int], tuple[str, ...]] = OrderedDict()
@@ -93,28 +97,34 @@ class Owners:
         found = self._diag.find(proto, local, remote, index)
         return self._owner(found[1] if found else 0, now).pid
 
-    def socket(self, local: Address, remote: Address, now: int, index: int = 0) -> tuple["Owner", Settings | None]:
+    def socket(
+        self, local: Address, remote: Address, now: int, index: int = 0, own: bool = False
+    ) -> tuple["Owner", Settings | None, bool]:
         """Like `find` for TCP, with the socket's descriptor and what it has been set to; its packets leave by the
-        interface of that index."""
-        found = self._diag.settings(6, local, remote, index)
-        return self._owner(found.inode if found else 0, now), found
+        interface of that index. With `own`, `remote` is an address of the host: the last is then what `listens` says
+        of a packet from `local` to it, asked with the same question."""
+        found, listens = self._diag.settings(6, local, remote, index, own)
+        return self._owner(found.inode if found else 0, now), found, listens
 
     def again(self, inode: int) -> "Owner":
         """Who has a socket now that was known by its inode."""
         pid = self._holder(f"socket:[{inode}]")
-        return Owner(pid, self._last[pid] if pid else -1, inode)
+        return Owner(pid, self._descriptor(pid), inode)
 
     def _owner(self, inode: int, now: int) -> "Owner":
         pid = self._holder(f"socket:[{inode}]") if inode else 0
         if not pid:
             return Owner(0, -1, inode)
         self._describe(pid, now)
-        return Owner(pid, self._last.get(pid, -1), inode)
+        return Owner(pid, self._descriptor(pid), inode)
+
+    def _descriptor(self, pid: int) -> int:
+        sockets = self._last.get(pid)
+        return sockets.last if sockets is not None else -1
 
     def _holder(self, target: str) -> int:
-        for pid in reversed(self._last):
-            last = self._last[pid]
-            for fd in range(last, last + _GUESSES):
+        for rank, (pid, sockets) in enumerate(reversed(self._last.items())):
+            for fd in sockets.guesses(rank < _TURNING):
                 if _link(f"/proc/{pid}/fd/{fd}") == target:
                     self._remember(pid, fd)
                     return pid
@@ -137,11 +147,14 @@ class Owners:
         for fd in descriptors:
             if _link(f"/proc/{pid}/fd/{fd}") == target:
                 self._remember(pid, fd)
+                self._last[pid].missed()
                 return True
         return False
 
     def _remember(self, pid: int, fd: int) -> None:
-        self._last[pid] = fd
+        if pid not in self._last:
+            self._last[pid] = _Sockets()
+        self._last[pid].found(fd)
         self._last.move_to_end(pid)
         if len(self._last) > _KNOWN:
             self._last.popitem(last=False)
@@ -238,6 +251,38 @@ class Owners:
         if label:
             self._bare.pop(scan.process.pid, None)
             self._tell(scan.process._replace(tls=(label,)))
+
+
+class _Sockets:
+    """The descriptors that a process's sockets had."""
+
+    def __init__(self) -> None:
+        self.last = -1
+        self._recent: OrderedDict[int, None] = OrderedDict()  # the one that was found last at the end
+        self._tried: tuple[int, ...] = ()
+        self._turning = False  # the last one was an older one's
+
+    def guesses(self, turning: bool) -> tuple[int, ...]:
+        """What the next one's may be, the likeliest first. `turning`: also older ones."""
+        near = tuple(range(self.last, self.last + _GUESSES))
+        self._tried = tuple(itertools.islice(self._recent, _OLDEST)) if turning and len(self._recent) > 1 else ()
+        return self._tried + near if self._turning else near + self._tried
+
+    def found(self, fd: int) -> None:
+        """A socket has this one."""
+        self._turning = fd in self._recent and fd != self.last
+        self.last = fd
+        self._recent[fd] = None
+        self._recent.move_to_end(fd)
+        if len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+
+    def missed(self) -> None:
+        """The guesses were wrong: they make room for others."""
+        for fd in self._tried:
+            if fd != self.last:
+                self._recent.pop(fd, None)
+        self._tried = ()
 
 
 class _Scan:

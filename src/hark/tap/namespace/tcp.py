@@ -152,9 +152,9 @@ class Tcp:
 
     def _syn(self, client: Address, server: Address, isn: int, data: bytes) -> None:
         now = time.time_ns()
-        owner, settings = self._owners.socket(client, server, now, self._tun.device.index)
+        own = self._tun.is_own(server[0])
+        owner, settings, local = self._owners.socket(client, server, now, self._tun.device.index, own)
         self._tun.rec.frame(data, owner.pid)
-        local = self._tun.is_own(server[0]) and self._owners.listens(ip.TCP, server, client, self._tun.device.index)
         device = self._tun.device
         inlet = self._tun.devices[0] if device is self._tun.lo else device
         way = device if device is self._tun.lo else None

@@ -130,9 +130,9 @@ class Tun:
         """The hot path. Offsets are those of an IPv4 header without options, or of an IPv6 header without
         extensions, with TCP behind it; all else takes the slow path."""
         writer, vnet, fd, scratch, before = self._writer, self.vnet, device.fd, device.scratch, VNET + len(device.four)
-        data, turns = writer.data, self._turns
+        data, turns, catch_up, room, now_ns = writer.data, self._turns, self.rec.catch_up, writer.room, time.time_ns
         for _ in range(BATCH):
-            if not self.rec.catch_up() or not writer.room():
+            if not catch_up() or not room():
                 self.room()
                 return
             at = writer.at
@@ -165,7 +165,7 @@ class Tun:
                 )
                 parts = (vnet, ether, data[start : start + size])
             else:
-                flow, now = turn.flow, time.time_ns()
+                flow, now = turn.flow, now_ns()
                 tos = data[start + 1] if head == 20 else (first << 4 | data[start + 1] >> 4) & 0xFF
                 if (tos != flow.tos or now - flow.seen > QUIET) and self.notice(
                     flow, tos, bytes(data[start : start + size])
@@ -183,7 +183,7 @@ class Tun:
             except OSError as error:
                 self.rec.loss("packet", 1, f"writing to the TUN: {error.strerror}")
                 continue
-            writer.commit(pcapng.end_frame(data, at, size, time.time_ns(), 0))
+            writer.commit(pcapng.end_frame(data, at, size, now_ns(), 0))
             if flags & (ip.FIN | ip.RST):
                 self.ended(turn.flow, flags, turn.inward)
 

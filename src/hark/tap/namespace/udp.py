@@ -9,6 +9,7 @@ Limits IDLE seconds without traffic end an endpoint, as on a home router; MOST a
 """
 
 import errno
+import functools
 import os
 import socket
 import struct
@@ -354,6 +355,7 @@ def sockaddr(address: Address, device: Device) -> tuple[object, ...]:
     return text, address[1], 0, device.index if local else 0
 
 
+@functools.lru_cache(maxsize=1024)
 def host_address(packed: bytes) -> str:
     """The text form of a packed address."""
     return socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed)
