@@ -28,7 +28,6 @@ from hark.model.attempts import order_of
 from hark.model.book import Book, Change, Ended, Failed, Order
 from hark.model.failure import Failure
 from hark.recording.blocks import Block, Frame, Torn
-from hark.views import failures
 from hark.views.entries import encode
 from hark.views.entry import entry
 
@@ -152,6 +151,8 @@ class _Worker:
                 line = encode(entry(exchange, self._schema)) + b"\n"
                 self._lines.append((index, order or exchange.connection.number, line))
             elif type(change) is Failed and (failure := self._ours(change.failure)) is not None:
+                from hark.views import failures  # most recordings have none
+
                 number = failure.connection.number if failure.connection is not None else 0
                 self._lines.append((index, order or number, encode(failures.entry(failure)) + b"\n"))
 

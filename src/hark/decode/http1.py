@@ -48,15 +48,15 @@ from hark.decode.http1_modes import (
 from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
 from hark.wire import fields, http1
 
-_PARTS = (  # what either may begin with, where only a part of the line is here
-    re.compile(rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|(?:/|[a-z]{2,8}://)[^\r\n]*\r?)"),
-    re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:[1-3](?:\.(?:\d(?: \d{0,3})?)?)?)?"),
+_PARTS = (  # what either may begin with, where only a part of the line is here; rare, so compiled when it comes
+    rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|(?:/|[a-z]{2,8}://)[^\r\n]*\r?)",
+    rb"H|HT|HTT|HTTP|HTTP/(?:[1-3](?:\.(?:\d(?: \d{0,3})?)?)?)?",
 )
-_REQUEST_TORN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+")
+_REQUEST_TORN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+"
+_RECORD = rb"[\x15\x16]\x03[\x00-\x04]"  # a TLS alert or handshake message
+_CHUNK_BEGIN = rb"[ \t]*[0-9A-Fa-f]{1,64}[ \t]*(?:;[^\r\n]*)?\r?|[ \t]*"
 _CHUNK = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
-_RECORD = re.compile(rb"[\x15\x16]\x03[\x00-\x04]")  # a TLS alert or handshake message
 _LINE_SHOWN = 1024  # bytes of a line that is no request line
-_CHUNK_BEGIN = re.compile(rb"[ \t]*[0-9A-Fa-f]{1,64}[ \t]*(?:;[^\r\n]*)?\r?|[ \t]*")
 _CHUNK_LINE_MAX = 16384  # bytes, extensions included
 
 
@@ -114,7 +114,7 @@ class Http1:
             return (Trouble(time, "lost-body", self._conn, text, half.stream, side),)
         why = f"{size} bytes were not captured"
         out = []
-        if half.mode == SEEK and side == Side.CLIENT and not self._asked and _REQUEST_TORN.match(half.buffer):
+        if half.mode == SEEK and side == Side.CLIENT and not self._asked and re.match(_REQUEST_TORN, half.buffer):
             half.mode = HEAD
         if half.mode in (BROKEN, SEEK):
             return ()
@@ -135,7 +135,7 @@ class Http1:
         first, *rest = half.buffer.lstrip(b"\r\n").split(b"\n")
         lines = [first, *rest[:-1]]
         if side == Side.CLIENT:
-            asks = _REQUEST_TORN.match(first) if not rest else None
+            asks = re.match(_REQUEST_TORN, first) if not rest else None
             if asks is not None:
                 lines = [asks[0] + b" HTTP/1.1"]  # as nearly all are
             good = self._request(half, lines, -1, time, out)
@@ -271,7 +271,7 @@ class Http1:
             if mode == BROKEN:
                 return
             if mode == SEEK and not self._found(side, half, bytes(data), time, out):
-                if len(data) <= limits.HEAD_BYTES and _PARTS[side].fullmatch(data):
+                if len(data) <= limits.HEAD_BYTES and re.fullmatch(_PARTS[side], data):
                     half.buffer = bytes(data)  # a first line in several segments
                 return
             if mode == GUESS:
@@ -302,7 +302,7 @@ class Http1:
             return None
         if half.mode == CHUNK_SIZE:
             match = _CHUNK.match(data)
-            if match is None and half.doubt and (b"\n" in data or not _CHUNK_BEGIN.fullmatch(data)):
+            if match is None and half.doubt and (b"\n" in data or not re.fullmatch(_CHUNK_BEGIN, data)):
                 half.mode, half.doubt = UNTIL_END, False
                 return data
             if match is None:
@@ -348,7 +348,7 @@ class Http1:
             data = rest
         end, after = http1.head_end(data)
         if end < 0:
-            if side == Side.SERVER and _RECORD.match(data):
+            if side == Side.SERVER and re.match(_RECORD, data):
                 out.extend(self._break(side, half, time, "an answer in TLS, not HTTP"))
                 return None
             if len(data) > limits.HEAD_BYTES:
@@ -357,11 +357,8 @@ class Http1:
             half.buffer = data
             return None
         lines = data[:end].split(b"\n")
-        if side == Side.CLIENT:
-            good = self._request(half, lines, after, time, out)
-        else:
-            good = self._response(half, lines, after, time, out)
-        if not good:
+        read = self._request if side == Side.CLIENT else self._response
+        if not read(half, lines, after, time, out):
             what = "request" if side == Side.CLIENT else "status"
             out.extend(self._break(side, half, time, f"a {what} line cannot be read"))
             return None

@@ -3,38 +3,28 @@
 May hold: the modes with what leads from one to the next, and the record of a direction. May not hold: parsing.
 """
 
-from enum import IntEnum
 from typing import NamedTuple
 
 from hark.decode.events import RequestHead
 
-
-class Mode(IntEnum):
-    """What the next bytes of a direction are.
-
-    HEAD -> (head) -> LENGTH | CHUNK_SIZE | UNTIL_END | GUESS | HEAD (no body) | PASSED (both; 101, CONNECT)
-    HEAD -> (a request's head that expects 100) -> EXPECT -> LENGTH | CHUNK_SIZE (the body came) | HEAD (withheld)
-    CHUNK_SIZE -> CHUNK_DATA -> CHUNK_END -> CHUNK_SIZE … -> TRAILERS -> HEAD
-    any but PASSED -> BROKEN (cannot be read) | SEEK (a hole) -> HEAD (where a message begins with a segment)"""
-
-    HEAD = 0  # lines up to an empty one
-    LENGTH = 1  # `left` bytes of a body
-    CHUNK_SIZE = 2  # a line
-    CHUNK_DATA = 3  # `left` bytes of a chunk
-    CHUNK_END = 4  # a line's end
-    TRAILERS = 5  # lines up to an empty one
-    UNTIL_END = 6  # a body up to the end of the direction
-    GUESS = 7  # the same, or up to a status line where another request waits: its length cannot be read
-    EXPECT = 8  # a body in mode `after`, or, where the answer came first, the next request (RFC 9110 §10.1.1)
-    PASSED = 9  # another protocol's
-    BROKEN = 10  # nothing that can be read
-    SEEK = 11  # anything: where the next message begins is not known
-
-
-(
-    HEAD, LENGTH, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS, UNTIL_END, GUESS, EXPECT, PASSED, BROKEN,
-    SEEK,
-) = Mode  # fmt: skip
+# What the next bytes of a direction are. Plain numbers: they are compared several times for each message.
+#
+# HEAD -> (head) -> LENGTH | CHUNK_SIZE | UNTIL_END | GUESS | HEAD (no body) | PASSED (both; 101, CONNECT)
+# HEAD -> (a request's head that expects 100) -> EXPECT -> LENGTH | CHUNK_SIZE (the body came) | HEAD (withheld)
+# CHUNK_SIZE -> CHUNK_DATA -> CHUNK_END -> CHUNK_SIZE … -> TRAILERS -> HEAD
+# any but PASSED -> BROKEN (cannot be read) | SEEK (a hole) -> HEAD (where a message begins with a segment)
+HEAD = 0  # lines up to an empty one
+LENGTH = 1  # `left` bytes of a body
+CHUNK_SIZE = 2  # a line
+CHUNK_DATA = 3  # `left` bytes of a chunk
+CHUNK_END = 4  # a line's end
+TRAILERS = 5  # lines up to an empty one
+UNTIL_END = 6  # a body up to the end of the direction
+GUESS = 7  # the same, or up to a status line where another request waits: its length cannot be read
+EXPECT = 8  # a body in mode `after`, or, where the answer came first, the next request (RFC 9110 §10.1.1)
+PASSED = 9  # another protocol's
+BROKEN = 10  # nothing that can be read
+SEEK = 11  # anything: where the next message begins is not known
 IDLE = (HEAD, BROKEN, PASSED, SEEK)  # modes that are in the middle of no message
 
 

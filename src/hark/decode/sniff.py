@@ -4,6 +4,7 @@ May hold: pure functions over the first bytes of a direction. May not hold: stat
 """
 
 import re
+from functools import cache
 
 from hark.decode import proxied
 from hark.decode.events import Side
@@ -126,7 +127,7 @@ def sender(data: bytes) -> Side | None:
         return Side.CLIENT
     if len(data) > 9 and data[3] < 10:
         return _compressing(data)
-    for whose, pattern, _ in _OTHERS:
+    for whose, pattern, _ in _others():
         if whose is not None and pattern.match(data):
             return whose
     return None
@@ -191,25 +192,28 @@ def _tls(data: bytes) -> str:
     return TLS if data[1] == 3 and data[2] <= 4 and 4 <= length <= 16384 + 2048 and data[5] in (1, 2) else OPAQUE
 
 
-_OTHERS = (  # side, first bytes, name
-    (None, re.compile(rb"SSH-\d"), "ssh"),
-    (Side.SERVER, re.compile(rb"220[ -][^\r\n]*\bE?SMTP", re.I), "smtp"),
-    (Side.SERVER, re.compile(rb"220[ -]"), "ftp"),
-    (Side.SERVER, re.compile(rb"\* OK "), "imap"),
-    (Side.SERVER, re.compile(rb"\+OK "), "pop3"),
-    (Side.CLIENT, re.compile(rb"\*\d{1,5}\r\n\$\d"), "redis"),
-    (
-        Side.CLIENT,
-        re.compile(rb"\x00\x00\x00[\x08-\xff](?:\x04\xd2\x16[\x2e-\x30]|\x00\x03\x00\x00)", re.S),
-        "postgres",
-    ),
-    (Side.SERVER, re.compile(rb"..\x00\x00\x0a\d+\.\d+", re.S), "mysql"),
-    (Side.CLIENT, re.compile(rb"AMQP"), "amqp"),
-    (Side.CLIENT, re.compile(rb"\x10.{1,4}\x00[\x04\x06]MQ(?:TT|Isdp)", re.S), "mqtt"),
-    (Side.CLIENT, re.compile(rb"[A-Z]+ rtsp://"), "rtsp"),
-    (Side.CLIENT, re.compile(rb"git-(?:upload|receive)-pack "), "git"),
-    (Side.CLIENT, re.compile(rb"<\?xml[^>]*>\s*<stream:stream"), "xmpp"),
-)
+@cache
+def _others() -> tuple[tuple[Side | None, re.Pattern[bytes], str], ...]:
+    """(side, first bytes, name); compiled when something is neither HTTP nor TLS."""
+    return (
+        (None, re.compile(rb"SSH-\d"), "ssh"),
+        (Side.SERVER, re.compile(rb"220[ -][^\r\n]*\bE?SMTP", re.I), "smtp"),
+        (Side.SERVER, re.compile(rb"220[ -]"), "ftp"),
+        (Side.SERVER, re.compile(rb"\* OK "), "imap"),
+        (Side.SERVER, re.compile(rb"\+OK "), "pop3"),
+        (Side.CLIENT, re.compile(rb"\*\d{1,5}\r\n\$\d"), "redis"),
+        (
+            Side.CLIENT,
+            re.compile(rb"\x00\x00\x00[\x08-\xff](?:\x04\xd2\x16[\x2e-\x30]|\x00\x03\x00\x00)", re.S),
+            "postgres",
+        ),
+        (Side.SERVER, re.compile(rb"..\x00\x00\x0a\d+\.\d+", re.S), "mysql"),
+        (Side.CLIENT, re.compile(rb"AMQP"), "amqp"),
+        (Side.CLIENT, re.compile(rb"\x10.{1,4}\x00[\x04\x06]MQ(?:TT|Isdp)", re.S), "mqtt"),
+        (Side.CLIENT, re.compile(rb"[A-Z]+ rtsp://"), "rtsp"),
+        (Side.CLIENT, re.compile(rb"git-(?:upload|receive)-pack "), "git"),
+        (Side.CLIENT, re.compile(rb"<\?xml[^>]*>\s*<stream:stream"), "xmpp"),
+    )
 
 
 def others(client: bytes, server: bytes) -> str:
@@ -219,7 +223,7 @@ def others(client: bytes, server: bytes) -> str:
 
 def other(side: Side, data: bytes) -> str:
     """The name of something that hark does not follow, "" where it has none: only told, never acted on."""
-    for whose, pattern, name in _OTHERS:
+    for whose, pattern, name in _others():
         if whose in (None, side) and pattern.match(data):
             return name
     return ""

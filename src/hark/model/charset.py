@@ -16,21 +16,17 @@ from typing import NamedTuple
 _SCANNED = 1024  # bytes; as browsers do (WHATWG HTML §13.2.3.2)
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
 _PLAIN = ("", "utf-8", "utf8", "us-ascii", "ascii")
-_TEXTS = re.compile(
+# Patterns are compiled when a text is not plain UTF-8: that takes a millisecond, and few recordings need it.
+_TEXTS = (
     r"text/|message/|[^/;]+/(?:[^/;]*[+.-])?(?:json|xml|xhtml|javascript|ecmascript|yaml|toml|sql|graphql"
     r"|ndjson|jsonlines|form-urlencoded|typescript)\b"
 )
-_BYTES = re.compile(
-    r"(?:image/(?!svg)|audio/|video/|font/|multipart/|application/(?:octet-stream|zip|gzip|pdf|wasm|grpc))"
-)
-_META = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([\w:.-]{2,40})", re.I)
-_XML = re.compile(rb"\s*<\?xml[^>]{0,300}?encoding\s*=\s*[\"']([\w:.-]{2,40})[\"']", re.I)
-_CSS = re.compile(rb'@charset "([\w:.-]{2,40})";')
-_WIDE = (
-    (re.compile(rb"(?:[\t\n\r -~]\0){2}"), "utf-16le"),
-    (re.compile(rb"(?:\0[\t\n\r -~]){2}"), "utf-16be"),
-)
-_CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")  # but what editors, terminals and ISO 2022 write
+_BYTES = r"(?:image/(?!svg)|audio/|video/|font/|multipart/|application/(?:octet-stream|zip|gzip|pdf|wasm|grpc))"
+_META = rb"(?i)<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([\w:.-]{2,40})"
+_XML = rb"(?i)\s*<\?xml[^>]{0,300}?encoding\s*=\s*[\"']([\w:.-]{2,40})[\"']"
+_CSS = rb'@charset "([\w:.-]{2,40})";'
+_WIDE = ((rb"(?:[\t\n\r -~]\0){2}", "utf-16le"), (rb"(?:\0[\t\n\r -~]){2}", "utf-16be"))
+_CONTROLS = "[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]"  # but what editors, terminals and ISO 2022 write
 # Charsets for which the standard has browsers give a single replacement character, and some that it does not know.
 _OTHERS = {
     "hz-gb-2312": "hz", "iso-2022-kr": "iso2022_kr", "utf-32": "utf-32", "utf-32le": "utf-32-le",
@@ -66,25 +62,21 @@ def read(data: bytes, mime: str, whole: bool = True) -> Text | None:
     if label in _PLAIN:
         try:
             text = data.decode()
-            if "\0" not in text and (label or not text or not _says(data)):
+            # A document may say of itself what charset it is in, which matters where it is not ASCII.
+            if "\0" not in text and (label or data.isascii() or b"charset" not in data[:_SCANNED]):
                 return Text(text, "")
         except UnicodeDecodeError:
             pass
     return _other(data, mime.lower(), label, whole)
 
 
-def _says(data: bytes) -> bool:
-    """Whether a document may say of itself what charset it is in, and that can matter."""
-    return b"charset" in data[:_SCANNED] and not data.isascii()
-
-
 def _other(data: bytes, mime: str, label: str, whole: bool) -> Text | None:
     """What is not, or not surely, UTF-8."""
-    is_text = _TEXTS.match(mime) is not None
+    is_text = re.match(_TEXTS, mime) is not None
     tries: list[str] = []
     if is_text or not mime.strip():
         tries += [name for mark, name in _MARKS if data.startswith(mark)]
-    if label and not _BYTES.match(mime):
+    if label and not re.match(_BYTES, mime):
         tries.append(label)
     if is_text and not label:
         tries.append(_said(data, mime))
@@ -104,10 +96,10 @@ def _said(data: bytes, mime: str) -> str:
     """The label that a document gives itself, or what its first bytes show."""
     head = data[:_SCANNED]
     for pattern, name in _WIDE:
-        if pattern.match(head):
+        if re.match(pattern, head):
             return name
     pattern = _CSS if mime.startswith("text/css") else _XML
-    found = pattern.match(head) or (_META.search(head) if "html" in mime else None)
+    found = re.match(pattern, head) or (re.search(_META, head) if "html" in mime else None)
     if found is None:
         return ""
     label = found[1].decode("ascii", "replace").lower()
@@ -125,7 +117,7 @@ def _decode(data: bytes, label: str, whole: bool) -> Text | None:
         text = codec.incrementaldecoder(_C1).decode(data, whole)
     except UnicodeError:
         return None
-    if "\0" in text or (name and _CONTROLS.search(text)):
+    if "\0" in text or (name and re.search(_CONTROLS, text)):
         return None
     return Text(text, name if not data.isascii() or text.encode() != data else "")
 
@@ -164,7 +156,7 @@ def bytes_of(text: str, charset: str, mime: str) -> bytes:
     """The bytes that a text of an archive was: in the charset that read() named, else in that of its media type; UTF-8
     where it is in neither."""
     label = charset or parameter(mime, "charset")
-    made = encode(text, label) if label and (charset or not _BYTES.match(mime.lower())) else None
+    made = encode(text, label) if label and (charset or not re.match(_BYTES, mime.lower())) else None
     return text.encode("utf-8", "surrogatepass") if made is None else made
 
 

@@ -182,7 +182,8 @@ class Exchange:
         """The value of a request header, or ""; its name in small letters."""
         if self._asked is None:
             self._asked = _index(self.request) if self.request is not None else {}
-        return fields.text(self._asked.get(name.encode(), b""))
+        value = self._asked.get(name.encode())
+        return fields.text(value) if value else ""
 
     def response_header(self, name: str) -> str:
         """The value of a response header, or ""; its name in small letters."""
@@ -190,7 +191,8 @@ class Exchange:
             if self.response is None:
                 return ""
             self._told = _index(self.response)
-        return fields.text(self._told.get(name.encode(), b""))
+        value = self._told.get(name.encode())
+        return fields.text(value) if value else ""
 
     def codings(self, side: Side) -> str:
         """What was done to a body: its content codings, and HTTP/1's transfer codings around them but for the chunks

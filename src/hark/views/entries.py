@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from hark.model.book import Change, Ended, Failed
-from hark.views import failures
 from hark.views.entry import entry
 
 if TYPE_CHECKING:
@@ -76,6 +75,8 @@ class Entries:
                 self._add(entry(change.exchange, self._schema))
         elif type(change) is Failed:
             if not self._told:
+                from hark.views import failures  # most recordings have none
+
                 self._add(failures.entry(change.failure))
         else:
             return

@@ -220,11 +220,11 @@ def _content(body: Body, decoded: Decoded, mime: str) -> Json:
     """A body as HAR's content: text, else base64. _charset: what it is in, where that is not UTF-8; _raw: its bytes in
     base64 where the text does not give them back; _error: what could not be decoded."""
     data, wrong, cut = decoded
-    whole = body.whole and not cut and body.hole < 0
-    told: Json = {"size": len(data) if body.whole else body.size, "mimeType": mime}
-    if body.whole and not cut and len(data) != body.size:
-        told["compression"] = len(data) - body.size
-    found = read(data, mime, whole and not wrong)
+    kept, size = body.whole, len(data)
+    told: Json = {"size": size if kept else body.size, "mimeType": mime}
+    if kept and not cut and size != body.size:
+        told["compression"] = size - body.size
+    found = read(data, mime, kept and not cut and not wrong and body.hole < 0)
     if found is None:
         told["text"] = base64.b64encode(data).decode("ascii")
         told["encoding"] = "base64"
@@ -234,8 +234,10 @@ def _content(body: Body, decoded: Decoded, mime: str) -> Json:
             told["_charset"] = found.charset
             if encode(found.text, found.charset) != data:
                 told["_raw"] = base64.b64encode(data).decode("ascii")
+    if kept and not cut and not wrong:
+        return told
     said = []
-    if not body.whole:
+    if not kept:
         said.append(f"only the first {len(body.raw)} of {body.size} bytes were kept")
     elif cut:
         said.append(f"only the first {len(data)} bytes of the decoded content were kept")

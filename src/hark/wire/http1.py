@@ -12,18 +12,16 @@ from hark.wire import fields
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _END = re.compile(rb"\r?\n\r?\n")
-_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VERSION = re.compile(rb"HTTP/\d\.\d")
-_ODD_VERSION = re.compile(rb"http/\S{1,8}", re.I)
+_PROPER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) (HTTP/\d\.\d)")  # as RFC 9112 §3 has it
 _STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
-_ODD_STATUS = re.compile(
-    rb"(HTTP/\d{1,3}(?:\.\d{1,3})?|ICY)[ \t]+(\d{3})(?:[ \t]+(.*))?[ \t]*$", re.I
-)  # ICY: SHOUTcast
-_REQUEST_LINE = re.compile(rb"[A-Z]{3,16} \S+ HTTP/[1-3]\.\d\r?\n")
-_REQUEST_BEGIN = re.compile(
-    rb"[A-Z]{1,16}(?: (?:\S+(?: (?:H(?:T(?:T(?:P(?:/(?:[1-3](?:\.(?:\d\r?)?)?)?)?)?)?)?)?)?)?)?"
-)
-_STATUS_LINE = re.compile(rb"HTTP/[1-3]\.\d \d{3}[ \r\n]")
+# These are compiled when they are needed: few recordings have anything that they are for.
+_METHOD = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_VERSION = rb"HTTP/\d\.\d"
+_ODD_VERSION = rb"(?i)http/\S{1,8}"
+_ODD_STATUS = rb"(?i)(HTTP/\d{1,3}(?:\.\d{1,3})?|ICY)[ \t]+(\d{3})(?:[ \t]+(.*))?[ \t]*$"  # ICY: SHOUTcast
+_REQUEST_LINE = rb"[A-Z]{3,16} \S+ HTTP/[1-3]\.\d\r?\n"
+_REQUEST_BEGIN = rb"[A-Z]{1,16}(?: (?:\S+(?: (?:H(?:T(?:T(?:P(?:/(?:[1-3](?:\.(?:\d\r?)?)?)?)?)?)?)?)?)?)?)?"
+_STATUS_LINE = rb"HTTP/[1-3]\.\d \d{3}[ \r\n]"
 _STATUS_SIZE = 13  # bytes that _STATUS_LINE takes
 _DIGITS_MOST = 18  # of a length, zeros in front left out: 2^63 has 19, and no body is as long
 
@@ -55,15 +53,19 @@ class Framing(NamedTuple):
 
 def request_line(line: bytes) -> RequestLine | None:
     """The parts of a request line; None for what is none."""
+    proper = _PROPER.fullmatch(line)
+    if proper is not None:  # nearly all are
+        method, target, version = proper.groups()
+        return RequestLine(method.decode("ascii"), fields.target(target), version.decode("ascii"))
     method, _, rest = line.strip(b" \t").replace(b"\t", b" ").partition(b" ")
     target, _, version = rest.rpartition(b" ")
     target = target.strip(b" ")
-    if _METHOD.fullmatch(method) is None or not rest:
+    if re.fullmatch(_METHOD, method) is None or not rest:
         return None
-    if target and _VERSION.fullmatch(version):
+    if target and re.fullmatch(_VERSION, version):
         odd = b"\t" in line.rstrip(b"\t ") or line[:1] == b" "
         return RequestLine(method.decode("ascii"), fields.target(target), version.decode("ascii"), odd)
-    if target and _ODD_VERSION.fullmatch(version):
+    if target and re.fullmatch(_ODD_VERSION, version):
         return RequestLine(method.decode("ascii"), fields.target(target), fields.text(version), True)
     if not _simple(method, rest.strip(b" ")):
         return None
@@ -82,7 +84,7 @@ def is_simple(line: bytes) -> bool:
 
 def status_line(line: bytes) -> StatusLine | None:
     """The parts of a status line; None for what is none."""
-    match = _STATUS.match(line) or _ODD_STATUS.match(line)
+    match = _STATUS.match(line) or re.match(_ODD_STATUS, line)
     if match is None:
         return None
     return StatusLine(match[1].decode("ascii"), int(match[2]), fields.text(match[3] or b""))
@@ -90,22 +92,22 @@ def status_line(line: bytes) -> StatusLine | None:
 
 def begins_request(data: bytes) -> bool:
     """Whether a request line stands in front."""
-    return _REQUEST_LINE.match(data) is not None
+    return re.match(_REQUEST_LINE, data) is not None
 
 
 def may_begin_request(data: bytes) -> bool:
     """Whether these bytes may be the beginning of a request line."""
-    return _REQUEST_BEGIN.fullmatch(data) is not None
+    return re.fullmatch(_REQUEST_BEGIN, data) is not None
 
 
 def begins_response(data: bytes) -> bool:
     """Whether a status line stands in front."""
-    return _STATUS_LINE.match(data) is not None
+    return re.match(_STATUS_LINE, data) is not None
 
 
 def find_response(data: bytes) -> int:
     """Where a status line begins in these bytes, or from where on one may; their length where none can."""
-    match = _STATUS_LINE.search(data)
+    match = re.search(_STATUS_LINE, data)
     if match is not None:
         return match.start()
     for at in range(max(len(data) - _STATUS_SIZE + 1, 0), len(data)):
