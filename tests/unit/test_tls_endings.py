@@ -192,3 +192,13 @@ def test_without_secrets_it_is_encrypted_whatever_ended_it(files: pathlib.Path, 
     (failure,) = told.failures
     assert (failure.kind, failure.why) == (FailureKind.ENCRYPTED, "no secrets for it came")
     assert failure.ending is not None and failure.ending.side == C and failure.size > 0
+
+
+def test_without_secrets_a_handshake_that_the_client_broke_off_is_known_by_its_alert(files: pathlib.Path) -> None:
+    """Go and Java give no secrets, and send the alert encrypted: its size says that it is no Finished."""
+    talk = Conversation(files, "TLSv1_3", certificate="old").begin()
+    alert = b"\x14\x03\x03\0\x01\x01" + b"\x17\x03\x03\0\x13" + bytes(range(19))
+    (failure,) = talk.then((30, C, alert), (31, C, FIN), (32, S, FIN)).told("never").failures
+    assert failure.kind is FailureKind.CERTIFICATE_REJECTED
+    assert failure.why.startswith("the client broke off the handshake by an alert")
+    assert failure.seen == "the client closed after 31 ms; the alert is encrypted"

@@ -59,6 +59,9 @@ _Item = bytes | memoryview | _Hole | _Behind | _End
 _Waiting = tuple[Side, int, _Item]
 
 
+_ALERT_BYTES = 2 + 1 + 16  # of an encrypted alert in TLS 1.3 (RFC 8446 §5.2); a Finished has at least 53
+
+
 class _Half:
     """One direction."""
 
@@ -89,6 +92,7 @@ class Tls(Parked[_Waiting]):
         self._begun = 0
         self._finished: set[Side] = set()
         self._source = ""
+        self._by_client = 0  # bytes of the client's encrypted record; -1: there are several
 
     # -- the layer's interface -----------------------------------------------------------------------------------
 
@@ -164,7 +168,8 @@ class Tls(Parked[_Waiting]):
                 out.extend(self._inside.lost(side, missing, time))
         if self._dead and self._sealed:
             version = tls.VERSIONS.get(self._shake.version, "")
-            out.append(Sealed(self.number, time, self._shake.sni, version, self._sealed, self._dead))
+            refused = self._shake.version == TLS13 and self._by_client == _ALERT_BYTES
+            out.append(Sealed(self.number, time, self._shake.sni, version, self._sealed, self._dead, refused))
         out.extend(self._inside.close(ending))
         return out
 
@@ -175,7 +180,7 @@ class Tls(Parked[_Waiting]):
         if not self._begun and type(item) is not _End:
             self._begun = time
         if self._dead:
-            self._sealed += _closed_bytes(item)
+            self._sealed += self._count(side, item)
             return
         # What one side says is read only after what the other said before it: a response follows its request. Until the
         # ServerHello is there, its side must go on alone; at the very end (abandon) each side does.
@@ -206,7 +211,14 @@ class Tls(Parked[_Waiting]):
         super()._resume(out)
 
     def _closed_bytes(self, item: _Waiting) -> int:
-        return _closed_bytes(item[2])
+        return self._count(item[0], item[2])
+
+    def _count(self, side: Side, item: _Item) -> int:
+        """Bytes of application data in an item that stays encrypted; those of the client's only record are kept."""
+        size = _closed_bytes(item)
+        if size and side == Side.CLIENT:
+            self._by_client = -1 if self._by_client else size
+        return size
 
     def _missing(self) -> str:
         return self._shake.missing()
