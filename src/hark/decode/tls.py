@@ -92,7 +92,7 @@ class Tls(Parked[_Waiting]):
         self._begun = 0
         self._finished: set[Side] = set()
         self._source = ""
-        self._by_client = 0  # bytes of the client's encrypted record; -1: there are several
+        self._by_client = 0  # bytes of the client's encrypted records that are alerts by their size; -1: others came
 
     # -- the layer's interface -----------------------------------------------------------------------------------
 
@@ -214,10 +214,10 @@ class Tls(Parked[_Waiting]):
         return self._count(item[0], item[2])
 
     def _count(self, side: Side, item: _Item) -> int:
-        """Bytes of application data in an item that stays encrypted; those of the client's only record are kept."""
+        """Bytes of application data in an item that stays encrypted; whether the client sent but alerts is kept."""
         size = _closed_bytes(item)
-        if size and side == Side.CLIENT:
-            self._by_client = -1 if self._by_client else size
+        if size and side == Side.CLIENT:  # Java sends a close_notify behind its alert
+            self._by_client = size if size == _ALERT_BYTES and self._by_client >= 0 else -1
         return size
 
     def _missing(self) -> str:
