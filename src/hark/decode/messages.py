@@ -169,7 +169,9 @@ class Messages:
             state.trailers = ()
         state.done[side] = True
         if state.done[0] and state.done[1]:
-            self._gone(stream, Ending(side, How.FIN, time), out)
+            del self._streams[stream]
+            if state.inner is not None:
+                out.extend(state.inner.close(Ending(side, How.FIN, time)))
 
     def _gone(self, stream: int, ending: Ending, out: list[Event]) -> None:
         state = self._streams.pop(stream)

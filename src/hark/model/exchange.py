@@ -13,6 +13,8 @@ from hark.recording.blocks import Process
 from hark.wire import fields
 
 MESSAGE_COST = 256  # bytes that a kept message counts besides its data
+# Versions with names in small letters (RFC 9113 §8.2), as their decoders say; an HTTP/1 peer may write HTTP/2.0.
+_SMALL = ("HTTP/2", "HTTP/3")
 _NOTHING = Decoded(b"", "", False)
 EMPTY = Body(0)  # a body without a byte; shared, and never added to
 _MESSAGES_LEAST = 1 << 16  # bytes of messages kept, however little of bodies is: views look at the first and last ones
@@ -181,7 +183,8 @@ class Exchange:
     def request_header(self, name: str) -> str:
         """The value of a request header, or ""; its name in small letters."""
         if self._asked is None:
-            self._asked = _index(self.request) if self.request is not None else {}
+            request = self.request
+            self._asked = fields.index(request.headers, request.version in _SMALL) if request is not None else {}
         value = self._asked.get(name.encode())
         return fields.text(value) if value else ""
 
@@ -190,7 +193,7 @@ class Exchange:
         if self._told is None:
             if self.response is None:
                 return ""
-            self._told = _index(self.response)
+            self._told = fields.index(self.response.headers, self.response.version in _SMALL)
         value = self._told.get(name.encode())
         return fields.text(value) if value else ""
 
@@ -198,7 +201,11 @@ class Exchange:
         """What was done to a body: its content codings, and HTTP/1's transfer codings around them but for the chunks
         (RFC 9112 §7)."""
         header = self.response_header if side else self.request_header
-        found, transfer = header("content-encoding"), header("transfer-encoding")
+        found = header("content-encoding")
+        known = self._told if side else self._asked
+        if known is None or b"transfer-encoding" not in known:
+            return found
+        transfer = header("transfer-encoding")
         if not transfer or transfer == "chunked":
             return found
         head = self.response if side else self.request
@@ -220,8 +227,3 @@ class Exchange:
             first = part.partition("-")[0].strip()
             start = int(first) if unit.lower() == "bytes" and first.isdecimal() and len(first) < 19 else 0
         return body.content(self.codings(side), start)
-
-
-def _index(head: RequestHead | ResponseHead) -> dict[bytes, bytes]:
-    small = head.version in ("HTTP/2", "HTTP/3")  # as their decoders say; an HTTP/1 peer may write HTTP/2.0
-    return fields.index(head.headers, small)  # there names are small letters (RFC 9113 §8.2)

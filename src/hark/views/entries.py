@@ -72,20 +72,21 @@ class Entries:
         """Pass on what has an entry."""
         if type(change) is Ended:
             if not self._told:
-                self._add(entry(change.exchange, self._schema))
+                line = encode(entry(change.exchange, self._schema))
+                for sink in self._sinks:
+                    sink.add(line)
+                return
         elif type(change) is Failed:
             if not self._told:
                 from hark.views import failures  # most recordings have none
 
-                self._add(failures.entry(change.failure))
+                line = encode(failures.entry(change.failure))
+                for sink in self._sinks:
+                    sink.add(line)
+                return
         else:
             return
-        self._told = max(self._told - 1, 0)
-
-    def _add(self, made: dict[str, Any]) -> None:
-        line = encode(made)
-        for sink in self._sinks:
-            sink.add(line)
+        self._told -= 1
 
     def tick(self, now: int) -> None:
         """Write what was gathered."""

@@ -5,6 +5,7 @@ state.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from hark.wire import fields
@@ -13,7 +14,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 _END = re.compile(rb"\r?\n\r?\n")
 _PROPER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) (HTTP/\d\.\d)")  # as RFC 9112 §3 has it
-_STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
+_PROPER_STATUS = re.compile(rb"(HTTP/\d\.\d) +(\d{3})(?: +(.*))?$")
 # These are compiled when they are needed: few recordings have anything that they are for.
 _METHOD = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _VERSION = rb"HTTP/\d\.\d"
@@ -84,10 +85,17 @@ def is_simple(line: bytes) -> bool:
 
 def status_line(line: bytes) -> StatusLine | None:
     """The parts of a status line; None for what is none."""
-    match = _STATUS.match(line) or re.match(_ODD_STATUS, line)
+    return _common_status(line) if len(line) < _KNOWN_BYTES else _status(line)
+
+
+def _status(line: bytes) -> StatusLine | None:
+    match = _PROPER_STATUS.match(line) or re.match(_ODD_STATUS, line)
     if match is None:
         return None
     return StatusLine(match[1].decode("ascii"), int(match[2]), fields.text(match[3] or b""))
+
+
+_common_status = lru_cache(256)(_status)  # most come again and again
 
 
 def begins_request(data: bytes) -> bool:
@@ -170,7 +178,7 @@ def framing(headers: Headers) -> Framing:
     if not lengths:
         return _NO_LENGTH
     if lengths.isdigit() and len(lengths) <= _DIGITS_MOST:
-        return Framing(int(lengths), False)
+        return _of_length(lengths)
     numbers = {part.strip() for part in lengths.split(b",")}
     if not all(number.isdigit() for number in numbers):
         return _BAD_LENGTH
@@ -179,6 +187,11 @@ def framing(headers: Headers) -> Framing:
     if values or len(number) > _DIGITS_MOST:
         return _BAD_LENGTH
     return Framing(int(number), False)
+
+
+@lru_cache(1024)
+def _of_length(digits: bytes) -> Framing:
+    return Framing(int(digits), False)
 
 
 _CHUNKED, _NO_LENGTH, _BAD_LENGTH = Framing(None, True), Framing(None, False), Framing(None, False, True)
