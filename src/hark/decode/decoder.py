@@ -112,6 +112,8 @@ class Decoder:
                             conn.seen = frame.time
                             return ()
                     return self._tcp.segment(frame, data[body:end], known, seq, ack, flags, [])
+                if known is None and at + 40 <= body == end <= len(data):
+                    return ()  # as in Tcp.packet: the last acknowledgement of a connection that is over
         packet = ip.parse(data, at) if at >= 0 else None
         for _ in range(limits.TUNNELS):
             if packet is None:
