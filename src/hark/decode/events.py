@@ -78,7 +78,7 @@ class Sealed(NamedTuple):
     version: str
     size: int  # bytes of ciphertext
     why: str
-    refused: bool = False  # the client's only encrypted record is an alert, by its size: it broke off the handshake
+    refused: bool = False  # the client sent no Finished, by the sizes of its records: it broke off the handshake
 
 
 class Alert(NamedTuple):

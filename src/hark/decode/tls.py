@@ -168,7 +168,7 @@ class Tls(Parked[_Waiting]):
                 out.extend(self._inside.lost(side, missing, time))
         if self._dead and self._sealed:
             version = tls.VERSIONS.get(self._shake.version, "")
-            refused = self._shake.version == TLS13 and self._by_client == _ALERT_BYTES
+            refused = self._shake.version == TLS13 and self._by_client >= 0
             out.append(Sealed(self.number, time, self._shake.sni, version, self._sealed, self._dead, refused))
         out.extend(self._inside.close(ending))
         return out

@@ -60,10 +60,10 @@ def not_tls(connection: Connection, spoken: str, time: int) -> Failure:
 
 def _encrypted(connection: Connection, end: Ending) -> Failure:
     assert connection.sealed is not None
-    if connection.sealed.refused and end.side != Side.SERVER:
-        why = "the client broke off the handshake by an alert, most likely for the server's certificate"
+    if connection.sealed.refused and end.side == Side.CLIENT:
+        why = "the client broke off the handshake, most likely for the server's certificate, which is encrypted"
         found = failure(FailureKind.CERTIFICATE_REJECTED, Phase.TLS, connection, end, why)
-        return found._replace(seen=f"{ending(end, end.time - connection.opened)}; the alert is encrypted")
+        return found._replace(seen=ending(end, end.time - connection.opened))
     found = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, connection.sealed.why)
     return found._replace(seen=ending(end, end.time - connection.opened))
 
