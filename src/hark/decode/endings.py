@@ -24,7 +24,6 @@ class How(StrEnum):
     CONNECTION_CLOSE = "connection-close"  # QUIC (RFC 9000 §10.2); detail is the error
     CLOSE_FRAME = "close-frame"  # WebSocket (RFC 6455 §5.5.1)
     SILENCE = "silence"  # the other end never sent a byte, or stopped, until somebody gave up
-    EXIT = "exit"  # the program's process was gone
     OPEN = "open"  # the recording ended first
     ABANDONED = "abandoned"  # hark stopped following it (a limit); detail says which
 

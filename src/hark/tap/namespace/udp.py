@@ -35,7 +35,21 @@ _LOW = 0 if sys.byteorder == "little" else -1  # where an int's low octet is
 _LEAST_MTU = {4: 576, 16: 1280}
 
 
-class Endpoint:
+class _Socket:
+    """What has a socket on the host of its own."""
+
+    sock: socket.socket
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self.sock.fileno()
+
+    def close(self) -> None:
+        """End it, and with it what it has joined."""
+        self.sock.close()
+
+
+class Endpoint(_Socket):
     """A datagram socket on the host. Subclasses say how a datagram is dressed for the program."""
 
     def __init__(self, client: Address, device: Device, proto: int) -> None:
@@ -61,14 +75,6 @@ class Endpoint:
         except OSError:
             self.sock.close()
             raise
-
-    def fileno(self) -> int:
-        """The socket's descriptor."""
-        return self.sock.fileno()
-
-    def close(self) -> None:
-        """End it."""
-        self.sock.close()
 
     def aim(self, server: Address, broadcast: bool) -> None:
         """Whom the next datagrams are for, and whether that is the broadcast address of a network."""
@@ -251,7 +257,7 @@ class Echo(Endpoint):
         return ip.ip_header(self.client[0], server[0], proto, len(message)) + message
 
 
-class Heard:
+class Heard(_Socket):
     """A socket on the host that takes what is sent to a group, or by broadcast, for a port of the program's."""
 
     def __init__(self, address: Address, device: Device) -> None:
@@ -279,14 +285,6 @@ class Heard:
         except OSError:
             self.sock.close()
             raise
-
-    def fileno(self) -> int:
-        """The socket's descriptor."""
-        return self.sock.fileno()
-
-    def close(self) -> None:
-        """Leave the group."""
-        self.sock.close()
 
     def receive(self) -> tuple[Address, bytes, int]:
         """(sender, datagram, TTL). Raises BlockingIOError when there is nothing."""
