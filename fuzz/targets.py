@@ -32,7 +32,8 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.decode.tls import Tls
     from hark.decode.websocket import Websocket
     from hark.errors import HarkError
-    from hark.model.book import Book, Ended
+    from hark.model.book import Book
+    from hark.model.changes import Ended
     from hark.model.charset import bytes_of
     from hark.model.charset import read as read_text
     from hark.model.codings import Decoder as Codings

@@ -7,7 +7,8 @@ import random
 from collections import Counter
 
 from hark.decode.decoder import Decoder
-from hark.model.book import Book, Ended
+from hark.model.book import Book
+from hark.model.changes import Ended
 from hark.recording.blocks import Block, Frame
 from hark.recording.reader import read
 from hark.views.entry import entry

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from frames import segment
 from hark.decode.decoder import Decoder
 from hark.decode.events import Side
-from hark.model.book import Book, Ended, Failed, MadeUp, PassedOver
+from hark.model.book import Book
+from hark.model.changes import Ended, Failed, MadeUp, PassedOver
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure
 from hark.wire import ip

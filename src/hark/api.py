@@ -31,7 +31,7 @@ from typing import Any, Self, TypeVar, cast
 
 from hark.errors import HarkError
 from hark.model.archive import Shelf, body_bytes, time_ns
-from hark.model.book import Change, Ended, Failed, Told
+from hark.model.changes import Change, Ended, Failed, Told
 from hark.views.view import safe
 from hark.wire.fields import joined
 

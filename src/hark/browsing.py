@@ -83,7 +83,7 @@ def _end(pid: int) -> int:
 def save(name: str, entries: list[dict[str, Any]]) -> None:
     """Write entries as a file by the kind that its name says. Raises HarkError."""
     from hark.model.archive import Shelf
-    from hark.model.book import Ended, Failed
+    from hark.model.changes import Ended, Failed
     from hark.model.failed_entry import failure, is_failure
     from hark.showing import file_views, open_outputs
 

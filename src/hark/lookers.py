@@ -15,8 +15,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
-from hark.model.book import Change, Ended, Failed
-from hark.model.exchange import Exchange
+from hark.model.changes import Change, Ended, Failed
 
 if TYPE_CHECKING:
     from hark.views.feed import Feed
@@ -109,6 +108,8 @@ class Lookers:
         for _, feed in self._lookers:
             feed.change(change)
         if type(change) is Ended:
+            from hark.model.exchange import Exchange  # not before there is one
+
             exchange = change.exchange
             bodies = (exchange.request_body, exchange.response_body)
             if type(exchange) is Exchange:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hark.decode.decoder import Decoder
 from hark.model.attempts import order_of
-from hark.model.book import Book, Change, Ended, Failed, Order
+from hark.model.book import Book, Order
+from hark.model.changes import Change, Ended, Failed
 from hark.model.failure import Failure
 from hark.recording.blocks import Block, Frame, Torn
 from hark.views.entries import encode

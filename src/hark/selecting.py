@@ -9,7 +9,7 @@ Limits What shares a connection with something chosen is written with it. A conn
 """
 
 from hark.decode import limits, tunnels
-from hark.model.book import Change, Ended, Failed, SpokeOther
+from hark.model.changes import Change, Ended, Failed, SpokeOther
 from hark.model.exchange import Connection
 from hark.recording import pcapng
 from hark.recording.blocks import RAW, Block, Frame, Names, Process, Secrets

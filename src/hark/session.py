@@ -21,7 +21,7 @@ from hark.keys import keylogfile, node, openssl
 from hark.options import Options
 from hark.showing import Outputs, build_teller, choice, open_outputs, say, title_of
 from hark.tap import kernel, launch, tree
-from hark.tap.namespace import preload, setup
+from hark.tap.namespace import idmap, preload, setup
 
 if TYPE_CHECKING:
     from hark.devtools import DevTools
@@ -68,6 +68,7 @@ def _fill_streams() -> None:
 def run(options: Options) -> int:
     """Run the command and tell what it does; its exit status. Raises HarkError where it cannot be run."""
     _fill_streams()
+    mapping = idmap.begin(os.getuid(), os.getgid())  # takes as long as all that follows
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
     if options.ui:
@@ -82,9 +83,8 @@ def run(options: Options) -> int:
     keylog = keylogfile.named(base.get(keylogfile.VARIABLE, ""))
     if keylog.finding and not options.quiet:
         say(f"hark: SSLKEYLOGFILE is not followed: {keylog.finding}; secrets that are written there alone are missed")
-    ready = launch.prepare(
-        file, options.command, lambda private: environment(base, private), setup.look(PRIVATE, AGENT)
-    )
+    host = setup.look(PRIVATE, AGENT)
+    ready = launch.prepare(file, options.command, lambda private: environment(base, private), host, mapping)
     from hark.recording.ring import Ring  # loaded while the child builds the namespace
 
     ring = Ring()
@@ -96,6 +96,7 @@ def run(options: Options) -> int:
     tapper = _fork("tapper", lambda: _tap(child, ring, theirs, keylog), control, alive, *feeds)
     theirs.close()
     os.close(living)
+    child.go()
     network = os.readlink(f"/proc/self/fd/{child.ends['network']}")
     for fd in child.ends.values():
         if fd >= 0:
@@ -104,7 +105,7 @@ def run(options: Options) -> int:
     for fd in (alive, *feeds):
         os.close(fd)
     try:
-        child.go()
+        child.gone()
     except HarkError:
         control.send(b"k")
         os.waitpid(child.pid, 0)

@@ -21,7 +21,8 @@ from hark.views.view import View
 if TYPE_CHECKING:
     from hark.decode.decoder import Decoder
     from hark.lookers import Lookers
-    from hark.model.book import Book, Change
+    from hark.model.book import Book
+    from hark.model.changes import Change
     from hark.selecting import Flows
 
 LOOKED_AT = 1 << 20  # bytes of each body that are kept while somebody looks on

@@ -144,7 +144,7 @@ def _sh(name: str, script: str, **more: Any) -> Case:
 MAPPED = (
     "unshare -U sh -c 'until read -r a b c </proc/self/uid_map && read -r d e f </proc/self/gid_map; do sleep 0.02; done; "
     'id -u; cat /proc/self/uid_map\' & p=$!; until [ "$(readlink /proc/$p/ns/user)" != "$(readlink /proc/$$/ns/user)" ]; '
-    "do sleep 0.02; done; newuidmap $p 0 $(id -u) 1 1 100000 1000 && newgidmap $p 0 $(id -g) 1 1 100000 1000; echo $?; wait"
+    "do sleep 0.02; done; newuidmap $p 0 $(id -u) 1 1 100000 1000 && newgidmap $p 0 $(id -g) 1 1 100000 1000; s=$?; wait; echo $s"
 )
 PRELOADS = "LD_PRELOAD=$(ls /usr/lib/*/libjemalloc.so.2 | head -1) python3 -c 'print(sum(range(9)))'"
 

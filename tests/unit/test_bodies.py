@@ -15,7 +15,8 @@ from hark.decode.endings import Ending, How
 from hark.decode.events import Message, Opened, Side
 from hark.decode.http1 import Http1
 from hark.model.body import undo
-from hark.model.book import Book, Ended
+from hark.model.book import Book
+from hark.model.changes import Ended
 from hark.model.charset import bytes_of, encode, read
 from hark.model.codings import Decoder
 from hark.model.exchange import Exchange

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hark.decode.decoder import Decoder
 from hark.decode.events import TlsFacts
-from hark.model.book import Book, Ended
+from hark.model.book import Book
+from hark.model.changes import Ended
 from hark.model.exchange import Exchange
 from hark.recording import blocks
 from hark.recording.blocks import Frame, Names

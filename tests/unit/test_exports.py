@@ -12,7 +12,7 @@ import pytest
 from hark.decode.endings import Phase
 from hark.errors import HarkError
 from hark.model.archive import Archived, Shelf
-from hark.model.book import Change, Ended, Failed
+from hark.model.changes import Change, Ended, Failed
 from hark.model.failure import Failure, FailureKind
 from hark.views.choose import Chosen, choice, failed
 from hark.views.curl import command
@@ -394,7 +394,7 @@ def test_feed_makes_the_same_changes_again() -> None:
 
 def test_redacted_talks_are_redacted_as_they_are_said() -> None:
     from hark.decode.events import Message, Side
-    from hark.model.book import Spoke, Upgraded
+    from hark.model.changes import Spoke, Upgraded
     from hark.views.redact import Redacted
 
     view = Kept()

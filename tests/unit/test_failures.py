@@ -13,7 +13,7 @@ from haralyzer import HarParser
 from hark import api
 from hark.decode.endings import Ending, How, Phase
 from hark.decode.events import Dns, Side, TlsFacts
-from hark.model.book import Change, Ended, Failed
+from hark.model.changes import Change, Ended, Failed
 from hark.model.exchange import Connection
 from hark.model.failed_entry import failure as read_back
 from hark.model.failed_entry import is_failure

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from frames import segment
 from hark.decode.decoder import Decoder
 from hark.model.archive import Archived, Shelf, time_ns
-from hark.model.book import Book, Ended
+from hark.model.book import Book
+from hark.model.changes import Ended
 from hark.recording.blocks import Entry
 from hark.recording.reader import read
 from hark.views.choose import choice

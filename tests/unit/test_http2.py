@@ -13,7 +13,8 @@ from h2pair import REQUEST, Pair, early_answer
 from hark.decode.channel import Channel
 from hark.decode.events import Opened
 from hark.decode.http2 import Http2
-from hark.model.book import Book, Ended
+from hark.model.book import Book
+from hark.model.changes import Ended
 from hark.wire import http2
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from frames import segment
 from hark.decode.decoder import Decoder
 from hark.errors import HarkError
-from hark.model.book import Book, Ended
+from hark.model.book import Book
+from hark.model.changes import Ended
 from hark.recording import pcapng
 from hark.recording.blocks import Frame, Torn
 from hark.recording.reader import read

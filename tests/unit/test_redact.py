@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from hark.decode.events import Message, Side
 from hark.model.archive import Shelf
-from hark.model.book import Began, Ended, Spoke, Upgraded
+from hark.model.changes import Began, Ended, Spoke, Upgraded
 from hark.views.curl import Commands
 from hark.views.entries import Entries, JsonLines
 from hark.views.feed import Changes, Feed

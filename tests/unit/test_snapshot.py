@@ -6,7 +6,8 @@ import pytest
 
 from frames import segment
 from hark.decode.decoder import Decoder
-from hark.model.book import Book, Ended, Failed
+from hark.model.book import Book
+from hark.model.changes import Ended, Failed
 from hark.recording import pcapng
 from hark.recording.blocks import Frame
 from hark.recording.reader import read

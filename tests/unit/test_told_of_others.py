@@ -10,7 +10,8 @@ from frames import segment
 from hark.decode.channel import Channel
 from hark.decode.decoder import Decoder
 from hark.decode.events import PassedOver, RequestHead, ResponseHead
-from hark.model.book import Book, Ended
+from hark.model.book import Book
+from hark.model.changes import Ended
 from hark.recording import pcapng
 from hark.recording.blocks import Frame, Names
 from hark.recording.reader import read

@@ -13,7 +13,6 @@ Limits Only whole lines are given on, of the user's file only those that have th
 import contextlib
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +22,7 @@ _PIECE = 1 << 20
 _KEPT = 8 << 20  # bytes read that may lie in the private file before their memory is given back
 _MODIFIED = 0x2  # IN_MODIFY
 _NAMES = 0x100 | 0x80 | 0x4 | 0x400 | 0x800  # IN_CREATE, IN_MOVED_TO, IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF
-_LINE = re.compile(rb"^[A-Z][A-Z0-9_]+ [0-9A-Fa-f]+ [0-9A-Fa-f]+[^\n]*\n", re.MULTILINE)
+_LINE = rb"(?m)^[A-Z][A-Z0-9_]+ [0-9A-Fa-f]+ [0-9A-Fa-f]+[^\n]*\n"
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -129,7 +128,9 @@ class UserFile:
     def _lines(self) -> list[Item]:
         if self._follower is None:
             return []
-        lines = [(b"".join(_LINE.findall(text)), pid, name) for text, pid, name in self._follower.appended()]
+        import re  # a program that names no key log does not wait for it
+
+        lines = [(b"".join(re.findall(_LINE, text)), pid, name) for text, pid, name in self._follower.appended()]
         return [item for item in lines if item[0]]
 
     def _replaced(self) -> bool:

@@ -10,7 +10,7 @@ Limits The decoder bounds what can be open. ADDRESSES answers and PIDS processes
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from hark.decode import events as ev
 from hark.decode import limits
@@ -18,6 +18,19 @@ from hark.decode.endings import Ending, How, Phase
 from hark.model import clauses, failing
 from hark.model.attempts import BY_REQUESTS, GRACE, REPLACEABLE, Attempts, order_of
 from hark.model.body import Body
+from hark.model.changes import (
+    Answered,
+    Began,
+    Change,
+    Ended,
+    Failed,
+    MadeUp,
+    PassedOver,
+    Spoke,
+    SpokeOther,
+    Told,
+    Upgraded,
+)
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.model.failure import Failure, FailureKind
 from hark.model.talk import DnsMessage, talk
@@ -34,72 +47,7 @@ _TALK_KEEP = 4096  # bytes of a message that views may show, however little of b
 _TALKING = frozenset({"text/event-st", "application/g", "application/d"})  # how the media types of talks begin
 
 
-class Began(NamedTuple):
-    """A request went out."""
-
-    exchange: Exchange
-
-
-class Upgraded(NamedTuple):
-    """An exchange has become a WebSocket: it will last, and messages follow."""
-
-    exchange: Exchange
-
-
-class Spoke(NamedTuple):
-    """A message inside an exchange that lasts: of a WebSocket, of server-sent events, of gRPC."""
-
-    exchange: Exchange
-    message: ev.Message
-
-
-class Answered(NamedTuple):
-    """The head of the final response has come. Told only where the book was asked for steps."""
-
-    exchange: Exchange
-
-
-class Ended(NamedTuple):
-    """An exchange is over, whole or not."""
-
-    exchange: Exchange
-
-
-class Failed(NamedTuple):
-    """Something that should have become an exchange and did not, or a connection that could not be decrypted."""
-
-    failure: Failure
-
-
-class MadeUp(NamedTuple):
-    """An attempt that failed, and that the same process made up for: another address, another name of a search list, a
-    connection in reserve. It is worth a look, and is no failure."""
-
-    failure: Failure
-
-
-class SpokeOther(NamedTuple):
-    """A connection on which something else was spoken: connection.protocol is its name, "" where it has none here."""
-
-    connection: Connection
-
-
-class PassedOver(NamedTuple):
-    """Frames that were not followed; harmless: they never carry HTTP."""
-
-    what: str
-    frames: int
-    harmless: bool = False
-
-
-class Told(NamedTuple):
-    """A trouble of the recording itself."""
-
-    trouble: ev.Trouble
-
-
 Order = tuple[int, int, str]  # (when it was due, number of the connection, name)
-Change = Began | Answered | Upgraded | Spoke | Ended | Failed | MadeUp | SpokeOther | PassedOver | Told
 
 
 class Book:

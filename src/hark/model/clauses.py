@@ -6,6 +6,7 @@ Why    A clause is a part of what is told (`_trouble`, a failure's `why`), and m
 
 from hark.decode.endings import Ending, How, Phase
 from hark.decode.events import Side
+from hark.model.spans import duration
 
 _VERBS = {
     How.FIN: "closed",
@@ -23,17 +24,6 @@ _PLACES = {
     Phase.BODY: "in the middle of the body",
 }
 _LEAVING = frozenset({How.FIN, How.CLOSE_NOTIFY, How.RST, How.STREAM_RESET, How.CONNECTION_CLOSE})
-
-
-def duration(ns: int) -> str:
-    """A time span, short: 0.4 ms, 12 ms, 1.2 s, 3 min."""
-    if ns < 9_950_000:
-        return f"{max(ns, 0) / 1e6:.1f} ms"
-    if ns < 999_500_000:
-        return f"{ns / 1e6:.0f} ms"
-    if ns < 120_000_000_000:
-        return f"{ns / 1e9:.1f} s"
-    return f"{ns / 60e9:.0f} min"
 
 
 def who(side: Side) -> str:

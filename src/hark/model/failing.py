@@ -7,9 +7,10 @@ Limits What was not captured from its beginning is judged by alerts and by ciphe
 
 from hark.decode.endings import Ending, How, Phase
 from hark.decode.events import Closed, Side
-from hark.model.clauses import duration, ending, who
+from hark.model.clauses import ending, who
 from hark.model.exchange import Connection
 from hark.model.failure import Failure, FailureKind
+from hark.model.spans import duration
 
 _RIGHT_AWAY = 1_000_000_000  # ns behind its handshake within which a client that leaves without a request has turned
 #   the certificate down where there is something wrong with it; a connection that is kept in reserve stays longer

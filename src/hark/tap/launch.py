@@ -36,7 +36,6 @@ FORWARDED = (
 WATCHED = frozenset({*FORWARDED, signal.SIGCHLD})
 _HANGUP = (signal.SIGHUP, signal.SIGCONT)  # what the leader of a session gets when its terminal is gone
 NOT_EXECUTABLE = 126
-_MAP = b"m"  # from the child: its ids are to be mapped
 _SHELL = " \t\n|&;<>$`*?~"  # what a shell would take apart, or put something else in the place of
 
 
@@ -78,8 +77,11 @@ class Child:
         self._link = link
 
     def go(self) -> None:
-        """Let it exec. Raises HarkError where that fails."""
+        """Let it exec."""
         self._link.send(b"g")
+
+    def gone(self) -> None:
+        """Wait until it has become the program. Raises HarkError where that fails."""
         failure = self._link.recv(4096)
         self._link.close()
         if failure:
@@ -98,28 +100,33 @@ def _exec_remedy(number: int) -> str:
 Environment = Callable[[bool], Mapping[str, str]]
 
 
-def prepare(file: str, argv: Sequence[str], environment: Environment, host: setup.Host) -> Callable[[], Child]:
+def prepare(
+    file: str, argv: Sequence[str], environment: Environment, host: setup.Host, mapping: idmap.Mapping | None
+) -> Callable[[], Child]:
     """Fork a child that builds the namespace and stands ready to become the program. `environment` is asked with
     whether the tree has its private directory. What is returned waits until the child is ready, and raises HarkError
     where it cannot be: whoever calls has something else to do meanwhile."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
+    owner = mapping.owner() if mapping is not None else 0
     pid = os.fork()
     if pid == 0:
         ours.close()
-        _become(theirs, file, argv, environment, host, parent)
+        if mapping is not None:
+            mapping.end()
+        _become(theirs, file, argv, environment, host, parent, owner)
     theirs.close()
-    names = setup.ends(host)
-    size = socket.CMSG_SPACE(4 * len(names))
-    first = ours.recvmsg(4096, size) if setup.asks(host) else None
-    mapped = idmap.map_other(pid, host.uid, host.gid, host.ranges) if first is not None and first[0] == _MAP else None
 
     def ready() -> Child:
-        if mapped is None:
-            return _ready(pid, ours, host, *(first or ours.recvmsg(4096, size))[:2])
-        with contextlib.suppress(BrokenPipeError):  # it has failed meanwhile: its message says why
-            ours.send(b"+" if mapped() else b"-")
-        return _ready(pid, ours, host, *ours.recvmsg(4096, size)[:2])
+        if mapping is not None:
+            if owner:
+                with contextlib.suppress(BrokenPipeError):  # it has failed meanwhile: its message says why
+                    ours.send(b"+" if mapping.done() else b"-")
+            said, ancillary = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ends(host))))[:2]
+            mapping.end()
+        else:
+            said, ancillary = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ends(host))))[:2]
+        return _ready(pid, ours, host, said, ancillary)
 
     return ready
 
@@ -142,17 +149,22 @@ def _ready(
 
 
 def _become(
-    link: socket.socket, file: str, argv: Sequence[str], environment: Environment, host: setup.Host, parent: int
+    link: socket.socket,
+    file: str,
+    argv: Sequence[str],
+    environment: Environment,
+    host: setup.Host,
+    parent: int,
+    owner: int,
 ) -> None:
     """In the child: build, hand over, wait, exec. Never returns."""
 
-    def ask() -> Callable[[], bool]:
-        link.send(_MAP)
-        return lambda: link.recv(1) == b"+"
+    def mapped() -> bool:
+        return bool(owner) and link.recv(1) == b"+"
 
     try:
         try:
-            files = setup.build(host, ask)
+            files = setup.build(host, owner, mapped)
         except HarkError as error:
             link.send("\0".join((error.what, error.why, error.remedy)).encode())
             os._exit(1)

@@ -13,17 +13,7 @@ from fnmatch import translate
 from typing import NamedTuple
 
 from hark.errors import HarkError
-from hark.model.book import (
-    Answered,
-    Began,
-    Change,
-    Ended,
-    Failed,
-    MadeUp,
-    Spoke,
-    SpokeOther,
-    Upgraded,
-)
+from hark.model.changes import Answered, Began, Change, Ended, Failed, MadeUp, Spoke, SpokeOther, Upgraded
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
 from hark.views.grep import Grep

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from hark.model.archive import Archived
-from hark.model.book import Change, Ended, Failed
+from hark.model.changes import Change, Ended, Failed
 from hark.model.charset import text_of
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure

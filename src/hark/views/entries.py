@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from hark.model.book import Change, Ended, Failed
+from hark.model.changes import Change, Ended, Failed
 from hark.views.entry import entry
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 
 from hark.decode.events import Message, Side, TlsFacts, Trouble
 from hark.model.archive import Shelf
-from hark.model.book import (
+from hark.model.changes import (
     Answered,
     Began,
     Change,

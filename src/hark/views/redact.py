@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hark.decode.events import Message
 from hark.model.archive import Archived, Shelf
-from hark.model.book import Answered, Began, Change, Ended, Failed, Spoke, SpokeOther, Upgraded
+from hark.model.changes import Answered, Began, Change, Ended, Failed, Spoke, SpokeOther, Upgraded
 from hark.model.exchange import Connection, Exchange
 from hark.model.failed_entry import failure
 from hark.recording.blocks import Process

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from heapq import heappush, heappushpop
 
-from hark.model.book import Change, Ended, Failed
+from hark.model.changes import Change, Ended, Failed
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure, FailureKind
 from hark.views import failures

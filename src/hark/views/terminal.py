@@ -13,18 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hark.decode.events import Headers, Message, Side
-from hark.model.book import (
-    Began,
-    Change,
-    Ended,
-    Failed,
-    MadeUp,
-    PassedOver,
-    Spoke,
-    SpokeOther,
-    Told,
-    Upgraded,
-)
+from hark.model.changes import Began, Change, Ended, Failed, MadeUp, PassedOver, Spoke, SpokeOther, Told, Upgraded
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure, FailureKind
 from hark.views import failures

@@ -3,13 +3,17 @@
 May hold: the interface and pure helpers. May not hold: a view.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from __future__ import annotations
 
-from hark.model.book import Change
-from hark.model.clauses import duration as duration
-from hark.model.exchange import Exchange
-from hark.recording.blocks import Process
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from hark.model.spans import duration as duration
+
+if TYPE_CHECKING:
+    from hark.model.changes import Change
+    from hark.model.exchange import Exchange
+    from hark.recording.blocks import Process
 
 
 class View(Protocol):

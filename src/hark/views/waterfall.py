@@ -8,7 +8,7 @@ Limits ROWS rows are kept, the first ones; how many came after is told.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hark.model.book import Change, Ended, Failed
+from hark.model.changes import Change, Ended, Failed
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure
 from hark.views import failures

@@ -5,7 +5,6 @@ RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 (TCP), RFC 768 (UDP), RFC 792/4443 (IC
 """
 
 import struct
-from ipaddress import ip_address
 from typing import NamedTuple
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
@@ -124,11 +123,17 @@ def tcp(data: Buffer, start: int, end: int) -> Segment | None:
 
 def text(packed: bytes) -> str:
     """The text form of an address (RFC 5952 for IPv6)."""
-    return str(ip_address(packed)) if len(packed) == 16 else f"{packed[0]}.{packed[1]}.{packed[2]}.{packed[3]}"
+    if len(packed) == 4:
+        return f"{packed[0]}.{packed[1]}.{packed[2]}.{packed[3]}"
+    from ipaddress import ip_address  # a millisecond of every start
+
+    return str(ip_address(packed))
 
 
 def packed(text: str) -> bytes:
     """An address out of its text form. Raises ValueError."""
+    from ipaddress import ip_address
+
     return ip_address(text).packed
 
 

@@ -8,7 +8,7 @@ Limits No one else's id can be mapped, root's neither: that takes privilege over
 """
 
 import os
-from collections.abc import Callable
+import socket
 from typing import NamedTuple
 
 from hark.tap import kernel
@@ -88,9 +88,73 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def map_other(pid: int, uid: int, gid: int, allowed: Ranges) -> Callable[[], bool]:
-    """From outside: begin to map the own ids and the ranges for another process. What is returned waits, and gives
-    whether all of it was done."""
+class Mapping:
+    """A user namespace for the tree, and newuidmap and newgidmap at work on its ids. They take as long as all else of
+    the start, so a process of its own sees to them meanwhile: it makes a child with the namespace, has its ids mapped,
+    and ends it when this process is gone or says so."""
+
+    def __init__(self, uid: int, gid: int) -> None:
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            self._link.close()
+            _serve(theirs, uid, gid)
+        theirs.close()
+        self._owner = -1
+
+    def owner(self) -> int:
+        """Wait for a process that has the namespace: its id, 0 where the user has no ids to be mapped."""
+        if self._owner < 0:
+            self._owner = int(self._link.recv(32) or b"0")
+        return self._owner
+
+    def done(self) -> bool:
+        """Wait for the end; whether all is mapped."""
+        return bool(self.owner()) and self._link.recv(1) == b"+"
+
+    def end(self) -> None:
+        """The namespace has processes of its own now, or is not needed."""
+        self._link.close()
+
+
+def begin(uid: int, gid: int) -> Mapping | None:
+    """Begin to map the user's ids; None for root and where nothing could map them."""
+    return Mapping(uid, gid) if uid and all(map(mapper, MAPPERS)) else None
+
+
+def _serve(link: socket.socket, uid: int, gid: int) -> None:
+    """The body of Mapping's process."""
+    try:
+        allowed = ranges(uid)
+        holder, pid = _holder() if allowed.usable else (-1, 0)
+        link.send(str(pid).encode())
+        if pid:
+            link.send(b"+" if _map(pid, uid, gid, allowed) else b"-")
+            link.recv(1)  # until nobody holds the other end any more
+            os.close(holder)
+    finally:
+        os._exit(0)
+
+
+def _holder() -> tuple[int, int]:
+    """A process in a user namespace of its own: it ends when the descriptor is closed. Its id is 0 where that is not
+    allowed."""
+    alive, living = os.pipe()
+    ready, is_ready = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(living)
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            os.write(is_ready, b"+")
+            os.read(alive, 1)
+        finally:
+            os._exit(0)
+    os.close(is_ready)
+    return living, pid if os.read(ready, 1) else 0
+
+
+def _map(pid: int, uid: int, gid: int, allowed: Ranges) -> bool:
+    """Map the own ids and the ranges for another process; whether all of it was done."""
     running: list[int] = []
     good = True
     nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
@@ -102,7 +166,7 @@ def map_other(pid: int, uid: int, gid: int, allowed: Ranges) -> Callable[[], boo
             running.append(os.posix_spawn(mapper(name), words, {}, file_actions=nothing))
         except OSError:
             good = False  # it is not to be run here
-    return lambda: sum(os.waitpid(child, 0)[1] for child in running) == 0 and good
+    return sum(os.waitpid(child, 0)[1] for child in running) == 0 and good
 
 
 def run_inside(pid: int, program: str, words: list[str]) -> tuple[int, bytes]:

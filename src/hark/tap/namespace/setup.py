@@ -21,9 +21,8 @@ from typing import NamedTuple
 from hark.errors import HarkError
 from hark.tap import kernel
 from hark.tap.namespace import host as hosts
-from hark.tap.namespace import idmap, mirror, preload
+from hark.tap.namespace import idmap, mirror, ownertable, preload
 from hark.tap.namespace.host import Network
-from hark.tap.namespace.hostside import TABLE_BYTES
 from hark.tap.namespace.netlink import Diag, Route
 
 # No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.
@@ -46,9 +45,6 @@ _MIRRORED = (
 )
 
 
-Ask = Callable[[], Callable[[], bool]]
-
-
 class Host(NamedTuple):
     """What the namespace copies from the host, read before entering it."""
 
@@ -58,7 +54,6 @@ class Host(NamedTuple):
     sysctls: tuple[tuple[str, str], ...]
     private: str  # an empty directory of the installed package: the private tmpfs is mounted over it
     agent: str  # the file of the preloaded agent
-    ranges: idmap.Ranges  # of ids that the user may map besides
     shared: bool  # whether mounts below / are passed on to other mount namespaces
 
 
@@ -72,7 +67,7 @@ def look(private: str, agent: str) -> Host:
         except OSError:
             continue  # this kernel has no such setting: nothing to mirror
     uid, gid = os.getuid(), os.getgid()
-    return Host(uid, gid, hosts.look(uid), tuple(found), private, agent, idmap.ranges(uid), _root_is_shared())
+    return Host(uid, gid, hosts.look(uid), tuple(found), private, agent, _root_is_shared())
 
 
 def _root_is_shared() -> bool:
@@ -107,13 +102,13 @@ def ends(host: Host) -> tuple[str, ...]:
     return (*(f"device{number}" for number in range(len(mirror.links(host.network)))), *ENDS)
 
 
-def build(host: Host, ask: Ask | None = None) -> list[int]:
+def build(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False) -> list[int]:
     """Enter the namespaces and build all that stands in them; the descriptors named by `ends` (-1: not had here).
-    ask: asks whoever is outside to map the host's ranges of ids; what it returns waits, and gives whether that was
-    done. It takes as long as the network, which is built meanwhile.
+    owner: a process whose user namespace it is to be, whose ids are being mapped; 0: a new one. mapped: waits for that,
+    and gives whether it was done.
 
     Raises HarkError with the reason and a remedy."""
-    finish = enter(host, ask)
+    finish = enter(host, owner, mapped)
     _settings(host)
     devices = _devices(host)
     links = mirror.links(host.network)
@@ -143,19 +138,16 @@ def build(host: Host, ask: Ask | None = None) -> list[int]:
     ]
 
 
-def asks(host: Host) -> bool:
-    """Whether the ids are mapped from outside."""
-    return bool(host.uid) and host.ranges.usable
-
-
-def enter(host: Host, ask: Ask | None = None) -> Callable[[], None]:
-    """Leave the host's namespaces for new ones, keeping the user's own uid; `ask` as for build(). The ids are mapped by
-    what is returned, which has to be called before anything needs them. Raises HarkError, and so does that."""
+def enter(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False) -> Callable[[], None]:
+    """Leave the host's namespaces for new ones, keeping the user's own uid; `owner` and `mapped` as for build(). What
+    is returned sees to the ids; it has to be called before anything needs them. Raises HarkError, and so does that."""
     root = host.uid == 0
     keyrings = [] if root else kernel.user_keyrings()
     try:
-        kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | (0 if root else kernel.CLONE_NEWUSER))
-        mapped = ask() if ask is not None and asks(host) else None
+        if owner:
+            kernel.enter_user_namespace(owner)
+        own_user = 0 if root or owner else kernel.CLONE_NEWUSER
+        kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | own_user)
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
         if host.shared:  # as the host's: among the tree's own mount namespaces; nothing comes back to the host
             kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SHARED)
@@ -164,7 +156,7 @@ def enter(host: Host, ask: Ask | None = None) -> Callable[[], None]:
 
     def finish() -> None:
         try:
-            if not root and not (mapped is not None and mapped()):
+            if not root and not mapped():
                 idmap.map_self(host.uid, host.gid)
             kernel.link_keyrings(keyrings)
         except OSError as error:
@@ -256,7 +248,7 @@ def _private(host: Host) -> tuple[int, int]:
         os.fchmod(keylog, 0o622)  # others in the tree may add a line, not read one
         owners = os.open(f"{host.private}/owners", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.fchmod(owners, 0o644)
-        os.ftruncate(owners, TABLE_BYTES)
+        os.ftruncate(owners, ownertable.BYTES)
         os.pwrite(owners, os.stat("/proc/self/ns/user").st_ino.to_bytes(8, sys.byteorder), 0)
     except OSError:
         return -1, -1  # told by the plan: the programs that need the file stay closed
