@@ -18,7 +18,7 @@ from typing import Any
 from hark.errors import HarkError
 from hark.options import Options
 from hark.showing import title_of
-from hark.tap import kernel
+from hark.system import kernel
 
 _PATIENCE = 5.0  # s that a command has to end when the browser is left
 Save = Callable[[str, list[dict[str, Any]]], None]

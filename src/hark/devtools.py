@@ -14,7 +14,7 @@ import sys
 from hark.errors import HarkError
 from hark.options import Options
 from hark.showing import say
-from hark.tap import kernel
+from hark.system import kernel
 
 _PORT = 9229  # chrome://inspect looks there by itself
 _PATIENCE = 3600.0  # s that a recording waits for a first frontend

@@ -17,16 +17,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from hark.errors import HarkError
-from hark.keys import keylogfile, node, openssl
+from hark.keys import keylogfile
 from hark.options import Options
+from hark.plan import Facts, Plan, plan
 from hark.showing import Outputs, build_teller, choice, open_outputs, say, title_of
-from hark.tap import kernel, launch, tree
-from hark.tap.namespace import idmap, preload, setup
+from hark.tap import launch, tree
+from hark.tap.namespace import idmap, setup
 
 if TYPE_CHECKING:
     from hark.devtools import DevTools
     from hark.recording.ring import Ring
-    from hark.tap.namespace.pump import KeySource
 
 _AGENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agents")
 AGENT = os.path.join(_AGENTS, "preload", "libhark-keys.so")
@@ -39,20 +39,6 @@ _LAST_WORDS = 10.0  # s that the teller may take to tell what is recorded once t
 
 
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------
-
-
-def environment(base: dict[str, str], private: bool) -> dict[str, str]:
-    """The program's environment: what it would have been, and the three variables that key sources need. Without its
-    private directory only the agent hears."""
-    made = dict(base)
-    if os.path.exists(AGENT):
-        made |= openssl.preload(base, f"{PRIVATE}/$LIB/{preload.NAME}" if private else AGENT)
-    if not private:
-        return made
-    made |= node.require(base, HOOK)
-    if not base.get(keylogfile.VARIABLE):
-        made[keylogfile.VARIABLE] = f"{PRIVATE}/{setup.KEYLOG_NAME}"
-    return made
 
 
 def _fill_streams() -> None:
@@ -80,25 +66,22 @@ def run(options: Options) -> int:
     for fd in feeds:
         os.set_inheritable(fd, False)  # no business of the program's
     launch.hold_signals()
-    keylog = keylogfile.named(base.get(keylogfile.VARIABLE, ""))
-    if keylog.finding and not options.quiet:
-        say(f"hark: SSLKEYLOGFILE is not followed: {keylog.finding}; secrets that are written there alone are missed")
-    host = setup.look(PRIVATE, AGENT)
-    ready = launch.prepare(file, options.command, lambda private: environment(base, private), host, mapping)
+    chosen = plan(_facts())
+    ready = launch.prepare(file, options.command, setup.look(PRIVATE), mapping, chosen.keys)
     from hark.recording.ring import Ring  # loaded while the child builds the namespace
 
     ring = Ring()
     child = ready()
-    if child.ends["keylog"] < 0:
-        say("hark: no private file system here: GnuTLS programs and Node stay closed")
+    if not options.quiet:
+        _say_missing(chosen, child)
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, keylog), control, alive, *feeds)
+    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds)
     theirs.close()
     os.close(living)
     child.go()
-    network = os.readlink(f"/proc/self/fd/{child.ends['network']}")
-    for fd in child.ends.values():
+    network = os.readlink(f"/proc/self/fd/{child.files['network']}")
+    for fd in child.files.values():
         if fd >= 0:
             os.close(fd)  # the tapper's alone: the namespace goes when it goes
     teller = _fork("teller", lambda: _tell(child, options, outputs, ring, alive, feeds), control)
@@ -150,37 +133,39 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _tap(child: launch.Child, ring: "Ring", control: socket.socket, keylog: keylogfile.Named) -> None:
+def _facts() -> Facts:
+    """What the plan goes by."""
+    keylog = keylogfile.named(os.environ.get(keylogfile.VARIABLE, ""))
+    return Facts(AGENT if os.path.exists(AGENT) else "", HOOK if os.path.exists(HOOK) else "", keylog)
+
+
+def _say_missing(chosen: Plan, child: launch.Child) -> None:
+    for effect, why, remedy in chosen.missing:
+        say(f"hark: {effect}: {why}: {remedy}")
+    for source in chosen.keys:
+        if missing := source.missing(child.files):
+            say(f"hark: {missing}")
+
+
+def _tap(child: launch.Child, ring: "Ring", control: socket.socket, chosen: Plan) -> None:
     """The tapper's body."""
     import gc
     import resource
 
     from hark.recording.ring import Writer
-    from hark.tap.namespace.pump import Pump
+    from hark.tap.capture import Capture
+    from hark.tap.namespace.tap import NamespaceTap
 
     child.release()
     with contextlib.suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.freeze()
-    Pump(child.ends, child.network, Writer(ring), ring.wake_writer, control, _sources(child, keylog)).run()
+    network = tree.Tree(os.readlink(f"/proc/self/fd/{child.files['network']}"))
+    capture = Capture(Writer(ring), ring.wake_writer, control, network, chosen.keys, child.files)
+    capture.run(NamespaceTap(child.files, child.network, capture.loop, capture.recorder))
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
-
-
-def _sources(child: launch.Child, keylog: keylogfile.Named) -> "list[tuple[str, Callable[[], KeySource]]]":
-    """What makes each key source, with a name for it: one that cannot be made is missed alone."""
-
-    def watch() -> keylogfile.Watch:
-        return keylogfile.Watch(*kernel.notifier())
-
-    made: list[tuple[str, Callable[[], KeySource]]] = [("agent", lambda: openssl.Agent(child.ends["keys"]))]
-    private = child.ends["keylog"]
-    if private >= 0:
-        made.append(("private key log", lambda: keylogfile.Follower(private, watch(), release=kernel.punch)))
-    if keylog.path or keylog.known is not None:
-        made.append((keylogfile.VARIABLE, lambda: keylogfile.UserFile(keylog.path, keylog.known, watch())))
-    return made
 
 
 def _tell(

@@ -1,7 +1,11 @@
 """Where secrets come from when SSLKEYLOGFILE is the user's, and when a source of them fails."""
 
+import json
 import os
+import pathlib
 import shlex
+import shutil
+import sys
 
 import pytest
 
@@ -82,3 +86,16 @@ def test_a_source_that_cannot_be_made_is_missed_alone(world) -> None:
 def test_without_inotify_instances_all_is_opened(world) -> None:
     run, opened = _limited(world, "max_inotify_instances")
     assert (run.status, run.out, opened) == (0, b"hello\nhello\n", 2), run.err
+
+
+def test_a_new_key_source_is_one_file_and_one_line(world) -> None:
+    """tests/programs/toysource.py is both: what a program writes to it alone is decrypted, and has its name."""
+    shutil.copy(pathlib.Path(__file__).parent.parent / "programs" / "toysource.py", world.dir / "toysource.py")
+    client = (
+        "printf 'GET /hello HTTP/1.0\\r\\n\\r\\n' | env LD_PRELOAD=libc.so.6 "
+        "openssl s_client -quiet -ign_eof -keylogfile $TOY_KEYS -connect site.test:8443 2>/dev/null | tail -1"
+    )
+    run = world.run(sys.executable, str(world.dir / "toysource.py"), "-o", "toy.jsonl", "sh", "-c", client)
+    assert run.out == b"hello\n", run.err
+    (entry,) = map(json.loads, (world.dir / "home" / "toy.jsonl").read_text().splitlines())
+    assert entry["request"]["url"] == "https://site.test:8443/hello" and entry["_tls"]["opened_by"] == "toy"

@@ -6,10 +6,12 @@ import struct
 
 import pytest
 
-from hark.tap.namespace import host, mirror, netlink, udp
-from hark.tap.namespace.device import Device
-from hark.tap.namespace.host import Address, Link, Network
-from hark.tap.namespace.netlink import attribute, attributes
+from hark.system import netlink
+from hark.system.netlink import attribute, attributes
+from hark.tap.namespace import host
+from hark.tap.tun import network, udp
+from hark.tap.tun.device import Device
+from hark.tap.tun.network import Address, Link, Network
 from hark.wire import ip
 
 DEVICE = Device(-1, 0, Link(0, "hark0", bytes(6)), True)
@@ -256,16 +258,18 @@ def test_which_rules_are_made(body: bytes, kept: bool) -> None:
 
 def test_the_first_device_is_an_ethernet() -> None:
     wire, tunnel = Link(3, "eth0", b"\2" * 6), Link(2, "wg0", b"")
-    assert mirror.links(Network((tunnel, wire))) == (wire, tunnel)
-    assert [link.name for link in mirror.links(Network((tunnel,)))] == ["hark0", "wg0"]
-    assert [link.name for link in mirror.links(Network())] == ["hark0"]
+    assert network.links(Network((tunnel, wire))) == (wire, tunnel)
+    assert [link.name for link in network.links(Network((tunnel,)))] == ["hark0", "wg0"]
+    assert [link.name for link in network.links(Network())] == ["hark0"]
 
 
 def test_what_the_host_has_is_read() -> None:
     found = host.look(1000)
-    assert any(address.local == b"\x7f\0\0\1" and address.ifindex == host.LOOPBACK_INDEX for address in found.addresses)
+    assert any(
+        address.local == b"\x7f\0\0\1" and address.ifindex == network.LOOPBACK_INDEX for address in found.addresses
+    )
     assert len(found.links) <= host.LINKS
-    assert all(link.ifindex != host.LOOPBACK_INDEX and len(link.mac) in (0, 6) for link in found.links)
+    assert all(link.ifindex != network.LOOPBACK_INDEX and len(link.mac) in (0, 6) for link in found.links)
 
 
 def test_a_torn_netlink_message_ends() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hark.keys import keylogfile, node, openssl
-from hark.tap import kernel
+from hark.system import kernel
 
 LINE = b"CLIENT_RANDOM " + b"ab" * 32 + b" " + b"cd" * 48 + b"\n"
 

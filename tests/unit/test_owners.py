@@ -6,8 +6,8 @@ import time
 from collections import deque
 
 from hark.recording.blocks import Process
-from hark.tap.namespace.netlink import Diag
-from hark.tap.namespace.owners import Owners
+from hark.system.netlink import Diag
+from hark.tap.tun.owners import Owners
 
 COUNT = 20
 HERE = socket.inet_aton("127.0.0.1")

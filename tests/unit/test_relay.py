@@ -9,8 +9,8 @@ import time
 import pytest
 
 from hark.tap.loop import Loop
-from hark.tap.namespace import relay as relays
-from hark.tap.namespace.relay import Relay
+from hark.tap.tun import relay as relays
+from hark.tap.tun.relay import Relay
 
 RESET = struct.pack("ii", 1, 0)
 

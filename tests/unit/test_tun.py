@@ -5,10 +5,9 @@ import socket
 from hark.recording.blocks import Frame, Loss
 from hark.recording.ring import Reader, Ring, Writer
 from hark.tap.loop import Loop
-from hark.tap.namespace import mirror
-from hark.tap.namespace.host import Network
-from hark.tap.namespace.tun import VNET, Tun
 from hark.tap.recorder import Recorder
+from hark.tap.tun.network import Network, links
+from hark.tap.tun.tun import VNET, Tun
 from hark.wire import ip
 
 A, B = bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])
@@ -20,7 +19,7 @@ def test_a_fault_about_one_packet_is_recorded_and_the_next_is_taken() -> None:
     loop = Loop()
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     near.setblocking(False)
-    tun = Tun({"device0": near.fileno(), "loopback": -1}, Network(), loop, Recorder(writer), writer, {})
+    tun = Tun({"device0": near.fileno(), "loopback": -1}, Network(), loop, Recorder(writer), {})
     taken = []
 
     def slow(data: bytes) -> None:
@@ -30,7 +29,7 @@ def test_a_fault_about_one_packet_is_recorded_and_the_next_is_taken() -> None:
         tun.answer(data)
 
     tun.slow = slow
-    ether = mirror.links(Network())[0].mac * 2 + b"\x08\0"
+    ether = links(Network())[0].mac * 2 + b"\x08\0"
     for port in (1000, 2000):
         far.send(bytes(VNET) + ether + ip.udp_packet(A, B, port, 53, b"x"))
     loop.once(1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hark.tap.namespace.nat import Nat, ends, rewrite
+from hark.tap.tun.nat import Nat, ends, rewrite
 from hark.wire import dns, ip, keylog, tls
 
 A4, B4 = bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])

@@ -10,12 +10,20 @@ Limits Only whole lines are given on, of the user's file only those that have th
        shrinks is read again from its start. A relative path is followed where hark was started.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from hark.system import kernel
+
+if TYPE_CHECKING:
+    from hark.recording.blocks import Secrets
+    from hark.tap.source import Place
 
 VARIABLE = "SSLKEYLOGFILE"
 _PIECE = 1 << 20
@@ -29,7 +37,67 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-Item = tuple[bytes, int, str]
+_PRIVATE = "keylog"  # in the private directory; hook.cjs has the same name
+
+
+class PrivateLog:
+    """The key source of programs that write the variable's file by themselves: a file in the private directory."""
+
+    name = "private key log"
+
+    def build(self, place: Place) -> dict[str, int]:
+        """The file."""
+        if not place.private:
+            return {"keylog": -1}
+        made = os.open(f"{place.private}/{_PRIVATE}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622)
+        os.fchmod(made, 0o622)  # others in the tree may add a line, not read one
+        return {"keylog": made}
+
+    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
+        """The variable, unless the user has set it."""
+        return {VARIABLE: f"{place.private}/{_PRIVATE}"} if place.private and not base.get(VARIABLE) else {}
+
+    def missing(self, files: Mapping[str, int]) -> str:
+        """What is not decrypted without a private directory."""
+        return (
+            ""
+            if files.get("keylog", -1) >= 0
+            else "no private file system here: GnuTLS programs and Node are not decrypted"
+        )
+
+    def open(self, files: Mapping[str, int]) -> Follower | None:
+        """The file's reader."""
+        fd = files.get("keylog", -1)
+        return Follower(fd, Watch(*kernel.notifier()), release=kernel.punch) if fd >= 0 else None
+
+
+class UserLog:
+    """The key source of the file that the user has set the variable to."""
+
+    name = VARIABLE
+
+    def __init__(self, named: Named) -> None:
+        self._named = named
+
+    def build(self, place: Place) -> dict[str, int]:
+        """Nothing: the programs make and write it."""
+        return {}
+
+    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
+        """As the user has set it."""
+        return {}
+
+    def missing(self, files: Mapping[str, int]) -> str:
+        """Why it cannot be followed."""
+        finding = self._named.finding
+        return (
+            f"{VARIABLE} is not followed: {finding}; secrets that are written there alone are missed" if finding else ""
+        )
+
+    def open(self, files: Mapping[str, int]) -> UserFile | None:
+        """The file's follower."""
+        path, known, _ = self._named
+        return UserFile(path, known, Watch(*kernel.notifier())) if path or known is not None else None
 
 
 class Watch(NamedTuple):
@@ -57,12 +125,12 @@ class Follower:
         """What to wait on."""
         return self._watch.fd
 
-    def read(self) -> list[Item]:
+    def read(self) -> list[Secrets]:
         """What has come since: one item at most."""
         drain(self._watch.fd)
         return self.appended()
 
-    def appended(self) -> list[Item]:
+    def appended(self) -> list[Secrets]:
         """What stands behind what was read."""
         size = os.fstat(self._fd).st_size
         if size < self._at:
@@ -78,7 +146,11 @@ class Follower:
             self._released = self._at
         end = text.rfind(b"\n") + 1
         self._torn = text[end:][-_PIECE:]
-        return [(text[:end], 0, VARIABLE)] if end else []
+        if not end:
+            return []
+        from hark.recording.blocks import Secrets  # not needed before the program runs
+
+        return [Secrets(text[:end], 0, VARIABLE)]
 
     def close(self) -> None:
         """Let go of the file; the watch ends with it."""
@@ -103,7 +175,7 @@ class UserFile:
         """What to wait on."""
         return self._watch.fd
 
-    def read(self) -> list[Item]:
+    def read(self) -> list[Secrets]:
         """What has come since, of the file that had the name and of the one that has it now."""
         drain(self._watch.fd)
         found = self._lines()
@@ -125,13 +197,13 @@ class UserFile:
         self._identity = (info.st_dev, info.st_ino)
         self._follower = Follower(fd, self._watch, at)
 
-    def _lines(self) -> list[Item]:
+    def _lines(self) -> list[Secrets]:
         if self._follower is None:
             return []
         import re  # a program that names no key log does not wait for it
 
-        lines = [(b"".join(re.findall(_LINE, text)), pid, name) for text, pid, name in self._follower.appended()]
-        return [item for item in lines if item[0]]
+        lines = [found._replace(text=b"".join(re.findall(_LINE, found.text))) for found in self._follower.appended()]
+        return [found for found in lines if found.text]
 
     def _replaced(self) -> bool:
         """Whether another file has the name now than the one that is read."""

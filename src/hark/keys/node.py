@@ -5,8 +5,41 @@ Why    Node carries its own OpenSSL inside the executable and ignores SSLKEYLOGF
 Limits A program that is started with NODE_OPTIONS removed is not heard.
 """
 
+from __future__ import annotations
 
-def require(environment: dict[str, str], hook: str) -> dict[str, str]:
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hark.tap.source import Place, Source
+
+
+class Hook:
+    """The key source. hook: the file that Node loads; "" where it is missing."""
+
+    name = "Node hook"
+
+    def __init__(self, hook: str) -> None:
+        self._hook = hook
+
+    def build(self, place: Place) -> dict[str, int]:
+        """Nothing: it writes to the private key log (keylogfile.py)."""
+        return {}
+
+    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
+        """The variable that loads the hook, where it has a file to write to."""
+        return require(base, self._hook) if self._hook and place.private else {}
+
+    def missing(self, files: Mapping[str, int]) -> str:
+        """What is missed is said for the private key log."""
+        return ""
+
+    def open(self, files: Mapping[str, int]) -> Source | None:
+        """Nothing: the private key log's reader has its lines."""
+        return None
+
+
+def require(environment: Mapping[str, str], hook: str) -> dict[str, str]:
     """The variable that loads the hook."""
     path = hook.replace("\\", "\\\\").replace('"', '\\"')
     option = f'--require="{path}"' if " " in hook else f"--require={hook}"

@@ -6,14 +6,59 @@ Why    No path and no inherited descriptor: it works after chroot, setuid and cl
 Limits A sender waits a few milliseconds at most when the queue is full, then goes on without.
 """
 
+from __future__ import annotations
+
 import socket
 import struct
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hark.keys import preload as files_of_agent
+
+if TYPE_CHECKING:
+    from hark.recording.blocks import Secrets
+    from hark.tap.source import Place
 
 _UCRED = struct.Struct("iII")
 _LINE = 1024  # bytes; a key log line is 300 at most
+# Abstract: it belongs to the network namespace, so it is reached from a chroot too. agent.c has the same name.
+_SOCKET = b"\0hark-keys"
 
 
 class Agent:
+    """The key source. agent: the compiled agent's file; "" where there is none."""
+
+    name = "agent"
+
+    def __init__(self, agent: str) -> None:
+        self._agent = agent
+
+    def build(self, place: Place) -> dict[str, int]:
+        """The socket for its lines; the agent as ld.so finds it."""
+        if not self._agent:
+            return {"keys": -1}
+        if place.private:
+            files_of_agent.fill(place.private, self._agent)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as lines:
+            lines.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            lines.bind(_SOCKET)
+            return {"keys": lines.detach()}
+
+    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
+        """The variable that loads the agent."""
+        return preload(base, f"{place.private}/$LIB/{files_of_agent.NAME}" if place.private else self._agent)
+
+    def missing(self, files: Mapping[str, int]) -> str:
+        """What is not decrypted where its socket or files could not be made."""
+        there = not self._agent or files.get("keys", -1) >= 0
+        return "" if there else "the preloaded agent could not be set up: OpenSSL programs are not decrypted"
+
+    def open(self, files: Mapping[str, int]) -> _Lines | None:
+        """The lines' reader."""
+        return _Lines(files["keys"]) if files.get("keys", -1) >= 0 else None
+
+
+class _Lines:
     """Receives the agents' lines."""
 
     def __init__(self, fd: int) -> None:
@@ -23,8 +68,10 @@ class Agent:
         """The socket's descriptor."""
         return self._socket.fileno()
 
-    def read(self) -> list[tuple[bytes, int, str]]:
+    def read(self) -> list[Secrets]:
         """All lines that wait, each with the pid that the kernel vouches for."""
+        from hark.recording.blocks import Secrets  # not needed before the program runs
+
         found = []
         for _ in range(256):
             try:
@@ -36,11 +83,11 @@ class Agent:
                 if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS and len(payload) >= _UCRED.size:
                     pid = _UCRED.unpack_from(payload)[0]
             if line:
-                found.append((line.rstrip(b"\n") + b"\n", pid, "openssl"))
+                found.append(Secrets(line.rstrip(b"\n") + b"\n", pid, "openssl"))
         return found
 
 
-def preload(environment: dict[str, str], agent: str) -> dict[str, str]:
+def preload(environment: Mapping[str, str], agent: str) -> dict[str, str]:
     """The variable that loads the agent in front of what the user already preloads. A path that ld.so would split is
     left out: it would be an error message in every process."""
     if not agent or any(mark in agent for mark in " :\n"):

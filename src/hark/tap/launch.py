@@ -17,9 +17,10 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from hark.errors import HarkError
-from hark.tap import kernel
+from hark.system import kernel
 from hark.tap.namespace import idmap, setup
-from hark.tap.namespace.host import Network
+from hark.tap.source import KeySource
+from hark.tap.tun.network import Network
 
 _SI_KERNEL = 0x80
 FORWARDED = (
@@ -36,6 +37,7 @@ FORWARDED = (
 WATCHED = frozenset({*FORWARDED, signal.SIGCHLD})
 _HANGUP = (signal.SIGHUP, signal.SIGCONT)  # what the leader of a session gets when its terminal is gone
 NOT_EXECUTABLE = 126
+_MOST_FILES = 253  # descriptors in one message (unix(7), SCM_MAX_FD)
 _SHELL = " \t\n|&;<>$`*?~"  # what a shell would take apart, or put something else in the place of
 
 
@@ -70,9 +72,9 @@ def _quote(word: str) -> str:
 class Child:
     """The program on its way to its exec."""
 
-    def __init__(self, pid: int, link: socket.socket, ends: dict[str, int], network: Network) -> None:
+    def __init__(self, pid: int, link: socket.socket, files: dict[str, int], network: Network) -> None:
         self.pid = pid
-        self.ends = ends
+        self.files = files  # descriptors of what was made in it, by name; -1: could not be had
         self.network = network  # the host's, which the namespace mirrors
         self._link = link
 
@@ -97,15 +99,12 @@ def _exec_remedy(number: int) -> str:
     return "is it built for this machine?" if number == errno.ENOEXEC else ""
 
 
-Environment = Callable[[bool], Mapping[str, str]]
-
-
 def prepare(
-    file: str, argv: Sequence[str], environment: Environment, host: setup.Host, mapping: idmap.Mapping | None
+    file: str, argv: Sequence[str], host: setup.Host, mapping: idmap.Mapping | None, keys: Sequence[KeySource]
 ) -> Callable[[], Child]:
-    """Fork a child that builds the namespace and stands ready to become the program. `environment` is asked with
-    whether the tree has its private directory. What is returned waits until the child is ready, and raises HarkError
-    where it cannot be: whoever calls has something else to do meanwhile."""
+    """Fork a child that builds the namespace and what the key sources need, and stands ready to become the program.
+    What is returned waits until the child is ready, and raises HarkError where it cannot be: whoever calls has
+    something else to do meanwhile."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
     owner = mapping.owner() if mapping is not None else 0
@@ -114,27 +113,24 @@ def prepare(
         ours.close()
         if mapping is not None:
             mapping.end()
-        _become(theirs, file, argv, environment, host, parent, owner)
+        _become(theirs, file, argv, host, owner, keys, parent)
     theirs.close()
 
     def ready() -> Child:
+        if mapping is not None and owner:
+            with contextlib.suppress(BrokenPipeError):  # it has failed meanwhile: its message says why
+                ours.send(b"+" if mapping.done() else b"-")
+        child = _ready(pid, ours, host)
         if mapping is not None:
-            if owner:
-                with contextlib.suppress(BrokenPipeError):  # it has failed meanwhile: its message says why
-                    ours.send(b"+" if mapping.done() else b"-")
-            said, ancillary = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ends(host))))[:2]
             mapping.end()
-        else:
-            said, ancillary = ours.recvmsg(4096, socket.CMSG_SPACE(4 * len(setup.ends(host))))[:2]
-        return _ready(pid, ours, host, said, ancillary)
+        return child
 
     return ready
 
 
-def _ready(
-    pid: int, link: socket.socket, host: setup.Host, said: bytes, ancillary: list[tuple[int, int, bytes]]
-) -> Child:
+def _ready(pid: int, link: socket.socket, host: setup.Host) -> Child:
     """The child by its last message before it waits to become the program: its descriptors, or why it cannot."""
+    said, ancillary = link.recvmsg(4096, socket.CMSG_SPACE(4 * _MOST_FILES))[:2]
     if not said.startswith(b"+"):
         os.waitpid(pid, 0)
         what, why, remedy = (said.decode(errors="replace").split("\0") + ["", "", ""])[:3]
@@ -142,29 +138,33 @@ def _ready(
     numbers = array.array("i")
     for _, _, payload in ancillary:
         numbers.frombytes(payload[: len(payload) - len(payload) % 4])
-    had = [mark == 43 for mark in said]
     files = iter(numbers)
-    ends = {name: next(files) if here else -1 for name, here in zip(setup.ends(host), had, strict=True)}
-    return Child(pid, link, ends, host.network)
+    names = said[1:].decode().split()
+    return Child(pid, link, {name.lstrip("-"): -1 if name[0] == "-" else next(files) for name in names}, host.network)
 
 
 def _become(
     link: socket.socket,
     file: str,
     argv: Sequence[str],
-    environment: Environment,
     host: setup.Host,
-    parent: int,
     owner: int,
+    keys: Sequence[KeySource],
+    parent: int,
 ) -> None:
     """In the child: build, hand over, wait, exec. Never returns."""
 
     def mapped() -> bool:
         return bool(owner) and link.recv(1) == b"+"
 
+    variables = dict(os.environ)
     try:
         try:
-            files = setup.build(host, owner, mapped)
+            place, files = setup.build(host, owner, mapped)
+            for source in keys:
+                with contextlib.suppress(OSError):  # it says so where it finds nothing of its own (`missing`)
+                    files |= source.build(place)
+                    variables |= source.environment(variables, place)
         except HarkError as error:
             link.send("\0".join((error.what, error.why, error.remedy)).encode())
             os._exit(1)
@@ -172,9 +172,9 @@ def _become(
             reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
             link.send("\0".join(("cannot set up the namespace", reason, "`hark doctor` tells more")).encode())
             os._exit(1)
-        had = bytes(43 if fd >= 0 else 45 for fd in files)
-        numbers = array.array("i", [fd for fd in files if fd >= 0])
-        link.sendmsg([had], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+        names = " ".join(name if fd >= 0 else f"-{name}" for name, fd in files.items())
+        numbers = array.array("i", [fd for fd in files.values() if fd >= 0])
+        link.sendmsg([b"+" + names.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
         for fd in numbers:
             os.close(fd)
         if link.recv(1) != b"g":
@@ -183,7 +183,6 @@ def _become(
         if os.getppid() != parent:
             os._exit(1)  # hark was killed before the line above could matter
         _restore_signals()
-        variables = dict(environment(files[setup.ends(host).index("keylog")] >= 0))
         try:
             os.execve(file, list(argv), variables)
         except OSError as error:

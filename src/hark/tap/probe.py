@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.errors import HarkError
-from hark.tap.namespace import idmap, setup, udp
-from hark.tap.namespace.host import LOOPBACK_INDEX
-from hark.tap.namespace.netlink import Route
+from hark.system.netlink import Route
+from hark.tap.namespace import idmap, setup
+from hark.tap.tun import udp
+from hark.tap.tun.network import LOOPBACK_INDEX
 from hark.wire import ip
 
 _APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
@@ -33,7 +34,7 @@ class Finding(NamedTuple):
 
 def examine(agent: str, hook: str, private: str) -> list[Finding]:
     """Try everything."""
-    found = [_user_namespaces(), _tun_device(), _whole(agent, private)]
+    found = [_user_namespaces(), _tun_device(), _whole(private)]
     found += [
         Finding(
             "preloaded agent (OpenSSL)",
@@ -114,7 +115,7 @@ def _user_namespaces() -> Finding:
         name = "user, network and mount namespaces"
 
     def enter() -> None:
-        setup.enter(setup.look("", ""))()
+        setup.enter(setup.look(""))()
         Route().up(LOOPBACK_INDEX)
 
     why = _attempt(enter)
@@ -160,17 +161,17 @@ def _tun_device() -> Finding:
 
 def _redirect() -> None:
     """Whether what leaves by lo can be redirected. Raises OSError."""
-    setup.enter(setup.look("", ""))()
+    setup.enter(setup.look(""))()
     route = Route()
     route.up(LOOPBACK_INDEX)
     route.redirect(LOOPBACK_INDEX, LOOPBACK_INDEX, (ip.TCP,))
 
 
-def _whole(agent: str, private: str) -> Finding:
+def _whole(private: str) -> Finding:
     """All of it together, as a run does it."""
 
     def build() -> None:
-        setup.build(setup.look(private, agent))
+        setup.build(setup.look(private))
 
     why = _attempt(build)
     return Finding("the whole tap", not why, why, "mend what stands above first")

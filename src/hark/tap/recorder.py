@@ -10,7 +10,7 @@ import time
 from collections import deque
 
 from hark.recording import pcapng
-from hark.recording.blocks import Loss, Process, Secrets
+from hark.recording.blocks import Block, Loss
 from hark.recording.ring import Writer
 
 QUEUE = 65536
@@ -20,13 +20,13 @@ class Recorder:
     """Records into a ring."""
 
     def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+        self.writer = writer
         self._queue: deque[bytes] = deque()
         self._dropped = 0
         self._write(pcapng.header())
 
     def _write(self, raw: bytes) -> None:
-        if self._queue or not self._writer.write(raw):
+        if self._queue or not self.writer.write(raw):
             if len(self._queue) < QUEUE:
                 self._queue.append(raw)
             else:
@@ -36,13 +36,9 @@ class Recorder:
         """Record a packet that hark built or copied."""
         self._write(pcapng.frame(time.time_ns(), data, pid))
 
-    def secrets(self, text: bytes, pid: int, source: str) -> None:
-        """Record key log lines."""
-        self._write(pcapng.secrets(Secrets(text, pid, source)))
-
-    def process(self, process: Process) -> None:
-        """Record a process."""
-        self._write(pcapng.process(process))
+    def block(self, block: Block) -> None:
+        """Record any other block."""
+        self._write(pcapng.encode(block))
 
     def loss(self, what: str, count: int, why: str) -> None:
         """Record that something was lost."""
@@ -51,7 +47,7 @@ class Recorder:
     def catch_up(self) -> bool:
         """Write what waits; whether all of it is written."""
         while self._queue:
-            if not self._writer.write(self._queue[0]):
+            if not self.writer.write(self._queue[0]):
                 return False
             self._queue.popleft()
         if self._dropped:
@@ -64,4 +60,4 @@ class Recorder:
         deadline = time.monotonic() + 5
         while not self.catch_up() and time.monotonic() < deadline:
             time.sleep(0.005)
-        self._writer.close()
+        self.writer.close()

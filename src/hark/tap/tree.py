@@ -9,6 +9,21 @@ import os
 import signal
 
 
+class Tree:
+    """Whoever lives in one network namespace; `network` is what /proc/PID/ns/net says of it."""
+
+    def __init__(self, network: str) -> None:
+        self.network = network
+
+    def members(self) -> list[int]:
+        """Their pids now."""
+        return members(self.network)
+
+    def end(self) -> bool:
+        """Send SIGKILL to all of them; whether there was anyone."""
+        return end(self.network)
+
+
 def members(network: str) -> list[int]:
     """The pids in the namespace now; `network` is what /proc/PID/ns/net says of it, e.g. "net:[4026532000]"."""
     found = []

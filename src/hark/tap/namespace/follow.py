@@ -12,11 +12,11 @@ import os
 import socket
 import time
 
+from hark.system.netlink import GETLINK, Route, attributes
 from hark.tap.loop import IN, Loop
 from hark.tap.namespace import host, mirror
-from hark.tap.namespace.host import Network
-from hark.tap.namespace.netlink import GETLINK, Route, attributes
-from hark.tap.namespace.tun import Tun
+from hark.tap.tun.network import Network
+from hark.tap.tun.tun import Tun
 
 SETTLE = 0.2  # s: a new connection to a network is some ten messages
 _GROUPS = 0x10 | 0x40 | 0x100 | 0x400  # RTMGRP_: addresses and routes of IPv4 and IPv6

@@ -11,10 +11,10 @@ Limits LINKS interfaces, those with a default route first; ADDRESSES addresses a
 
 import socket
 import struct
-from typing import NamedTuple
 
-from hark.tap.namespace import netlink
-from hark.tap.namespace.netlink import Route, attribute, attributes
+from hark.system import netlink
+from hark.system.netlink import Route, attribute, attributes
+from hark.tap.tun.network import LOOPBACK_INDEX, Address, Link, Network
 
 LINKS = 16  # interfaces mirrored: each costs half a millisecond of the start
 ADDRESSES = 256  # mirrored: each costs 20 microseconds; the others are reached as any host's are
@@ -24,71 +24,17 @@ TABLE = 0x6861726B  # what the host has for itself: loopback and its own address
 HELD_TABLE = TABLE + 1  # TCP for networks that the host's routes forbid
 LAST_TABLE = TABLE + 2  # TCP for what has no route
 _OURS = (TABLE, HELD_TABLE, LAST_TABLE)
-LOOPBACK_INDEX = 1  # lo's in every network namespace
 
 _UP, _LOOPBACK = 1, 8
 _ETHER = 1
 _CLONED = 0x200
 _UNICAST, _FORBIDDING = 1, (6, 7, 8)  # route types; blackhole, unreachable, prohibit
-_HOST = 254  # the scope of 127.0.0.1
 _FOREVER = 0xFFFFFFFF
 # Address flags. IPv4 has "secondary" where IPv6 has "temporary".
 _TEMPORARY, _DEPRECATED, _MANAGED, _NODAD = 0x01, 0x20, 0x100, 0x02
 _REFUSED = 0x08  # somebody else on the link has the address (RFC 4862 §5.4)
 _KEPT4 = 0x200 | 0x400  # address flags that can be set: noprefixroute, autojoin
 _KEPT6 = _KEPT4 | 0x10  # and home
-
-
-class Link(NamedTuple):
-    """One interface."""
-
-    ifindex: int
-    name: str
-    mac: bytes  # empty where it is no Ethernet: it becomes a point-to-point interface
-
-
-class Address(NamedTuple):
-    """One address of one interface."""
-
-    family: int
-    prefix: int
-    flags: int
-    scope: int
-    ifindex: int
-    local: bytes
-    peer: bytes  # what IFA_ADDRESS says: the other end, or the same
-    broadcast: bytes
-    label: bytes
-    deprecated: bool
-
-
-class Network(NamedTuple):
-    """What the namespace is to have. Routes and rules are messages' bodies, ready to be sent."""
-
-    links: tuple[Link, ...] = ()
-    addresses: tuple[Address, ...] = ()
-    routes: tuple[bytes, ...] = ()
-    rules: tuple[bytes, ...] = ()
-    held: tuple[tuple[int, bytes, int], ...] = ()  # (family, network, prefix) that the host's routes forbid
-
-    def has_six(self) -> bool:
-        """Whether the host has IPv6 at all."""
-        return any(address.family == socket.AF_INET6 for address in self.addresses)
-
-    def is_global(self, family: int) -> bool:
-        """Whether the host has an address of that family which is more than link-local."""
-        return any(
-            address.family == family and (not address.scope or (family == socket.AF_INET and address.scope < _HOST))
-            for address in self.addresses
-        )
-
-    def own(self) -> frozenset[bytes]:
-        """All addresses of the host."""
-        return frozenset(address.local for address in self.addresses)
-
-    def broadcasts(self) -> frozenset[bytes]:
-        """The broadcast addresses of the host's networks."""
-        return frozenset(address.broadcast for address in self.addresses if address.broadcast)
 
 
 def look(uid: int) -> Network:

@@ -11,7 +11,7 @@ import os
 import socket
 from typing import NamedTuple
 
-from hark.tap import kernel
+from hark.system import kernel
 
 MAPPERS = ("newuidmap", "newgidmap")
 _PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin")

@@ -16,19 +16,13 @@ import os
 import socket
 import struct
 
+from hark.system import netlink
+from hark.system.netlink import LOCAL_TABLE, Route
 from hark.tap.namespace import host as hosts
-from hark.tap.namespace import netlink
-from hark.tap.namespace.host import HELD_TABLE, LAST_TABLE, LOOPBACK_INDEX, TABLE, Link, Network
-from hark.tap.namespace.netlink import LOCAL_TABLE, Route
+from hark.tap.namespace.host import HELD_TABLE, LAST_TABLE, TABLE
+from hark.tap.tun.network import HERE4, HERE6, LOOPBACK_INDEX, Address, Link, Network, peers
 from hark.wire import ip
 
-# RFC 2544's benchmark network: never routed, and no host address, so that nothing real is shadowed by it. It stands in
-# no table that a program looks at. Device number d has the peers 198.18.(104 + d).2 and on.
-HERE4 = bytes([198, 18, 104, 1])
-# The documentation prefix with "hark". Device d has the peers ::d02 and on.
-HERE6 = bytes.fromhex("20010db86861726b0000000000000001")
-OWN_NAME = "hark0"  # the device where the host has no Ethernet interface to stand for
-OWN_MAC = bytes.fromhex("026861726b00")
 MTU = 65521  # a TAP's largest: no datagram that a program can send to the Internet needs fragments
 QUEUE = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
 
@@ -38,22 +32,6 @@ _OFFLOAD_CSUM_TSO4_TSO6 = 1 | 2 | 4
 _SIOCGIFINDEX = 0x8933
 _LOOPBACK6 = bytes(15) + b"\1"
 _LAST_PRIORITY = 32768  # behind the rules for the main and default tables
-
-
-def links(network: Network) -> tuple[Link, ...]:
-    """The interfaces to make, in the order of their numbers. The first is an Ethernet one: it carries ::1, whatever
-    has no interface of its own, and what leaves by lo."""
-    ordered = sorted(network.links, key=lambda link: not link.mac)  # stable: those with a default route stay in front
-    if not ordered or not ordered[0].mac:
-        ordered.insert(0, Link(0, OWN_NAME, OWN_MAC))
-    return tuple(ordered)
-
-
-def peers(number: int, width: int) -> bytes:
-    """The network of a device's NAT peers: an address with a last octet of 0."""
-    if width == 16:
-        return HERE6[:14] + bytes([number, 0])
-    return bytes([HERE4[0], HERE4[1], HERE4[2] + number, 0])
 
 
 def open_device(link: Link) -> int:
@@ -170,7 +148,7 @@ def _before_the_hosts(route: Route, network: Network, made: list[tuple[int, Link
         route.rule(family, _LAST_PRIORITY, LAST_TABLE, ip.TCP, "lo")
 
 
-def _own(route: Route, address: hosts.Address, index: int, carrier: int, kind: int = netlink.NEWROUTE) -> None:
+def _own(route: Route, address: Address, index: int, carrier: int, kind: int = netlink.NEWROUTE) -> None:
     """Send what is for one of the host's own addresses to a device, as the host may have a server there."""
     if (len(address.local) == 4 and address.local[0] == 127) or address.local == _LOOPBACK6:
         return

@@ -19,17 +19,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.errors import HarkError
-from hark.tap import kernel
+from hark.system import kernel
+from hark.system.netlink import Diag, Route
 from hark.tap.namespace import host as hosts
-from hark.tap.namespace import idmap, mirror, ownertable, preload
-from hark.tap.namespace.host import Network
-from hark.tap.namespace.netlink import Diag, Route
+from hark.tap.namespace import idmap, mirror, ownertable
+from hark.tap.source import Place
+from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network, links
 
-# No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.
-LISTEN_PORT = 1
-KEY_SOCKET = b"\0hark-keys"  # abstract: belongs to the network namespace, so it is reached from a chroot too
 HOST_SOCKET = b"\0hark-host"
-KEYLOG_NAME = "keylog"
 
 _SOL_PACKET = 263
 _VNET_HEADER, _BYPASS = 15, 20  # packet socket options: a virtio header in front; past the qdisc, and so the redirect
@@ -53,11 +50,10 @@ class Host(NamedTuple):
     network: Network
     sysctls: tuple[tuple[str, str], ...]
     private: str  # an empty directory of the installed package: the private tmpfs is mounted over it
-    agent: str  # the file of the preloaded agent
     shared: bool  # whether mounts below / are passed on to other mount namespaces
 
 
-def look(private: str, agent: str) -> Host:
+def look(private: str) -> Host:
     """Read the host's side."""
     found = []
     for name in _MIRRORED:
@@ -67,7 +63,7 @@ def look(private: str, agent: str) -> Host:
         except OSError:
             continue  # this kernel has no such setting: nothing to mirror
     uid, gid = os.getuid(), os.getgid()
-    return Host(uid, gid, hosts.look(uid), tuple(found), private, agent, _root_is_shared())
+    return Host(uid, gid, hosts.look(uid), tuple(found), private, _root_is_shared())
 
 
 def _root_is_shared() -> bool:
@@ -79,63 +75,34 @@ def _root_is_shared() -> bool:
         return False
 
 
-# Descriptors in the order in which they are handed over.
-ENDS = (
-    "listener4",
-    "listener6",
-    "loopback",
-    "heard",
-    "route",
-    "igmp",
-    "igmp6",
-    "keys",
-    "keylog",
-    "diag",
-    "network",
-    "host",
-    "owners",
-)
-
-
-def ends(host: Host) -> tuple[str, ...]:
-    """The names of the descriptors: a device for each interface in front."""
-    return (*(f"device{number}" for number in range(len(mirror.links(host.network)))), *ENDS)
-
-
-def build(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False) -> list[int]:
-    """Enter the namespaces and build all that stands in them; the descriptors named by `ends` (-1: not had here).
-    owner: a process whose user namespace it is to be, whose ids are being mapped; 0: a new one. mapped: waits for that,
-    and gives whether it was done.
+def build(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False) -> tuple[Place, dict[str, int]]:
+    """Enter the namespaces and build all that stands in them: what key sources may use, and the descriptors that the
+    tap works with, by name (-1: not had here). owner: a process whose user namespace it is to be, whose ids are being
+    mapped; 0: a new one. mapped: waits for that, and gives whether it was done.
 
     Raises HarkError with the reason and a remedy."""
     finish = enter(host, owner, mapped)
     _settings(host)
     devices = _devices(host)
-    links = mirror.links(host.network)
-    crosses = mirror.build(host.network, [(n, link) for n, link in enumerate(links) if devices[n] >= 0])
+    shown = links(host.network)
+    crosses = mirror.build(host.network, [(n, link) for n, link in enumerate(shown) if devices[n] >= 0])
     finish()
     _ping(host)
-    keylog, owners = _private(host)
-    keys = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    keys.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    keys.bind(KEY_SOCKET)
-    network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    return [
-        *devices,
-        _listener(mirror.HERE4),
-        _listener(mirror.HERE6) if host.network.has_six() else -1,
-        _loopback() if crosses else -1,
-        -1 if crosses else _heard(),
-        Route.open().detach(),
-        _list("igmp"),
-        _list("igmp6"),
-        keys.detach(),
-        keylog,
-        Diag.open().detach(),
-        network,
-        _host_side(),
-        owners,
-    ]
+    place, owners = _private(host)
+    return place, {
+        **{f"device{number}": fd for number, fd in enumerate(devices)},
+        "listener4": _listener(HERE4),
+        "listener6": _listener(HERE6) if host.network.has_six() else -1,
+        "loopback": _loopback() if crosses else -1,
+        "heard": -1 if crosses else _heard(),
+        "route": Route.open().detach(),
+        "igmp": _list("igmp"),
+        "igmp6": _list("igmp6"),
+        "diag": Diag.open().detach(),
+        "network": os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC),
+        "host": _host_side(),
+        "owners": owners,
+    }
 
 
 def enter(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False) -> Callable[[], None]:
@@ -178,7 +145,7 @@ def _write(path: str, text: str) -> None:
 def _devices(host: Host) -> list[int]:
     """A device for each interface; -1 for one that cannot be had, which must not be the first."""
     found = []
-    for number, link in enumerate(mirror.links(host.network)):
+    for number, link in enumerate(links(host.network)):
         try:
             found.append(mirror.open_device(link))
         except OSError as error:
@@ -237,22 +204,21 @@ def _host_side() -> int:
         return listener.detach()
 
 
-def _private(host: Host) -> tuple[int, int]:
-    """Mount the private tmpfs, which only this tree can see, and make the key log and the table of files' owners in
-    it. -1 where it is refused."""
-    path = f"{host.private}/{KEYLOG_NAME}"
+def _private(host: Host) -> tuple[Place, int]:
+    """Mount the private tmpfs, which only this tree can see, and make the table of files' owners in it; -1 where that
+    is refused."""
     try:
         kernel.mount("hark", host.private, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=256m")
-        preload.fill(host.private, host.agent)
-        keylog = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622)
-        os.fchmod(keylog, 0o622)  # others in the tree may add a line, not read one
+    except OSError:
+        return Place(""), -1  # key sources that need it say what is missed
+    try:
         owners = os.open(f"{host.private}/owners", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.fchmod(owners, 0o644)
         os.ftruncate(owners, ownertable.BYTES)
         os.pwrite(owners, os.stat("/proc/self/ns/user").st_ino.to_bytes(8, sys.byteorder), 0)
     except OSError:
-        return -1, -1  # told by the plan: the programs that need the file stay closed
-    return keylog, owners
+        owners = -1  # files keep the owners that the namespace shows
+    return Place(host.private), owners
 
 
 def _listener(address: bytes) -> int:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.recording.blocks import Process
+from hark.system.netlink import TCP_LISTEN, Diag, Settings
 from hark.tap import tree
-from hark.tap.namespace.netlink import TCP_LISTEN, Diag, Settings
 
 _GUESSES = 4  # descriptors tried next to the one that the process's last socket had
 _RECENT = 64  # descriptors of a process's sockets remembered

@@ -16,8 +16,8 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 
-from hark.tap.namespace.device import Device
-from hark.tap.namespace.flows import Address
+from hark.tap.tun.device import Device
+from hark.tap.tun.flows import Address
 from hark.wire import ip
 
 IDLE = 180.0  # seconds (RFC 4787 REQ-5 asks for two minutes at least)

@@ -12,11 +12,11 @@ May hold: values. May not hold: what to do about them (tcp.py), or how its packe
 import socket
 from typing import TYPE_CHECKING
 
-from hark.tap.namespace.device import Device
-from hark.tap.namespace.owners import NOBODY
+from hark.tap.tun.device import Device
+from hark.tap.tun.owners import NOBODY
 
 if TYPE_CHECKING:
-    from hark.tap.namespace.relay import Relay
+    from hark.tap.tun.relay import Relay
 
 Address = tuple[bytes, int]
 

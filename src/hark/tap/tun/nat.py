@@ -17,8 +17,8 @@ import functools
 import struct
 from typing import NamedTuple
 
-from hark.tap.namespace.device import Device
-from hark.tap.namespace.flows import Address, Flow
+from hark.tap.tun.device import Device
+from hark.tap.tun.flows import Address, Flow
 from hark.wire import ip
 
 _get16 = struct.Struct("!H").unpack_from

@@ -11,17 +11,15 @@ Stall  When the ring is full (the view is 32 MiB behind) the devices are left un
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hark.recording import pcapng
-from hark.recording.ring import Writer
 from hark.tap.loop import IN, Handler, Loop
-from hark.tap.namespace import mirror
-from hark.tap.namespace.device import Device
-from hark.tap.namespace.flows import Flow
-from hark.tap.namespace.host import Link, Network
-from hark.tap.namespace.nat import Turn, rewrite
 from hark.tap.recorder import Recorder
+from hark.tap.tun.device import Device
+from hark.tap.tun.flows import Flow
+from hark.tap.tun.nat import Turn, rewrite
+from hark.tap.tun.network import HERE4, HERE6, Link, Network, links
 from hark.wire import ip
 
 BATCH = 64  # packets read before the other descriptors get their turn
@@ -38,15 +36,14 @@ class Tun:
 
     def __init__(
         self,
-        files: dict[str, int],
+        files: Mapping[str, int],
         network: Network,
         loop: Loop,
         rec: Recorder,
-        writer: Writer,
         turns: dict[bytes, Turn],
     ) -> None:
         self._loop = loop
-        self._writer = writer
+        self._writer = rec.writer
         self._turns = turns
         self._watched: list[int] = []
         self._own = network.own()
@@ -59,7 +56,7 @@ class Tun:
         self.notice: Callable[[Flow, int, bytes], bool] = lambda flow, tos, packet: False
         self.devices = [
             Device(files[f"device{number}"], number, link, bool(link.mac))
-            for number, link in enumerate(mirror.links(network))
+            for number, link in enumerate(links(network))
             if files[f"device{number}"] >= 0
         ]
         for device in self.devices:
@@ -190,4 +187,4 @@ class Tun:
 
 def router(target: bytes) -> bytes:
     """The address from which our ICMP errors about a target come."""
-    return (mirror.HERE6 if len(target) == 16 else mirror.HERE4)[:-1] + b"\xfe"
+    return (HERE6 if len(target) == 16 else HERE4)[:-1] + b"\xfe"

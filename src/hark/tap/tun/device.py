@@ -5,7 +5,7 @@ May hold: a descriptor and the headers that packets need on it. May not hold: wh
 
 import os
 
-from hark.tap.namespace.host import Link
+from hark.tap.tun.network import Link
 
 _ETHERTYPES = (b"\x08\0", b"\x86\xdd")  # IPv4, IPv6
 

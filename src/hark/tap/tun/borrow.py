@@ -14,8 +14,8 @@ import socket
 import struct
 from collections import OrderedDict
 
-from hark.tap import kernel
-from hark.tap.namespace.owners import Owner
+from hark.system import kernel
+from hark.tap.tun.owners import Owner
 
 _KNOWN = 64  # processes whose pidfd is kept
 

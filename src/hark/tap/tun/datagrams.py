@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 
 from hark.tap.loop import ERR, IN, Loop
-from hark.tap.namespace import udp
-from hark.tap.namespace.flows import Address
-from hark.tap.namespace.groups import Groups
-from hark.tap.namespace.nat import ends
-from hark.tap.namespace.owners import Owners
-from hark.tap.namespace.tun import BATCH, Tun, router
+from hark.tap.tun import udp
+from hark.tap.tun.flows import Address
+from hark.tap.tun.groups import Groups
+from hark.tap.tun.nat import ends
+from hark.tap.tun.owners import Owners
+from hark.tap.tun.tun import BATCH, Tun, router
 from hark.wire import ip
 
 _LOCAL_FLOWS = 4096  # UDP pairs inside the namespace that are remembered

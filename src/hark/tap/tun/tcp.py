@@ -16,18 +16,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from hark.system.netlink import Settings
 from hark.tap.loop import IN, OUT, Loop
-from hark.tap.namespace import mirror, setup, sockopts, udp
-from hark.tap.namespace.borrow import Borrower, give_back
-from hark.tap.namespace.device import Device
-from hark.tap.namespace.expire import expire
-from hark.tap.namespace.flows import Address, Flow, Held, Local, Over, Relayed, Released, Silent
-from hark.tap.namespace.nat import Nat, ends, rewrite
-from hark.tap.namespace.netlink import Settings
-from hark.tap.namespace.owners import Owners
-from hark.tap.namespace.probes import Probes
-from hark.tap.namespace.relay import Relay, reset
-from hark.tap.namespace.tun import BATCH, Tun, router
+from hark.tap.tun import sockopts, udp
+from hark.tap.tun.borrow import Borrower, give_back
+from hark.tap.tun.device import Device
+from hark.tap.tun.expire import expire
+from hark.tap.tun.flows import Address, Flow, Held, Local, Over, Relayed, Released, Silent
+from hark.tap.tun.nat import Nat, ends, rewrite
+from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, peers
+from hark.tap.tun.owners import Owners
+from hark.tap.tun.probes import Probes
+from hark.tap.tun.relay import Relay, reset
+from hark.tap.tun.tun import BATCH, Tun, router
 from hark.wire import ip
 
 _FORGET = 4.0  # s that a closed flow's last packets still find their way
@@ -113,7 +114,7 @@ class Tcp:
         self._syn(client, server, segment.seq, data)
 
     def _stranger(self, client: Address, server: Address, segment: ip.Segment, data: bytes, key: bytes) -> None:
-        if segment.sport == setup.LISTEN_PORT and client[0] in (mirror.HERE4, mirror.HERE6):
+        if segment.sport == LISTEN_PORT and client[0] in (HERE4, HERE6):
             return  # our own listener's last words about a flow that is closed
         self._tun.rec.frame(data)
         if not segment.flags & ip.RST and key not in self._expiring:
@@ -158,7 +159,7 @@ class Tcp:
         device = self._tun.device
         inlet = self._tun.devices[0] if device is self._tun.lo else device
         way = device if device is self._tun.lo else None
-        flow = self._nat.open(client, server, local, way, mirror.peers(inlet.number, len(client[0])))
+        flow = self._nat.open(client, server, local, way, peers(inlet.number, len(client[0])))
         flow.owner, flow.device, flow.inlet = owner, device, inlet
         flow.isn, flow.seen, flow.tos = isn, now, sockopts.service(data)
         if local:

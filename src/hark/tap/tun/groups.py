@@ -14,12 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from hark.system.netlink import Diag
 from hark.tap.loop import IN, Loop
-from hark.tap.namespace import udp
-from hark.tap.namespace.device import Device
-from hark.tap.namespace.flows import Address
-from hark.tap.namespace.netlink import Diag
-from hark.tap.namespace.tun import BATCH, Tun
+from hark.tap.tun import udp
+from hark.tap.tun.device import Device
+from hark.tap.tun.flows import Address
+from hark.tap.tun.tun import BATCH, Tun
 from hark.wire import ip
 
 MOST = 64  # sockets: groups times ports

@@ -12,7 +12,7 @@ Not         options that the user may not set outside either, TCP_FASTOPEN, TCP_
 import socket
 from typing import NamedTuple
 
-from hark.tap.namespace.netlink import Settings
+from hark.system.netlink import Settings
 
 CHECKS = (0.05, 0.5, 2.0, 8.0, 30.0)  # s after the connect or the last look; the last one again and again
 _SO_MARK, _SO_MAX_PACING_RATE, _SO_BUF_LOCK = 36, 47, 72

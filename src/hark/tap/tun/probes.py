@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable
 
 from hark.tap.loop import Loop
-from hark.tap.namespace.flows import Flow, Relayed
-from hark.tap.namespace.relay import Relay
+from hark.tap.tun.flows import Flow, Relayed
+from hark.tap.tun.relay import Relay
 from hark.wire import ip
 
 _LOOK_FIRST, _LOOK_MAX = 0.001, 0.25  # s between looks whether the server was heard

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 
 from hark.tap.loop import Loop
-from hark.tap.namespace.borrow import give_back
+from hark.tap.tun.borrow import give_back
 
 _LOOK = 0.05  # s between looks whether the program's kernel has given up
 _LOOKS = 80

@@ -1,0 +1,48 @@
+"""What a key source is: the interface that keys/ has and that a run uses.
+
+May hold: protocols and the values in them. May not hold: a source, or the choice among them (plan.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from hark.recording.blocks import Block
+
+
+class Place(NamedTuple):
+    """What the tap has made in the child, between fork and exec."""
+
+    private: str  # a directory that only the program's tree sees, and that is gone with it; "" where there is none
+
+
+class Source(Protocol):
+    """What the capture loop listens to."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+
+    def read(self) -> Iterable[Block]:
+        """All that has come. Must not block. An exception ends this source, is recorded, and ends nothing else."""
+
+
+class KeySource(Protocol):
+    """One way to get TLS secrets from programs. What cannot be had is left out: the program must not notice."""
+
+    name: str  # in messages
+
+    def build(self, place: Place) -> dict[str, int]:
+        """In the child, before the exec: make what the program needs. Descriptors to hand to the capture process, by
+        name; -1 for one that cannot be had. Raises OSError where there is none of it."""
+
+    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
+        """In the child: the variables that the program gets beside or instead of those in `base`."""
+
+    def missing(self, files: Mapping[str, int]) -> str:
+        """In hark's first process, by what was handed over: what is not decrypted for want of it; "" where all is
+        there."""
+
+    def open(self, files: Mapping[str, int]) -> Source | None:
+        """In the capture process: what to listen to, if anything. Raises OSError."""

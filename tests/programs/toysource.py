@@ -1,0 +1,46 @@
+"""A key source that hark does not have, to show what one takes: this file, and the line that adds it to the plan.
+
+usage: python toysource.py HARK-ARGUMENTS...     the program finds a file for key log lines in the variable TOY_KEYS
+"""
+
+import os
+import sys
+
+import hark.plan
+from hark.cli import main
+from hark.keys.keylogfile import Follower, Watch
+from hark.system import kernel
+
+
+class Toy:
+    """A key log in a variable of its own."""
+
+    name = "toy"
+
+    def build(self, place):
+        fd = os.open(f"{place.private}/toy", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622)
+        os.fchmod(fd, 0o622)
+        return {"toy": fd}
+
+    def environment(self, base, place):
+        return {"TOY_KEYS": f"{place.private}/toy"}
+
+    def missing(self, files):
+        return "" if "toy" in files else "no toy"
+
+    def open(self, files):
+        return Lines(files["toy"])
+
+
+class Lines(Follower):
+    """Its lines, under its name."""
+
+    def __init__(self, fd):
+        super().__init__(fd, Watch(*kernel.notifier()))
+
+    def read(self):
+        return [secrets._replace(source="toy") for secrets in super().read()]
+
+
+hark.plan.SOURCES += (lambda facts: Toy(),)
+sys.exit(main(sys.argv[1:]))
