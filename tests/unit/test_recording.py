@@ -117,6 +117,26 @@ def select(fd: int) -> bool:
     return bool(module.select([fd], [], [], 0.2)[0])
 
 
+def test_the_counters_never_go_back() -> None:
+    """Each is one store: the other process sees the old number or the new one, never a part of it."""
+    ring = Ring(1 << 20)
+    pid = os.fork()
+    if pid == 0:
+        writer = Writer(ring)
+        ring.leave()  # it writes on as fast as it can
+        for _ in range(400_000):
+            writer.commit(0x101)
+        writer.close()
+        os._exit(0)
+    reader, before = Reader(ring), 0
+    while not reader.closed:
+        now = reader.behind()
+        assert now >= before
+        before = now
+    os.waitpid(pid, 0)
+    assert reader.behind() >= 400_000 * 0x101
+
+
 def test_a_deaf_reader_does_not_stop_the_writer() -> None:
     ring = Ring(1 << 20)
     writer = Writer(ring)

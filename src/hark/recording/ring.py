@@ -5,8 +5,9 @@ What   One writer (the tapper), one reader (the teller), one memory file without
 Why    The tapper reads packets from the TUN straight into the ring, so recording costs no copy; and because the
        memory has no name, nothing is left behind however the processes end.
 Order  The writer stores a block, then the counter; the reader loads the counter, then the block. x86 and arm64
-       keep an aligned 8 byte store whole; Python's own calls between the two are full barriers in practice, and a
-       reader that misses a wake-up looks again after POLL.
+       keep an aligned 8 byte store whole, and an item of a memoryview of words is stored by one (struct.pack_into
+       would clear its bytes first, which the other side could see). Python's own calls between the two are full
+       barriers in practice, and a reader that misses a wake-up looks again after its time-out.
 Limits A block never wraps: where it would, the rest of the ring is skipped with a filler word. A full ring makes
        `room` false: the tapper then lets the program wait. That is the only way in which a view slows it down.
 Not    multiprocessing.shared_memory (a name in /dev/shm outlives kill -9), a pipe (64 KiB, two copies).
@@ -22,17 +23,16 @@ from collections.abc import Iterator
 from hark.recording import pcapng
 from hark.recording.blocks import Block
 
-SIZE = 32 << 20  # bytes: a quarter second of a gigabyte a second, and half of what hark may take in all
+SIZE = 32 << 20  # bytes: half of what hark may take in all
 MAX_PACKET = 65536 + 64  # bytes in the largest packet with its link header
 _PAGE = 4096
-_WRITTEN, _READ, _CLOSED, _WAITING, _DEAF = 0, 64, 128, 192, 256  # offsets: a cache line each
+_WRITTEN, _READ, _CLOSED, _WAITING, _DEAF = 0, 64, 128, 192, 256  # offsets of the counters: a cache line each
+_W, _R = _WRITTEN // 8, _READ // 8  # the same in words
 _FOR_MUCH, _FOR_ANY = 1, 2  # what the reader waits for
 _MUCH = 1 << 19  # bytes: worth waking a dozing reader for; less waits for its own next look
 _FILLER = 0xFFFFFFFF  # block type that no block has: skip to the ring's start
 _RESERVE = MAX_PACKET + pcapng.EPB_HEAD + pcapng.EPB_TAIL_MAX + 16
 
-_get = struct.Struct("<Q").unpack_from
-_put = struct.Struct("<Q").pack_into
 
 
 class Ring:
@@ -45,6 +45,7 @@ class Ring:
         self._map = mmap.mmap(fd, _PAGE + size)
         os.close(fd)
         self.head = memoryview(self._map)[:_PAGE]
+        self.words = self.head.cast("Q")
         self.data = memoryview(self._map)[_PAGE:]
         self.wake_reader = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.wake_writer = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -63,6 +64,7 @@ class Writer:
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         self._head = ring.head
+        self._words = ring.words
         self.data = ring.data
         self._size = ring.size
         self._written = 0
@@ -82,7 +84,7 @@ class Writer:
         return self._written + need - self._seen <= self._size or self._look(need)
 
     def _look(self, need: int) -> bool:
-        self._seen = _get(self._head, _READ)[0]
+        self._seen = self._words[_R]
         if self._written + need - self._seen <= self._size:
             return True
         if self._head[_DEAF]:
@@ -107,7 +109,7 @@ class Writer:
             self._written += self._size - self.at
             self.at = 0
         self._written += size
-        _put(self._head, _WRITTEN, self._written)
+        self._words[_W] = self._written
 
     def write(self, raw: bytes) -> bool:
         """Append one encoded block; False where there is no room now."""
@@ -144,6 +146,7 @@ class Reader:
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         self._head = ring.head
+        self._words = ring.words
         self._data = ring.data
         self._read = 0
         self._told = 0
@@ -158,7 +161,7 @@ class Reader:
 
     def behind(self) -> int:
         """Bytes written and not yet read."""
-        return int(_get(self._head, _WRITTEN)[0]) - self._read
+        return self._words[_W] - self._read
 
     def wait(self, seconds: float, for_any: bool) -> None:
         """Sleep until something (or only much of it) was written, the writer closed, or the time is over."""
@@ -172,7 +175,7 @@ class Reader:
 
     def blocks(self, most: int = 1 << 62) -> Iterator[tuple[Block, memoryview]]:
         """Blocks that are there now, each with its raw bytes; at most about `most` bytes of them."""
-        written = min(_get(self._head, _WRITTEN)[0], self._read + most)
+        written = min(self._words[_W], self._read + most)
         data, size, parser = self._data, self._ring.size, self._parser
         while self._read < written:
             at = self._read % size
@@ -193,7 +196,7 @@ class Reader:
     def _tell(self) -> None:
         """Give the room that was read back to the writer, and wake it in case it waits for it."""
         self._told = self._read
-        _put(self._head, _READ, self._read)
+        self._words[_R] = self._read
         try:
             os.eventfd_write(self._ring.wake_writer, 1)
         except BlockingIOError:
