@@ -9,6 +9,7 @@ from typing import NamedTuple
 from hark.keys import keylogfile, node, openssl
 from hark.keys.keylogfile import Named
 from hark.tap.source import KeySource
+from hark.tap.tun.decisions import PASS_ALL, Decisions
 
 
 class Facts(NamedTuple):
@@ -32,6 +33,7 @@ class Plan(NamedTuple):
 
     keys: tuple[KeySource, ...]
     missing: tuple[Missing, ...]
+    decisions: Decisions = PASS_ALL  # about traffic
 
 
 # In the order in which they are asked for a connection's secrets. A new key source is one line here, and its file.

@@ -163,7 +163,7 @@ def _tap(child: launch.Child, ring: "Ring", control: socket.socket, chosen: Plan
     gc.freeze()
     network = tree.Tree(os.readlink(f"/proc/self/fd/{child.files['network']}"))
     capture = Capture(Writer(ring), ring.wake_writer, control, network, chosen.keys, child.files)
-    capture.run(NamespaceTap(child.files, child.network, capture.loop, capture.recorder))
+    capture.run(NamespaceTap(child.files, child.network, capture.loop, capture.recorder, chosen.decisions))
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
 

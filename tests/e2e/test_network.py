@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -525,3 +527,35 @@ def test_the_namespace_follows_the_host(world) -> None:
     change("del")
     out, _ = program.communicate(b"\n", timeout=20)
     assert out == b"False\n"
+
+
+DECIDED = """
+import errno, socket, urllib.request
+def meets(do):
+    try:
+        return do()
+    except OSError as e:
+        e = getattr(e, "reason", e)
+        return errno.errorcode.get(getattr(e, "errno", 0) or 0, repr(e))
+def datagram(data):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5); s.connect(("192.0.2.10", 7007))
+    s.send(data); return s.recv(100).decode()
+url = "http://192.0.2.10:8080/hello"
+print(meets(lambda: urllib.request.urlopen(url).read().decode()))
+print(meets(lambda: socket.create_connection(("192.0.2.10", 8443), 5)))
+print(meets(lambda: urllib.request.urlopen(url, b"posted").read()))
+print(meets(lambda: datagram(b"yes")), meets(lambda: datagram(b"no")))
+"""
+
+
+def test_decisions_at_the_syn_a_datagram_and_the_first_bytes(world) -> None:
+    """tests/programs/refusing.py decides; without it all of these pass. The program sees what a host would show it."""
+    shutil.copy(pathlib.Path(__file__).parent.parent / "programs" / "refusing.py", world.dir / "refusing.py")
+    echo = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('192.0.2.10', 7009))\n"
+        "while True: d, a = s.recvfrom(100); s.sendto(d, a)"
+    )
+    world.start([sys.executable, "-c", echo])
+    program = DECIDED.replace("7007", "7009")
+    run = world.run(sys.executable, str(world.dir / "refusing.py"), "-q", sys.executable, "-c", program)
+    assert run.out.decode().splitlines() == ["hello", "ECONNREFUSED", "ECONNRESET", "yes ECONNREFUSED"], run.err

@@ -372,3 +372,26 @@ def test_timers_run_in_order_and_alone() -> None:
     while len(seen) < 3 and time.monotonic() < until:
         loop.once(0.5)
     assert seen == ["first", "a fault", "second"]
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_the_first_bytes_are_asked_about_once(setup: Setup, may: bool) -> None:
+    asked = []
+
+    def first(data: memoryview) -> bool:
+        asked.append(bytes(data))
+        return may
+
+    assert not setup.relay.program.first
+    setup.relay.program.first = first
+    setup.program.sendall(b"one")
+    setup.turn()
+    if may:
+        setup.program.sendall(b"two")
+        setup.turn()
+        assert setup.server.recv(100) == b"onetwo"
+    else:
+        for sock in (setup.program, setup.server):
+            with pytest.raises(ConnectionResetError):
+                sock.recv(100)
+    assert asked == [b"one"]

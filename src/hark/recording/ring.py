@@ -34,7 +34,6 @@ _FILLER = 0xFFFFFFFF  # block type that no block has: skip to the ring's start
 _RESERVE = MAX_PACKET + pcapng.EPB_HEAD + pcapng.EPB_TAIL_MAX + 16
 
 
-
 class Ring:
     """The shared memory and the two wake-up descriptors; made before the fork, used by both sides."""
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from hark.tap.loop import ERR, IN, Loop
 from hark.tap.tun import udp
+from hark.tap.tun.decisions import Action, Decisions
 from hark.tap.tun.flows import Address
 from hark.tap.tun.groups import Groups
 from hark.tap.tun.nat import ends
@@ -31,8 +32,9 @@ Key = tuple[int, bytes, int]  # protocol, the program's address and port or iden
 class Datagrams:
     """The namespace's UDP and ICMP echo."""
 
-    def __init__(self, tun: Tun, loop: Loop, owners: Owners, groups: Groups) -> None:
+    def __init__(self, tun: Tun, loop: Loop, owners: Owners, groups: Groups, decisions: Decisions) -> None:
         self._tun = tun
+        self._decisions = decisions
         self._loop = loop
         self._owners = owners
         self._groups = groups
@@ -68,6 +70,10 @@ class Datagrams:
                 return
         self._tun.rec.frame(data, endpoint.pid)
         payload = data[packet.start + 8 : packet.end]
+        decision = self._decisions.datagram((packet.src, sport), server, memoryview(payload), endpoint.pid)
+        if decision.action is Action.REFUSE:
+            self._tun.answer(ip.unreachable(router(packet.dst), data, "ECONNREFUSED"))
+            return
         if server != endpoint.server:
             endpoint.aim(server, self._tun.is_broadcast(packet.dst))
         if endpoint.heard:

@@ -12,12 +12,13 @@ from hark.system.netlink import Diag
 from hark.tap.loop import Loop
 from hark.tap.recorder import Recorder
 from hark.tap.tun import udp
+from hark.tap.tun.connections import Connections
 from hark.tap.tun.datagrams import Datagrams
+from hark.tap.tun.decisions import Decisions
 from hark.tap.tun.groups import Groups
 from hark.tap.tun.nat import Nat
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network
 from hark.tap.tun.owners import Owners
-from hark.tap.tun.tcp import Tcp
 from hark.tap.tun.tun import BATCH, Tun
 from hark.wire import ip
 
@@ -28,17 +29,24 @@ _IGMP = 2
 class Plane:
     """Runs the namespace's traffic. `files` are descriptors by name, `network` what stands in it."""
 
-    def __init__(self, files: Mapping[str, int], network: Network, loop: Loop, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, int],
+        network: Network,
+        loop: Loop,
+        recorder: Recorder,
+        decisions: Decisions,
+    ) -> None:
         self._recorder = recorder
         nat = Nat(HERE4, HERE6, LISTEN_PORT)
         diag = Diag(socket.socket(fileno=files["diag"]))
         self._owners = Owners(diag, os.readlink(f"/proc/self/fd/{files['network']}"), recorder.block)
         self.tun = Tun(files, network, loop, recorder, nat.turns)
         listeners = [files[name] for name in ("listener4", "listener6") if files[name] >= 0]
-        self._tcp = Tcp(self.tun, loop, self._owners, nat, listeners)
+        self._tcp = Connections(self.tun, loop, self._owners, nat, listeners, decisions)
         lists = [files[name] for name in ("igmp", "igmp6") if files[name] >= 0]
         groups = Groups(self.tun, loop, diag, lists)
-        self._datagrams = Datagrams(self.tun, loop, self._owners, groups)
+        self._datagrams = Datagrams(self.tun, loop, self._owners, groups, decisions)
         self._fragments = udp.Fragments()
         self.tun.slow, self.tun.ended, self.tun.notice = self._slow, self._tcp.ended, self._tcp.notice
         self._swept = 0.0

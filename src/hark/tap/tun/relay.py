@@ -39,7 +39,7 @@ _view = memoryview(_buffer)
 class End:
     """One side's socket."""
 
-    __slots__ = ("eof", "mask", "parked", "peer", "pending", "relay", "shut", "sock")
+    __slots__ = ("eof", "first", "mask", "parked", "peer", "pending", "relay", "shut", "sock")
 
     def __init__(self, sock: socket.socket, relay: "Relay") -> None:
         self.sock = sock
@@ -49,6 +49,7 @@ class End:
         self.eof = False  # its peer will send no more
         self.shut = False  # we will send it no more
         self.mask = _READ
+        self.first: Callable[[memoryview], bool] | None = None  # asked about the first bytes: whether they may go on
         self.parked = False  # not watched, as it would report without end that it is shut in both directions
 
     def ready(self, event: int) -> None:
@@ -97,6 +98,11 @@ class End:
         if not size:
             self._ended()
             return
+        if self.first is not None:
+            first, self.first = self.first, None
+            if not first(_view[:size]):
+                self.relay.reset()
+                return
         try:
             sent = peer.sock.send(_view[:size])
         except BlockingIOError:

@@ -1,73 +1,86 @@
-"""TCP from the devices: connection attempts held until the real connect is decided, and the relays that follow.
+"""What becomes of each TCP packet that belongs to no flow in progress: connection attempts, and strangers.
+
+May hold: the states of flows and what leads from one to the other. May not hold: a socket call, a clock; what is to be
+done outside goes through `Outside` (connections.py).
 
 SYN    A connection attempt is held until the real connect is decided: connected, then the SYN goes on to our
        listener; refused, a reset; unreachable, the ICMP error; timed out, silence. So connect() fails as it would.
-Ends   The real connection has the program's own address, port (where that is free on the host) and interface, and what
-       the program has set on its socket (sockopts.py, probes.py). It fails at the program as it failed (relay.py,
-       expire.py).
-Fails  An exception about one connection ends that one and is reported.
+
+       Held --connected--> Released --accepted--> Relayed --closed--> Over
+        |---refused, unreachable--> Over
+        |---timed out--> Silent
+       Local: both ends are in the namespace; packets are handed straight back.
 """
 
-import contextlib
 import errno
-import os
-import socket
-import time
-from collections import deque
-from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from hark.system.netlink import Settings
-from hark.tap.loop import IN, OUT, Loop
-from hark.tap.tun import sockopts, udp
-from hark.tap.tun.borrow import Borrower, give_back
+from hark.tap.tun.decisions import Action, Decisions
 from hark.tap.tun.device import Device
-from hark.tap.tun.expire import expire
-from hark.tap.tun.flows import Address, Flow, Held, Local, Over, Relayed, Released, Silent
-from hark.tap.tun.nat import Nat, ends, rewrite
-from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, peers
-from hark.tap.tun.owners import Owners
-from hark.tap.tun.probes import Probes
-from hark.tap.tun.relay import Relay, reset
-from hark.tap.tun.tun import BATCH, Tun, router
+from hark.tap.tun.flows import Address, Flow, Held, Local, Over, Released, Silent, State
+from hark.tap.tun.nat import Nat, ends
+from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT
+from hark.tap.tun.owners import Owner
 from hark.wire import ip
 
-_FORGET = 4.0  # s that a closed flow's last packets still find their way
-_PAUSE = 0.005  # s before the reset of a connection that the server has reset at once
-_SEARCH = 2  # which look at a connection's socket is worth a search of all processes for it
-_BIND_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at the connect, when the other end is known
+if TYPE_CHECKING:
+    from hark.system.netlink import Settings
+
+
+class Arrival(NamedTuple):
+    """What is known of a SYN beside its bytes."""
+
+    owner: Owner
+    settings: "Settings | None"  # of the program's socket
+    local: bool  # the server is in the namespace too
+    device: Device  # by which it came
+    inlet: Device  # by which it goes on to our listener
+    way: Device | None  # by which packets go back to the program, where it is not the one that they come from
+    peers: bytes  # the network of the made-up peers
+    vnet: bytes  # the virtio header in front of it
+    tos: int
+    now: int  # ns since the epoch
+
+
+class Outside(Protocol):
+    """What is done for the flows."""
+
+    def look(self, client: Address, server: Address, data: bytes) -> Arrival:
+        """Find out about a SYN that has just come."""
+
+    def record(self, data: bytes, pid: int = 0) -> None:
+        """Record a packet as it came."""
+
+    def hand(self, data: bytes, vnet: bytes) -> None:
+        """Hand a packet back as it came."""
+
+    def forward(self, flow: Flow, packet: bytes, vnet: bytes) -> None:
+        """Let a packet of the program go on to our listener."""
+
+    def answer(self, packet: bytes, device: Device | None) -> None:
+        """Record a packet of our making and hand it to the program."""
+
+    def unreachable(self, target: bytes, packet: bytes, name: str, device: Device | None) -> None:
+        """Answer with the ICMP error for that errno."""
+
+    def connect(self, flow: Flow, held: Held, settings: "Settings | None") -> None:
+        """Begin the real connect; Tcp.decided() is called with what came of it, at once or later."""
+
+    def abandon(self, state: State) -> None:
+        """The program has given up: end what stands for its connection."""
+
+    def forget(self, flow: Flow) -> None:
+        """Nat.close() it when its last packets have passed."""
 
 
 class Tcp:
-    """The namespace's TCP connections. `listeners` are our listeners' descriptors inside it."""
+    """The namespace's TCP flows."""
 
-    def __init__(self, tun: Tun, loop: Loop, owners: Owners, nat: Nat, listeners: list[int]) -> None:
-        self._tun = tun
-        self._loop = loop
-        self._owners = owners
+    def __init__(self, nat: Nat, outside: Outside, decisions: Decisions) -> None:
         self._nat = nat
-        self._relays: set[Relay] = set()
-        self._closing: deque[tuple[float, Flow]] = deque()
-        self._fresh: deque[tuple[float, Flow, Relay]] = deque()  # whose sockets are still to be looked at
-        self._expiring: dict[bytes, None] = {}  # flows by key whose packets are let fall
-        self._borrower = Borrower()
-        self._defaults = sockopts.Defaults()
-        self._probes = Probes(loop, self._forward)
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        for fd in listeners:
-            loop.add(fd, IN, self._accepter(socket.socket(fileno=fd)))
-
-    def settled(self) -> bool:
-        """Whether nothing that the program sent is still on its way, so that hark may end."""
-        return all(relay.settled() for relay in self._relays)
-
-    def tick(self, now: float) -> None:
-        """Forget the flows whose last packets have had their time; `now` is time.monotonic()."""
-        while self._closing and self._closing[0][0] <= now:
-            self._nat.close(self._closing.popleft()[1])
-        if self._fresh and self._fresh[0][0] <= now:
-            self._look_at_fresh(now)
-
-    # -- packets -----------------------------------------------------------------------------------------------------
+        self._outside = outside
+        self._decisions = decisions
+        self.expiring: dict[bytes, None] = {}  # flows by key whose packets are let fall
 
     def ended(self, flow: Flow, flags: int, inward: bool) -> None:
         """A FIN or RST of a flow has passed. One inside the namespace is forgotten after its reset or second FIN; one
@@ -76,23 +89,10 @@ class Tcp:
         if isinstance(state, Local):
             state.fins |= 2 if inward else 1
             if flags & ip.RST or state.fins == 3:
-                self._close(flow)
+                self._outside.forget(flow)
         elif isinstance(state, Released) and flags & ip.RST and not inward:
             self._abandon(flow)
-            self._close(flow)
-
-    def notice(self, flow: Flow, tos: int, packet: bytes) -> bool:
-        """Look at a packet of the program that has another type of service than the last, or came after a quiet time;
-        whether it is held back."""
-        if tos != flow.tos:
-            flow.tos = tos
-            state = flow.state
-            server = state.relay.server.sock if isinstance(state, Relayed) else None
-            if isinstance(state, Released):
-                server = state.server
-            if server is not None and server.fileno() >= 0:
-                sockopts.put_service(server, server.family == socket.AF_INET6, tos)
-        return self._probes.take(flow, packet, bytes(self._tun.vnet))
+            self._outside.forget(flow)
 
     def packet(self, packet: ip.Packet, data: bytes) -> None:
         """Take a TCP packet that is no part of a flow in progress: a SYN, or a stranger."""
@@ -104,7 +104,7 @@ class Tcp:
         if segment.flags & (ip.SYN | ip.ACK) != ip.SYN:
             self._stranger(client, server, segment, data, key)
             return
-        self._expiring.pop(key, None)
+        self.expiring.pop(key, None)
         turn = self._nat.turns.get(key)
         if turn is not None:
             if turn.flow.isn == segment.seq and self._again(turn.flow, data):
@@ -116,296 +116,67 @@ class Tcp:
     def _stranger(self, client: Address, server: Address, segment: ip.Segment, data: bytes, key: bytes) -> None:
         if segment.sport == LISTEN_PORT and client[0] in (HERE4, HERE6):
             return  # our own listener's last words about a flow that is closed
-        self._tun.rec.frame(data)
-        if not segment.flags & ip.RST and key not in self._expiring:
+        self._outside.record(data)
+        if not segment.flags & ip.RST and key not in self.expiring:
             # A flow of which we know nothing: answered as by a host that has crashed and come back.
-            self._refuse(client, server, segment.ack, segment.seq)
+            self._refuse(client, server, segment.ack, segment.seq, None)
 
     def _again(self, flow: Flow, data: bytes) -> bool:
         """A SYN was sent again; whether that has been seen to."""
         state = flow.state
         if isinstance(state, Released):
-            self._tun.rec.frame(data, flow.owner.pid)
-            self._forward(flow, state.syn, state.vnet)
+            self._outside.record(data, flow.owner.pid)
+            self._outside.forward(flow, state.syn, state.vnet)
         elif isinstance(state, Held | Silent):
-            self._tun.rec.frame(data, flow.owner.pid)  # the answer is still out
+            self._outside.record(data, flow.owner.pid)  # the answer is still out
         else:
             return False
         return True
 
     def _abandon(self, flow: Flow) -> None:
         """The program has given up: end what stands for it outside."""
-        state = flow.state
-        flow.state = Over()
-        if isinstance(state, Held) and state.sock is not None:
-            self._loop.remove(state.sock.fileno())
-            state.sock.close()
-        elif isinstance(state, Released) and state.server is not None:
-            reset(state.server)
-        elif isinstance(state, Relayed):
-            state.relay.reset()
-
-    def _close(self, flow: Flow) -> None:
-        """Forget it when its last packets have passed."""
-        self._closing.append((time.monotonic() + _FORGET, flow))
-
-    # -- connecting --------------------------------------------------------------------------------------------------
+        state, flow.state = flow.state, Over()
+        self._outside.abandon(state)
 
     def _syn(self, client: Address, server: Address, isn: int, data: bytes) -> None:
-        now = time.time_ns()
-        own = self._tun.is_own(server[0])
-        owner, settings, local = self._owners.socket(client, server, now, self._tun.device.index, own)
-        self._tun.rec.frame(data, owner.pid)
-        device = self._tun.device
-        inlet = self._tun.devices[0] if device is self._tun.lo else device
-        way = device if device is self._tun.lo else None
-        flow = self._nat.open(client, server, local, way, peers(inlet.number, len(client[0])))
-        flow.owner, flow.device, flow.inlet = owner, device, inlet
-        flow.isn, flow.seen, flow.tos = isn, now, sockopts.service(data)
-        if local:
-            self._tun.inject(data, bytes(self._tun.vnet))
+        came = self._outside.look(client, server, data)
+        self._outside.record(data, came.owner.pid)
+        flow = self._nat.open(client, server, came.local, came.way, came.peers)
+        flow.owner, flow.device, flow.inlet = came.owner, came.device, came.inlet
+        flow.isn, flow.seen, flow.tos = isn, came.now, came.tos
+        if came.local:
+            self._outside.hand(data, came.vnet)
             return
-        held = flow.state = Held(data, bytes(self._tun.vnet))
-        target = udp.host_address(server[0])
-        # Where ::1 does not cross, a program that is refused there goes on to 127.0.0.1.
-        targets = [target, "::1"] if target.startswith("127.") and self._tun.lo is None else [target]
-        try:
-            self._connect(flow, held, settings, targets)
-        except Exception as error:
-            self._crashed(error)
-            self._failed(flow, held, errno.ECONNREFUSED)
-
-    def _connect(
-        self, flow: Flow, held: Held, settings: Settings | None, targets: list[str], port: bool = True
-    ) -> None:
-        """Try the next upstream address; a connected socket releases the held SYN. `port`: try the program's own."""
-        target = targets[0]
-        six = ":" in target
-        family = socket.AF_INET6 if six else socket.AF_INET
-        try:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        except OSError as error:
-            self._tun.rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
-            self._failed(flow, held, errno.ECONNREFUSED)
-            return
-        held.sock = sock
-        sockopts.from_syn(sock, six, held.syn, settings, self._defaults)
-        if settings is not None and settings.device and flow.device is not None and flow.device.index:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
-            # A loopback source is what the namespace chose for the way to us; by that interface the host would not.
-            bound = flow.client[0][0] != 127 and self._bind(sock, flow, six, port)
+        held = flow.state = Held(data, came.vnet)
+        if self._decisions.connect(client, server, came.owner.pid).action is Action.REFUSE:
+            self.decided(flow, held, errno.ECONNREFUSED)
         else:
-            bound = self._bind(sock, flow, six, port)
-        scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0
-        place = (target, flow.server[1], 0, scope) if six else (target, flow.server[1])
+            self._outside.connect(flow, held, came.settings)
 
-        def decided(number: int) -> None:
-            if number == errno.EADDRNOTAVAIL and bound:  # an earlier connection of that port is not forgotten yet
-                sock.close()
-                self._connect(flow, held, settings, targets, port=False)
-            elif number and number != errno.ECONNRESET and targets[1:]:
-                sock.close()
-                self._connect(flow, held, settings, targets[1:])
-            else:
-                self._decided(flow, held, number)
-
-        def connected(event: int) -> None:
-            self._loop.remove(sock.fileno())
-            decided(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
-
-        def failed(error: Exception) -> None:
-            self._crashed(error)
-            self._loop.remove(sock.fileno())
-            self._failed(flow, held, errno.ECONNREFUSED)
-
-        number = sock.connect_ex(place)
-        if number == errno.EINPROGRESS:
-            # On loopback the handshake is over by now, which saves a round of the loop.
-            with contextlib.suppress(OSError):
-                sock.getpeername()
-                number = 0
-        if number == errno.EINPROGRESS:
-            self._loop.add(sock.fileno(), OUT, connected, failed)
-        else:
-            decided(number)
-
-    def _bind(self, sock: socket.socket, flow: Flow, six: bool, port: bool) -> bool:
-        """Give the real connection the program's own end, where that is an address of the host; whether the port is
-        the program's."""
-        address = flow.client[0]
-        if not self._tun.is_own(address) or len(address) != (16 if six else 4):
-            return False
-        text = udp.host_address(address)
-        scope = flow.device.index if flow.device is not None and address[:2] == b"\xfe\x80" else 0
-        more = (0, scope) if six else ()
-        if port:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an earlier one may not be forgotten yet
-            with contextlib.suppress(OSError):  # somebody on the host has it: the kernel chooses another
-                sock.bind((text, flow.client[1], *more))
-                return True
-        with contextlib.suppress(OSError):  # the host has lost that address since the start: it chooses one
-            sock.setsockopt(socket.IPPROTO_IP, _BIND_NO_PORT, 1)
-            sock.bind((text, 0, *more))
-        return False
-
-    def _decided(self, flow: Flow, held: Held, number: int) -> None:
-        sock, held.sock = held.sock, None
-        if flow.state is not held or sock is None:
-            return  # the program has given up meanwhile
-        if number and number != errno.ECONNRESET:
-            sock.close()
-            # The address that the program asked for has the say, not the fall-back.
-            fallen = flow.server[0][0] == 127 and self._tun.lo is None
-            self._failed(flow, held, errno.ECONNREFUSED if fallen else number)
-            return
-        if number:  # connected, and reset at once: the program connects, and then is reset
-            sock.close()
-        released = flow.state = Released(held, None if number else sock)
-        self._forward(flow, released.syn, released.vnet)
-
-    def _forward(self, flow: Flow, packet: bytes, vnet: bytes) -> None:
-        """Let a packet of the program go on to our listener."""
-        turn = self._nat.turns.get(flow.key)
-        if turn is None or turn.flow is not flow:
-            return
-        copy = bytearray(packet)
-        head, low, high = (20, 12, 24) if copy[0] >> 4 == 4 else (40, 8, 44)
-        rewrite(copy, 0, head, low, high, turn.ends, turn.ip_sum, vnet[0] & 1, turn.partial_sum, turn.whole_sum)
-        self._tun.inject(bytes(copy), vnet, flow.inlet)
-
-    def _failed(self, flow: Flow, held: Held, number: int) -> None:
-        """Tell the program what the real connect has met."""
+    def decided(self, flow: Flow, held: Held, number: int) -> None:
+        """The real connect has met errno `number`; 0: it is connected, by the socket in `held`. ECONNRESET: it was, and
+        was reset at once: the program connects, and then is reset."""
         if flow.state is not held:
-            return
-        if number == errno.ETIMEDOUT:
+            return  # the program has given up meanwhile
+        if number in (0, errno.ECONNRESET):
+            released = flow.state = Released(held, None if number else held.sock)
+            self._outside.forward(flow, released.syn, released.vnet)
+        elif number == errno.ETIMEDOUT:
             flow.state = Silent()
-            return
-        flow.state = Over()
-        self._nat.close(flow)
-        if number == errno.ECONNREFUSED or errno.errorcode.get(number, "") not in ip.UNREACHABLE:
-            self._refuse(flow.client, flow.server, 0, flow.isn + 1, flow.device)
-            return
-        self._tun.answer(ip.unreachable(router(flow.server[0]), held.syn, errno.errorcode[number]), flow.device)
-
-    def _refuse(self, client: Address, server: Address, seq: int, ack: int, device: Device | None = None) -> None:
-        packet = ip.rst_packet(server[0], client[0], server[1], client[1], seq, ack & 0xFFFFFFFF)
-        self._tun.answer(packet, device)
-
-    # -- connected ---------------------------------------------------------------------------------------------------
-
-    def _accepter(self, listener: socket.socket) -> Callable[[int], None]:
-        six = listener.family == socket.AF_INET6
-
-        def accept(event: int) -> None:
-            for _ in range(BATCH):
-                try:
-                    program, peer = listener.accept()
-                except BlockingIOError:
-                    return
-                except OSError as error:
-                    self._turn_away(listener, error)
-                    return
-                try:
-                    packed = socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, peer[0])
-                    self._start(program, self._nat.accepted((packed, peer[1])))
-                except Exception as error:
-                    self._crashed(error)
-                    reset(program)
-
-        return accept
-
-    def _turn_away(self, listener: socket.socket, error: OSError) -> None:
-        """No descriptor is left: take the spare one to end the connection, which would wait and wake us for ever."""
-        self._tun.rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
-        os.close(self._spare)
-        with contextlib.suppress(OSError):  # it may have gone by itself
-            listener.accept()[0].close()
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-
-    def _start(self, program: socket.socket, flow: Flow | None) -> None:
-        if flow is None or not isinstance(flow.state, Released):
-            program.close()  # its flow has ended in the meantime
-            return
-        server = flow.state.server
-        if server is None:
-            flow.state = Over()
-            # Not at once: the program gets out of its connect() first.
-            self._loop.later(_PAUSE, lambda: reset(program), self._crashed)
-            self._close(flow)
-            return
-        program.setblocking(False)
-
-        def done(relay: Relay) -> None:
-            self._relays.discard(relay)
-            flow.state = Over()
-            self._close(flow)
-
-        def expired(relay: Relay, number: int) -> None:
-            self._expire(flow, number)
-
-        try:
-            relay = Relay(self._loop, program, server, done, expired, self._crashed)
-        except OSError:
-            flow.state = Over()
-            program.close()  # reset before it began
-            server.close()
-            self._close(flow)
-            return
-        flow.state = Relayed(relay)
-        self._relays.add(relay)
-        if not self._fresh:
-            self._loop.later(sockopts.CHECKS[0], _nothing)  # wakes the loop, and so tick()
-        self._fresh.append((time.monotonic() + sockopts.CHECKS[0], flow, relay))
-
-    def _look_at_fresh(self, now: float) -> None:
-        """The first look at what programs have set: most connections are over by then, so it is no timer for each."""
-        for _ in range(BATCH):
-            if not self._fresh or self._fresh[0][0] > now:
-                break
-            _, flow, relay = self._fresh.popleft()
-            try:
-                self._check(flow, relay, 0)
-            except Exception as error:
-                self._crashed(error)
-        if self._fresh:
-            self._loop.later(max(0.0, self._fresh[0][0] - now), _nothing)
-
-    def _check(self, flow: Flow, relay: Relay, stage: int) -> None:
-        """Carry over what the program has set on its socket since."""
-        if relay.closed or relay.doomed or relay.program.eof or self._borrower.refused or not flow.owner.pid:
-            return
-        server = relay.server.sock
-        borrowed = self._borrower.borrow(flow.owner, len(flow.client[0]) == 16)
-        if borrowed is None:
-            if stage >= _SEARCH:
-                flow.owner = self._owners.again(flow.owner.inode)  # e.g. it is a child's by now
         else:
-            try:
-                values = sockopts.values(borrowed, server.family)
-            finally:
-                give_back(borrowed)
-            sockopts.carry(server, server.family, values, flow.carried or self._defaults.of[server.family])
-            flow.carried = values
-        stage = min(stage + 1, len(sockopts.CHECKS) - 1)
-        self._loop.later(sockopts.CHECKS[stage], lambda: self._check(flow, relay, stage), self._crashed)
+            flow.state = Over()
+            self._nat.close(flow)
+            name = errno.errorcode.get(number, "")
+            if name in ip.UNREACHABLE and number != errno.ECONNREFUSED:
+                self._outside.unreachable(flow.server[0], held.syn, name, flow.device)
+            else:
+                self._refuse(flow.client, flow.server, 0, flow.isn + 1, flow.device)
 
-    def _expire(self, flow: Flow, number: int) -> None:
-        """The real connection has timed out: so shall the program's."""
-        borrowed = self._borrower.borrow(flow.owner, len(flow.client[0]) == 16)
-        if borrowed is None:
-            return
-        self._nat.close(flow)
-        self._expiring[flow.key] = None
-        expire(self._loop, borrowed, lambda: self._expiring.pop(flow.key, None))
+    def accepted(self, peer: Address) -> tuple[Flow, Released] | None:
+        """The flow whose connection our listener has accepted from `peer`; None where it has ended meanwhile."""
+        flow = self._nat.accepted(peer)
+        return (flow, flow.state) if flow is not None and isinstance(flow.state, Released) else None
 
-    def _crashed(self, error: Exception) -> None:
-        what = f"{type(error).__name__}: {error}"
-        self._tun.rec.loss("connection", 1, f"a fault in hark, please report it: {what}")
-
-
-def _nothing() -> None:
-    """A timer that only wakes the loop."""
-
-
-def _name(index: int) -> bytes:
-    return socket.if_indextoname(index).encode()
+    def _refuse(self, client: Address, server: Address, seq: int, ack: int, device: Device | None) -> None:
+        packet = ip.rst_packet(server[0], client[0], server[1], client[1], seq, ack & 0xFFFFFFFF)
+        self._outside.answer(packet, device)

@@ -1,0 +1,58 @@
+"""The three points at which somebody may decide about traffic. Without rules the answer is "pass" everywhere.
+
+May hold: the questions, the possible answers, and the choice that passes everything. May not hold: rules.
+"""
+
+import enum
+from typing import NamedTuple, Protocol
+
+from hark.tap.tun.flows import Address
+
+
+class Action(enum.Enum):
+    """What becomes of it."""
+
+    PASS = enum.auto()
+    REFUSE = enum.auto()  # as by a host on which nothing listens
+
+
+class Decision(NamedTuple):
+    """An answer, and why: "" where there is nothing to say."""
+
+    action: Action
+    reason: str = ""
+
+
+PASS = Decision(Action.PASS)
+
+
+class Decisions(Protocol):
+    """Whoever decides. Each answer depends on nothing but what is given."""
+
+    def connect(self, client: Address, server: Address, pid: int) -> Decision:
+        """At the SYN."""
+
+    def datagram(self, client: Address, server: Address, data: memoryview, pid: int) -> Decision:
+        """At a datagram, DNS questions among them."""
+
+    def first_bytes(self, client: Address, server: Address, data: memoryview, pid: int) -> Decision:
+        """At the first bytes that the client sends on a connection."""
+
+
+class PassAll:
+    """Nothing is decided."""
+
+    def connect(self, client: Address, server: Address, pid: int) -> Decision:
+        """Pass."""
+        return PASS
+
+    def datagram(self, client: Address, server: Address, data: memoryview, pid: int) -> Decision:
+        """Pass."""
+        return PASS
+
+    def first_bytes(self, client: Address, server: Address, data: memoryview, pid: int) -> Decision:
+        """Pass."""
+        return PASS
+
+
+PASS_ALL = PassAll()

@@ -1,0 +1,30 @@
+"""hark with decisions about traffic: one at each of the three points.
+
+usage: python refusing.py HARK-ARGUMENTS...
+"""
+
+import sys
+
+import hark.session
+from hark.cli import main
+from hark.plan import plan
+from hark.tap.tun.decisions import PASS, Action, Decision, PassAll
+
+REFUSED = Decision(Action.REFUSE, "by the test")
+
+
+class Rules(PassAll):
+    """No TLS port, no datagram that says "no", no POST."""
+
+    def connect(self, client, server, pid):
+        return REFUSED if server[1] == 8443 else PASS
+
+    def datagram(self, client, server, data, pid):
+        return REFUSED if bytes(data) == b"no" else PASS
+
+    def first_bytes(self, client, server, data, pid):
+        return REFUSED if bytes(data[:5]) == b"POST " else PASS
+
+
+hark.session.plan = lambda facts: plan(facts)._replace(decisions=Rules())
+sys.exit(main(sys.argv[1:]))
