@@ -1,6 +1,7 @@
 """connect(), localhost, datagrams, bulk and many: the namespace's network is the host's."""
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -559,3 +560,19 @@ def test_decisions_at_the_syn_a_datagram_and_the_first_bytes(world) -> None:
     program = DECIDED.replace("7007", "7009")
     run = world.run(sys.executable, str(world.dir / "refusing.py"), "-q", sys.executable, "-c", program)
     assert run.out.decode().splitlines() == ["hello", "ECONNREFUSED", "ECONNRESET", "yes ECONNREFUSED"], run.err
+
+
+def test_a_port_that_is_taken_on_the_host_is_noted(world) -> None:
+    """The real connection then has another one, which a server's log shows: the entry says which, also when it is
+    replayed."""
+    holder = "import socket, time; s = socket.create_server(('192.0.2.10', 45678)); time.sleep(600)"
+    world.start([sys.executable, "-c", holder])
+    world.wait_for("192.0.2.10", 45678)
+    run = world.hark("-o", "n.pcapng", "curl", "-s", "--local-port", "45678", "http://192.0.2.10:8080/hello")
+    assert run.out == b"hello\n"
+    ((note,),) = [entry["_notes"] for entry in run.entries]
+    assert note["kind"] == "source" and note["address"] == "192.0.2.10" and int(note["port"]) != 45678
+    again = world.run("hark", "read", "--json", "n.pcapng").out
+    assert [json.loads(line) for line in again.splitlines()] == run.entries
+    free = world.hark("curl", "-s", "--local-port", "45679", "http://192.0.2.10:8080/hello")
+    assert "_notes" not in free.entries[0]

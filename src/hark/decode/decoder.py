@@ -21,7 +21,7 @@ from hark.decode.sessions import Sessions
 from hark.decode.tcp import Table
 from hark.decode.tls import Tls
 from hark.recording import blocks
-from hark.recording.blocks import Block, Entry, Frame, Loss, Names, Process, Secrets, Torn
+from hark.recording.blocks import Block, Entry, Frame, Loss, Names, Note, Process, Secrets, Torn
 from hark.wire import dns, ip
 
 _IP4_TCP = struct.Struct("!BxHxxHxBxx12sIIBB").unpack_from  # up to TCP's flags; addresses and ports in one piece
@@ -73,6 +73,8 @@ class Decoder:
             return (block,)
         if isinstance(block, Loss):
             return (Trouble(block.time, "not-recorded", 0, f"{block.amount} {block.what} lost: {block.why}"),)
+        if isinstance(block, Note):
+            return self._tcp.note(block)
         if isinstance(block, Torn):
             return (Trouble(self._now, "torn-recording", 0, f"{block.what}, at byte {block.offset}"),)
         return ()

@@ -43,6 +43,15 @@ class Closed(NamedTuple):
     received: int  # payload bytes by the server
 
 
+class Noted(NamedTuple):
+    """Whoever recorded the connection says something of it that packets do not show."""
+
+    conn: int
+    time: int
+    kind: str
+    fields: tuple[tuple[str, str], ...]
+
+
 class TlsFacts(NamedTuple):
     """What is known of a TLS session: at its hellos (done 0), and again when its handshake is done."""
 
@@ -252,6 +261,7 @@ Event = (
     Opened
     | Established
     | Closed
+    | Noted
     | TlsFacts
     | Certificates
     | Sealed

@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from hark.decode import limits, sniff
 from hark.decode.channel import Channel, Host, Opaque
 from hark.decode.endings import Ending, How
-from hark.decode.events import Closed, Established, Event, Opened, Side, Trouble
+from hark.decode.events import Closed, Established, Event, Noted, Opened, Side, Trouble
 from hark.decode.held import Budget, Held
 from hark.decode.layer import Layer
 from hark.decode.link import Pdu
 from hark.decode.past import Past, near, reverse
 from hark.decode.reassembly import Reassembly
-from hark.recording.blocks import Frame
+from hark.recording.blocks import Frame, Note
 from hark.wire import ip
 
 _SIDES = (Side.CLIENT, Side.SERVER)
@@ -85,7 +85,20 @@ class Table:
         self.crowded = False  # more than FLOWS were open at a time
         self._past = Past()
         self._budget = Budget()
+        self._notes: dict[bytes, list[Note]] = {}  # on connections of which no segment has come yet, by their ends
         self._numbers = 0
+
+    def note(self, note: Note) -> Sequence[Event]:
+        """A note on a connection: of one that is there, or the next one with these ends."""
+        known = self.ends.get(note.ends)
+        if known is not None and known[0].state != "closed":
+            return () if known[0].foreign else (Noted(known[0].number, note.time, note.kind, note.fields),)
+        waiting = self._notes.setdefault(note.ends, [])
+        if len(waiting) < limits.NOTES_EACH:
+            waiting.append(note)
+        if len(self._notes) > limits.NOTES:
+            del self._notes[next(iter(self._notes))]
+        return ()
 
     def number(self) -> int:
         """The next connection's number."""
@@ -323,10 +336,13 @@ class Table:
         self._enter(conn)
         self.live[conn.number] = conn
         conn.seen = frame.time
+        notes = self._notes.pop(conn.key, ()) if self._notes else ()
         if sender is None:
             conn.held = Held(frame.time, frame.pid, self._budget)
         else:
             out.append(_opened(conn, frame.time, frame.pid))
+            if not conn.foreign:
+                out += [Noted(conn.number, note.time, note.kind, note.fields) for note in notes]
         if len(self.live) > limits.FLOWS:
             self.crowded = True
             idlest = min(self.live.values(), key=lambda c: c.seen)

@@ -154,6 +154,11 @@ class Book:
         connection.udp, connection.foreign = event.udp, event.foreign
         self._connections[event.conn] = connection
 
+    def _noted(self, event: ev.Noted) -> None:
+        connection = self._connections.get(event.conn)
+        if connection is not None and len(connection.notes) < limits.NOTES_EACH:
+            connection.notes.append(event)
+
     def _established(self, event: ev.Established) -> None:
         connection = self._connections.get(event.conn)
         if connection is not None:
@@ -482,6 +487,7 @@ def _body_of(exchange: Exchange, side: ev.Side) -> Body:
 
 _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Opened: Book._opened,
+    ev.Noted: Book._noted,
     ev.Established: Book._established,
     ev.TlsFacts: Book._tls,
     ev.Certificates: Book._certificates,

@@ -6,7 +6,7 @@ May hold: mutable records with their derived facts. May not hold: events, text f
 from collections.abc import Sequence
 
 from hark.decode.endings import Ending, Phase
-from hark.decode.events import Headers, Message, RequestHead, ResponseHead, Sealed, Side, TlsFacts, Trouble
+from hark.decode.events import Headers, Message, Noted, RequestHead, ResponseHead, Sealed, Side, TlsFacts, Trouble
 from hark.model.body import Body, Decoded
 from hark.model.talk import Talk
 from hark.recording.blocks import Process
@@ -25,8 +25,8 @@ class Connection:
 
     __slots__ = (
         "alerts", "certificates", "client", "dns", "established", "exchanges", "failed", "foreign", "name", "not_tls",
-        "number", "opened", "pid", "process", "protocol", "proxied", "sealed", "server", "through", "tls", "troubles",
-        "udp",
+        "notes", "number", "opened", "pid", "process", "protocol", "proxied", "sealed", "server", "through", "tls",
+        "troubles", "udp",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +54,7 @@ class Connection:
         self.through = False  # `server` is a proxy's end, and what is spoken goes on to another (SOCKS, CONNECT)
         self.exchanges = 0
         self.troubles: list[Trouble] = []
+        self.notes: list[Noted] = []  # what whoever recorded it says of it
         self.alerts: list[Ending] = []  # what TLS and HTTP/2 said of its end
         self.sealed: Sealed | None = None  # what stayed encrypted
         self.not_tls: str | None = None  # what met a ClientHello that is no TLS, "" where it has no name

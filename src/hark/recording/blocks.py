@@ -51,6 +51,15 @@ class Loss(NamedTuple):
     why: str
 
 
+class Note(NamedTuple):
+    """What packets cannot say of a TCP connection: why it was passed, refused or routed, where it really went."""
+
+    time: int
+    ends: bytes  # client's address, server's, client's port, server's: as the client's segments have them
+    kind: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+
 class Names(NamedTuple):
     """Addresses (text form) with a name, as whoever recorded knew them."""
 
@@ -71,4 +80,4 @@ class Torn(NamedTuple):
     what: str
 
 
-Block = Frame | Secrets | Process | Loss | Names | Entry | Torn
+Block = Frame | Secrets | Process | Loss | Note | Names | Entry | Torn

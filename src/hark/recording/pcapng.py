@@ -14,11 +14,12 @@ import struct
 from collections.abc import Callable
 
 from hark.recording import blocks
-from hark.recording.blocks import Block, Entry, Frame, Loss, Names, Process, Secrets, Torn
+from hark.recording.blocks import Block, Entry, Frame, Loss, Names, Note, Process, Secrets, Torn
 from hark.wire import ip
 
 SHB, IDB, PB, SPB, NRB, ISB, EPB, DSB, CUSTOM = 0x0A0D0D0A, 1, 2, 3, 4, 5, 6, 10, 0xBAD
 LOSS = 0x80686B01
+NOTE = 0x80686B02
 MAX_BLOCK = 64 << 20  # bytes
 EPB_HEAD = 28  # bytes in front of an enhanced packet block's data
 EPB_TAIL_MAX = 3 + 16 + 4 + 4  # padding, the pid option with its end, the length once more
@@ -28,6 +29,7 @@ _TLS_KEYLOG = 0x544C534B
 _WIRESHARK_PEN, _PROCESS_ENTRY = 32622, 3
 _OPT_PROCESS = 8
 _COMMENT = 1
+_NOTE_BYTES = 1 << 16  # of text in a note: more is none of hark's
 
 _epb = struct.Struct("<IIIIIII").pack_into
 _u32 = struct.Struct("<I").pack_into
@@ -113,6 +115,14 @@ def loss(value: Loss) -> bytes:
     return block(LOSS, struct.pack("<QI", value.time, len(text)) + text.encode())
 
 
+def note(value: Note) -> bytes:
+    """A note on a connection."""
+    import json
+
+    text = json.dumps({"kind": value.kind, "fields": dict(value.fields)}).encode()
+    return block(NOTE, struct.pack("<QII", value.time, len(value.ends), len(text)) + value.ends + text)
+
+
 def names(value: Names) -> bytes:
     """A name resolution block."""
     records = b""
@@ -135,6 +145,8 @@ def encode(value: Block) -> bytes:
             return process(value)
         case Loss():
             return loss(value)
+        case Note():
+            return note(value)
         case Names():
             return names(value)
         case Torn() | Entry():
@@ -335,6 +347,20 @@ class Parser:
         except (ValueError, KeyError, TypeError, OverflowError):
             return Torn(at, "a loss note that cannot be read")
 
+    def _note(self, data: memoryview, at: int, size: int) -> Block | None:
+        import json
+
+        time, width, length = struct.unpack_from("<QII", data, at + 8) if size >= 28 else (0, 0, 0)
+        start = at + 24
+        if width not in (12, 36) or length > _NOTE_BYTES or start + width + length > at + size - 4:
+            return Torn(at, "a note on a connection that cannot be read")
+        try:
+            found = json.loads(bytes(data[start + width : start + width + length]))
+            fields = tuple((str(name), str(value)) for name, value in found["fields"].items())
+            return Note(time, bytes(data[start : start + width]), str(found["kind"]), fields)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return Torn(at, "a note on a connection that cannot be read")
+
 
 def _process_comment(raw: bytes) -> tuple[int, tuple[str, ...]]:
     import json
@@ -354,4 +380,5 @@ _READERS: dict[int, Callable[[Parser, memoryview, int, int], Block | None]] = {
     DSB: Parser._secrets,
     CUSTOM: Parser._custom,
     LOSS: Parser._loss,
+    NOTE: Parser._note,
 }

@@ -57,6 +57,8 @@ def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
     if connection.proxied is not None:
         (client, port), (server, server_port) = connection.proxied
         told["_proxied"] = {"client": client, "clientPort": port, "server": server, "serverPort": server_port}
+    if connection.notes:
+        told["_notes"] = notes(connection)
     if exchange.interim:
         told["_interim"] = [_interim(head) for head in exchange.interim]
     if exchange.messages or exchange.talks is not None or exchange.socket:
@@ -66,6 +68,11 @@ def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
     if exchange.ending is not None:
         told["_ending"] = _ending(exchange, exchange.ending)
     return told
+
+
+def notes(connection: Connection) -> list[Json]:
+    """What whoever recorded the connection says of it."""
+    return [{**dict(note.fields), "kind": note.kind} for note in connection.notes]
 
 
 def _ending(exchange: Exchange, ending: Ending) -> Json:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from hark.decode.endings import Phase
 from hark.model.failure import Failure, FailureKind
 from hark.views.advice import remedy
-from hark.views.entry import iso, process
+from hark.views.entry import iso, notes, process
 from hark.views.view import plural, size, who
 
 Json = dict[str, Any]
@@ -139,6 +139,8 @@ def entry(failure: Failure) -> Json:
     }  # fmt: skip
     if found is not None:
         told["_tls"] = {"version": found.version, "cipher": found.cipher, "sni": found.sni, "alpn": found.alpn}
+    if connection is not None and connection.notes:
+        told["_notes"] = notes(connection)
     told["_failure"] = _facts(failure)
     return told
 

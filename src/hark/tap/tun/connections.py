@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from hark.recording.blocks import Note
 from hark.system.netlink import Settings
 from hark.tap.loop import IN, OUT, Loop
 from hark.tap.tun import sockopts, udp
@@ -170,9 +171,9 @@ class Connections:
         if settings is not None and settings.device and flow.device is not None and flow.device.index:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
             # A loopback source is what the namespace chose for the way to us; by that interface the host would not.
-            bound = flow.client[0][0] != 127 and self._bind(sock, flow, six, port)
+            bound = flow.client[0][0] != 127 and self._bind(sock, flow, held, six, port)
         else:
-            bound = self._bind(sock, flow, six, port)
+            bound = self._bind(sock, flow, held, six, port)
         scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0
         place = (target, flow.server[1], 0, scope) if six else (target, flow.server[1])
 
@@ -206,7 +207,7 @@ class Connections:
         else:
             decided(number)
 
-    def _bind(self, sock: socket.socket, flow: Flow, six: bool, port: bool) -> bool:
+    def _bind(self, sock: socket.socket, flow: Flow, held: Held, six: bool, port: bool) -> bool:
         """Give the real connection the program's own end, where that is an address of the host; whether the port is
         the program's."""
         address = flow.client[0]
@@ -215,10 +216,12 @@ class Connections:
         text = udp.host_address(address)
         scope = flow.device.index if flow.device is not None and address[:2] == b"\xfe\x80" else 0
         more = (0, scope) if six else ()
+        held.taken = True
         if port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an earlier one may not be forgotten yet
             with contextlib.suppress(OSError):  # somebody on the host has it: the kernel chooses another
                 sock.bind((text, flow.client[1], *more))
+                held.taken = False
                 return True
         with contextlib.suppress(OSError):  # the host has lost that address since the start: it chooses one
             sock.setsockopt(socket.IPPROTO_IP, _BIND_NO_PORT, 1)
@@ -234,6 +237,10 @@ class Connections:
             sock.close()
         if number not in (0, errno.ECONNRESET) and flow.server[0][0] == 127 and self._tun.lo is None:
             number = errno.ECONNREFUSED  # the address that the program asked for has the say, not the fall-back
+        if not number and held.taken:
+            address, port = sock.getsockname()[:2]
+            fields = (("address", address), ("port", str(port)), ("why", "the program's port is taken on the host"))
+            self._tun.rec.block(Note(time.time_ns(), flow.key, "source", fields))
         self._tcp.decided(flow, held, number)
 
     # -- connected ---------------------------------------------------------------------------------------------------

@@ -24,12 +24,13 @@ Address = tuple[bytes, int]
 class Held:
     """The SYN waits for the real connect. `sock` is the attempt in progress."""
 
-    __slots__ = ("sock", "syn", "vnet")
+    __slots__ = ("sock", "syn", "taken", "vnet")
 
     def __init__(self, syn: bytes, vnet: bytes) -> None:
         self.syn = syn
         self.vnet = vnet  # the virtio header in front of it
         self.sock: socket.socket | None = None
+        self.taken = False  # somebody on the host has the program's port
 
 
 class Silent:
