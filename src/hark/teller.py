@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hark.errors import HarkError
 from hark.output import Output
 from hark.recording import pcapng
-from hark.recording.blocks import RAW, UPPER_PDU, Block, Entry, Frame, Secrets, Torn
+from hark.recording.blocks import RAW, UPPER_PDU, Block, Entry, Frame, Interface, Secrets, Torn
 from hark.recording.order import Item, Order
 from hark.recording.ring import Reader
 from hark.views.view import View
@@ -108,11 +108,12 @@ def replay(recording: Iterable[Block], teller: Teller, flows: "Flows | None" = N
     opens decrypted everywhere, whatever the recording was like. flows: what alone is written."""
     order = Order() if teller.writes else None
     whole = True
+    inside: dict[str, int] = {}  # interfaces for plaintext that are written, by how it was had
     for number, block in enumerate(recording):
         if order is None:
             teller.tell(block)
         else:
-            normal = _normal(block)
+            normal = _normal(block, inside)
             for item in order.feed(*(normal if flows is None else flows.choose(*normal))):
                 teller.tell(*item)
         whole = whole and not isinstance(block, Torn)
@@ -124,7 +125,7 @@ def replay(recording: Iterable[Block], teller: Teller, flows: "Flows | None" = N
     return whole
 
 
-def _normal(block: Block) -> Item:
+def _normal(block: Block, inside: dict[str, int]) -> Item:
     """A block as hark records it. A frame without IP in it stays in the telling and is not written."""
     from hark.decode import link
 
@@ -132,9 +133,13 @@ def _normal(block: Block) -> Item:
         at = 0 if block.link == RAW else link.network(block.data, block.link)
         if at < 0 or block.link == UPPER_PDU:
             return block, b""
-        raw = pcapng.frame(block.time, block.data[at:], block.pid, block.size - at)
+        raw = pcapng.frame(block.time, block.data[at:], block.pid, block.size - at, inside.get(block.inside, 0))
         data = memoryview(raw)[pcapng.EPB_HEAD :][: len(block.data) - at]
         return block._replace(link=RAW, data=data, size=max(block.size - at, len(data))), raw
+    if isinstance(block, Interface):
+        if block.inside in inside:
+            return block, b""
+        inside[block.inside] = len(inside) + 1
     if isinstance(block, Entry):
         raise HarkError("cannot write a pcapng", "an archive of exchanges holds no packets", "x.har, x.jsonl or x.html")
     if isinstance(block, Secrets) and block.text.startswith(b"-----BEGIN"):

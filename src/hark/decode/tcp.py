@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from hark.decode import limits, sniff
 from hark.decode.channel import Channel, Host, Opaque
 from hark.decode.endings import Ending, How
-from hark.decode.events import Closed, Established, Event, Noted, Opened, Side, Trouble
+from hark.decode.events import Closed, Established, Event, Noted, Opened, Side, TlsFacts, Trouble
 from hark.decode.held import Budget, Held
 from hark.decode.layer import Layer
 from hark.decode.link import Pdu
@@ -40,6 +40,7 @@ class Connection:
         "foreign",
         "halves",
         "held",
+        "inside",
         "joined",
         "key",
         "number",
@@ -59,6 +60,7 @@ class Connection:
         self.fins = 0
         self.first: Ending | None = None  # the first FIN
         self.seen = 0
+        self.inside = ""  # how the plaintext of a TLS connection was had, where this is what was recorded
         self.joined = False  # its beginning was not captured
         self.turned = False  # and what was seen first of an end was not what it had sent first
         self.held: Held | None = None  # what came while it is open which end is the client
@@ -267,7 +269,7 @@ class Table:
         if client == Side.SERVER:
             conn.ends(reverse(conn.key))
         self._enter(conn)
-        out.append(_opened(conn, held.time, held.pid))
+        _tell_opened(conn, held.time, held.pid, out)
         segments = held.release()
         for side, frame, data, seq, ack, flags in segments:
             known = (conn, side if client == Side.CLIENT else side.other)
@@ -326,6 +328,7 @@ class Table:
         sender = sniff.sender(bytes(data[: sniff.SENDER_BYTES])) if joined else Side(bool(flags & ip.ACK))
         conn = Connection(self.number(), reverse(key) if sender == Side.SERVER else key)
         conn.joined = joined
+        conn.inside = frame.inside
         if conn.number % self._share[1] == self._share[0]:
             conn.channel = Channel(self._host, conn.number, joined=joined)
         else:
@@ -340,7 +343,7 @@ class Table:
         if sender is None:
             conn.held = Held(frame.time, frame.pid, self._budget)
         else:
-            out.append(_opened(conn, frame.time, frame.pid))
+            _tell_opened(conn, frame.time, frame.pid, out)
             if not conn.foreign:
                 out += [Noted(conn.number, note.time, note.kind, note.fields) for note in notes]
         if len(self.live) > limits.FLOWS:
@@ -434,8 +437,10 @@ class Table:
             self._past.add(conn.key, conn.halves)
 
 
-def _opened(conn: Connection, time: int, pid: int) -> Opened:
-    return Opened(conn.number, time, _text(conn.client), _text(conn.server), pid, foreign=conn.foreign)
+def _tell_opened(conn: Connection, time: int, pid: int, out: list[Event]) -> None:
+    out.append(Opened(conn.number, time, _text(conn.client), _text(conn.server), pid, foreign=conn.foreign))
+    if conn.inside and not conn.foreign:
+        out.append(TlsFacts(conn.number, time, time, time, "", "", "", "", False, conn.inside, b""))
 
 
 def _text(end: tuple[bytes, int]) -> tuple[str, int]:

@@ -18,6 +18,7 @@ class Frame(NamedTuple):
     data: memoryview
     pid: int  # process that owns the packet's connection; 0: not known here
     size: int  # bytes the packet had, of which data may hold fewer
+    inside: str = ""  # the plaintext of a TLS connection, made into packets: how it was had (plaintext.py)
 
 
 class Secrets(NamedTuple):
@@ -51,6 +52,13 @@ class Loss(NamedTuple):
     why: str
 
 
+class Interface(NamedTuple):
+    """The frames of interface `number` hold the plaintext of TLS connections: `inside` says how it was had."""
+
+    number: int
+    inside: str
+
+
 class Note(NamedTuple):
     """What packets cannot say of a TCP connection: why it was passed, refused or routed, where it really went."""
 
@@ -80,4 +88,4 @@ class Torn(NamedTuple):
     what: str
 
 
-Block = Frame | Secrets | Process | Loss | Note | Names | Entry | Torn
+Block = Frame | Secrets | Process | Loss | Interface | Note | Names | Entry | Torn

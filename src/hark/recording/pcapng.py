@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 
 from hark.recording import blocks
-from hark.recording.blocks import Block, Entry, Frame, Loss, Names, Note, Process, Secrets, Torn
+from hark.recording.blocks import Block, Entry, Frame, Interface, Loss, Names, Note, Process, Secrets, Torn
 from hark.wire import ip
 
 SHB, IDB, PB, SPB, NRB, ISB, EPB, DSB, CUSTOM = 0x0A0D0D0A, 1, 2, 3, 4, 5, 6, 10, 0xBAD
@@ -29,6 +29,7 @@ _TLS_KEYLOG = 0x544C534B
 _WIRESHARK_PEN, _PROCESS_ENTRY = 32622, 3
 _OPT_PROCESS = 8
 _COMMENT = 1
+_PLAINTEXT = "hark plaintext "  # how the names of interfaces for plaintext begin
 _NOTE_BYTES = 1 << 16  # of text in a note: more is none of hark's
 
 _epb = struct.Struct("<IIIIIII").pack_into
@@ -50,10 +51,19 @@ def option(code: int, value: bytes) -> bytes:
 
 
 def header() -> bytes:
-    """Section header and one interface: LINKTYPE_RAW, nanoseconds, no snap length."""
+    """Section header and one interface."""
     section = struct.pack("<IHHq", _MAGIC, 1, 0, -1) + option(4, b"hark") + bytes(4)
-    interface = struct.pack("<HHI", blocks.RAW, 0, 0) + option(2, b"hark") + option(9, b"\x09") + bytes(4)
-    return block(SHB, section) + block(IDB, interface)
+    return block(SHB, section) + _described("hark")
+
+
+def _described(name: str) -> bytes:
+    """The description of an interface: LINKTYPE_RAW, nanoseconds, no snap length."""
+    return block(IDB, struct.pack("<HHI", blocks.RAW, 0, 0) + option(2, name.encode()) + option(9, b"\x09") + bytes(4))
+
+
+def interface(value: Interface) -> bytes:
+    """The description of an interface for plaintext. It has the number that blocks before it leave."""
+    return _described(f"{_PLAINTEXT}{value.inside}")
 
 
 def end_frame(buffer: memoryview, at: int, size: int, time: int, pid: int) -> int:
@@ -74,14 +84,16 @@ def end_frame(buffer: memoryview, at: int, size: int, time: int, pid: int) -> in
     return total
 
 
-def frame(time: int, data: bytes | memoryview, pid: int = 0, whole: int = 0) -> bytes:
-    """An enhanced packet block on interface 0; whole: bytes the packet had, where that is more than there are here."""
+def frame(time: int, data: bytes | memoryview, pid: int = 0, whole: int = 0, interface: int = 0) -> bytes:
+    """An enhanced packet block; whole: bytes the packet had, where that is more than there are here."""
     size = len(data)
     room = bytearray(EPB_HEAD + size + EPB_TAIL_MAX)
     room[EPB_HEAD : EPB_HEAD + size] = data
     total = end_frame(memoryview(room), 0, size, time, pid)
     if whole > size:
         _u32(room, EPB_HEAD - 4, whole)
+    if interface:
+        _u32(room, 8, interface)
     return bytes(room[:total])
 
 
@@ -134,8 +146,8 @@ def names(value: Names) -> bytes:
 
 
 def encode(value: Block) -> bytes:
-    """The block of any recorded value. Of a Torn, which is no part of a recording, and of an Entry, whose packets
-    nobody knows, there is none."""
+    """The block of any recorded value, of a Frame one on interface 0. There is none of a Torn, which is no part of a
+    recording, and of an Entry, whose packets nobody knows."""
     match value:
         case Frame():
             return frame(value.time, value.data, value.pid)
@@ -145,6 +157,8 @@ def encode(value: Block) -> bytes:
             return process(value)
         case Loss():
             return loss(value)
+        case Interface():
+            return interface(value)
         case Note():
             return note(value)
         case Names():
@@ -158,7 +172,8 @@ class Parser:
 
     def __init__(self) -> None:
         self._order = "<"
-        self._links: list[tuple[int, int, int]] = []  # (link type, ticks per second or 0 for ns, offset in s)
+        # (link type, ticks per second or 0 for ns, offset in s, how plaintext on it was had)
+        self._links: list[tuple[int, int, int, str]] = []
         self._section("<")
 
     def _section(self, order: str) -> None:
@@ -235,7 +250,7 @@ class Parser:
             return Torn(at, "packet longer than its block")
         if face >= len(self._links):
             return Torn(at, f"packet of interface {face}, which was not described")
-        link, ticks, offset = self._links[face]
+        link, ticks, offset, inside = self._links[face]
         time = high << 32 | low
         if ticks:
             time = time * 1_000_000_000 // ticks + offset
@@ -243,7 +258,7 @@ class Parser:
         options = end + (-caught & 3)
         if options < at + size - 4:
             pid = self._pid(data, options, at + size - 4)
-        return Frame(time or 1, link, data[start:end], pid, whole)  # 0 means "not seen" further on
+        return Frame(time or 1, link, data[start:end], pid, whole, inside)  # 0 means "not seen" further on
 
     def _pid(self, data: memoryview, at: int, end: int) -> int:
         for code, start, length in self._options(data, at, end):
@@ -263,15 +278,17 @@ class Parser:
 
     def _interface(self, data: memoryview, at: int, size: int) -> Block | None:
         link = self._hh(data, at + 8)[0]
-        ticks, offset = 1_000_000, 0
+        ticks, offset, inside = 1_000_000, 0, ""
         for code, start, length in self._options(data, at + 16, at + size - 4):
             if code == 9 and length == 1:
                 exponent = data[start]
                 ticks = 1 << (exponent & 0x7F) if exponent & 0x80 else 10 ** (exponent & 0x7F)
             elif code == 14 and length == 8:
                 offset = int(struct.unpack_from(self._order + "q", data, start)[0]) * 1_000_000_000
-        self._links.append((link, 0 if ticks == 1_000_000_000 and not offset else ticks, offset))
-        return None
+            elif code == 2 and bytes(data[start : start + len(_PLAINTEXT)]) == _PLAINTEXT.encode():
+                inside = bytes(data[start + len(_PLAINTEXT) : start + min(length, 80)]).decode(errors="replace")
+        self._links.append((link, 0 if ticks == 1_000_000_000 and not offset else ticks, offset, inside))
+        return Interface(len(self._links) - 1, inside) if inside else None
 
     def _old_packet(self, data: memoryview, at: int, size: int) -> Block | None:
         if size < 32:
@@ -280,7 +297,7 @@ class Parser:
         _, high, low, caught, whole = self._packet(data, at + 8)
         if at + EPB_HEAD + caught > at + size - 4 or face >= len(self._links):
             return Torn(at, "packet longer than its block")
-        link, ticks, offset = self._links[face]
+        link, ticks, offset, _ = self._links[face]
         time = high << 32 | low
         if ticks:
             time = time * 1_000_000_000 // ticks + offset

@@ -196,6 +196,14 @@ def udp_packet(src: bytes, dst: bytes, sport: int, dport: int, payload: bytes, t
     return head + payload
 
 
+def tcp_packet(
+    source: tuple[bytes, int], target: tuple[bytes, int], seq: int, ack: int, flags: int, data: bytes
+) -> bytes:
+    """A whole TCP packet that only a recording gets: its checksum is 0, as where it is left to a device."""
+    head = struct.pack("!HHIIBBHHH", source[1], target[1], seq, ack, 5 << 4, flags, 0xFFFF, 0, 0)
+    return ip_header(source[0], target[0], TCP, 20 + len(data)) + head + data
+
+
 def rst_packet(src: bytes, dst: bytes, sport: int, dport: int, seq: int, ack: int) -> bytes:
     """A whole TCP reset that acknowledges `ack` (RFC 9293 §3.5.2)."""
     head = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 5 << 4, RST | ACK, 0, 0, 0)

@@ -1,0 +1,73 @@
+"""Plaintext of TLS connections as frames: for taps that have what programs read and wrote, and no packets.
+
+What   Each connection is a TCP conversation of made-up packets with the connection's own ends, on an interface of its
+       own whose name says how the plaintext was had. What was missed is a jump of the sequence number.
+Why    Everything that reads packets reads it: the decoder with its holes and ends, Wireshark, tshark.
+Limits The ciphertext of the same connection must not be recorded: it has the same ends.
+"""
+
+from collections.abc import Callable
+
+from hark.recording import pcapng
+from hark.recording.blocks import Interface
+from hark.wire import ip
+
+_PIECE = 65000  # bytes in one packet: an IPv4 packet has 65,535 at most
+_MASK = 0xFFFFFFFF
+End = tuple[bytes, int]
+
+
+class Plaintext:
+    """An interface. inside: how its plaintext is had; number: of interfaces before it in the recording; write: takes
+    encoded blocks."""
+
+    def __init__(self, inside: str, number: int, write: Callable[[bytes], None]) -> None:
+        self._number = number
+        self._write = write
+        write(pcapng.interface(Interface(number, inside)))
+
+    def open(self, client: End, server: End, time: int, pid: int = 0, begins: bool = True) -> "Stream":
+        """A connection; ends are (packed address, port), time in ns since the epoch. begins: it begins here; otherwise
+        it was there before."""
+        return Stream(client, server, time, begins, lambda when, packet: self._frame(when, packet, pid))
+
+    def _frame(self, time: int, packet: bytes, pid: int) -> None:
+        self._write(pcapng.frame(time, packet, pid, interface=self._number))
+
+
+class Stream:
+    """One connection. Sides are 0 for the client, 1 for the server."""
+
+    def __init__(self, client: End, server: End, time: int, begins: bool, frame: Callable[[int, bytes], None]) -> None:
+        self._ends = (client, server)
+        self._frame = frame
+        self._next = [0, 0]  # sequence numbers
+        if begins:
+            self._packet(0, time, ip.SYN)
+            self._next[0] = 1
+            self._packet(1, time, ip.SYN | ip.ACK)
+        self._next = [1, 1]
+
+    def data(self, side: int, data: bytes, time: int) -> None:
+        """A side has sent these bytes."""
+        for at in range(0, len(data), _PIECE):
+            piece = data[at : at + _PIECE]
+            self._packet(side, time, ip.PSH | ip.ACK, piece)
+            self._next[side] = (self._next[side] + len(piece)) & _MASK
+
+    def lost(self, side: int, size: int) -> None:
+        """A side has sent `size` bytes that were missed."""
+        self._next[side] = (self._next[side] + size) & _MASK
+
+    def end(self, side: int, time: int) -> None:
+        """A side will send no more."""
+        self._packet(side, time, ip.FIN | ip.ACK)
+        self._next[side] = (self._next[side] + 1) & _MASK
+
+    def reset(self, side: int, time: int) -> None:
+        """A side has given the connection up."""
+        self._packet(side, time, ip.RST | ip.ACK)
+
+    def _packet(self, side: int, time: int, flags: int, data: bytes = b"") -> None:
+        source, target = self._ends[side], self._ends[1 - side]
+        self._frame(time, ip.tcp_packet(source, target, self._next[side], self._next[1 - side], flags, data))
