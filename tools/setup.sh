@@ -54,6 +54,7 @@ if [ "$what" = test ]; then
   need fakeroot fakeroot
   need faketime faketime
   need bwrap bubblewrap
+  need podman podman
   ls /usr/lib/*/libjemalloc.so.2 >/dev/null 2>&1 || missing="$missing libjemalloc2"
   [ "$(uname -m)" != x86_64 ] || [ -e /usr/lib32/crt1.o ] || [ -e /usr/lib/i386-linux-gnu/crt1.o ] || missing="$missing gcc-multilib"
   perl -MLWP::UserAgent -MIO::Socket::SSL -e1 2>/dev/null || missing="$missing libwww-perl libio-socket-ssl-perl"
@@ -79,6 +80,8 @@ fi
 HARK_AS=
 if [ "$(id -u)" = 0 ]; then
   id harktest >/dev/null 2>&1 || useradd --create-home --shell /bin/sh harktest
+  # A second group, as most people have: its files are to be the program's as they are without hark.
+  id -nG harktest | grep -qw harkgroup || { groupadd -f harkgroup && usermod -a -G harkgroup harktest; }
   [ -e /dev/net/tun ] || { mkdir -p /dev/net; mknod /dev/net/tun c 10 200; }
   chmod 0666 /dev/net/tun # as udev leaves it on any distribution
   HARK_AS="setpriv --reuid harktest --regid harktest --init-groups env HOME=/home/harktest"

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from faithful import Case
 
 HELLO = '#include <stdio.h>\nint main(int argc, char **argv) { puts(argc > 1 ? argv[1] : "hello"); return argc - 1; }\n'
@@ -133,6 +135,54 @@ def _ssh_config(world: Any) -> Iterator[dict[str, str]]:
         os.unlink(f"/etc/hark-test-{os.getpid()}-{name}.conf")
 
 
+GROUP = """
+import grp, os, stat, subprocess
+groups = sorted(set(os.getgroups()) - {os.getgid()})
+print(groups, [grp.getgrgid(g).gr_name for g in groups])
+os.chdir(os.environ["HOME"])
+for how, give in (("chown", os.chown), ("lchown", os.lchown), ("fchown", lambda path, u, g: os.fchown(os.open(path, os.O_RDONLY), u, g))):
+    for group in (groups[0], os.getgid(), 0):
+        with open("given", "w"): pass
+        try: give("given", -1, group); said = "done"
+        except OSError as error: said = error.strerror
+        print(how, group, said, os.stat("given").st_gid); os.unlink("given")
+os.mkdir("shared"); os.chown("shared", -1, groups[0]); os.chmod("shared", 0o2770)
+with open("shared/inherits", "w"): pass
+print(os.stat("shared/inherits").st_gid, oct(os.stat("shared").st_mode))
+name = grp.getgrgid(groups[0]).gr_name
+for script in (f"chgrp {name} shared/inherits; stat -c '%G %g' shared/inherits", f"install -g {name} -m 640 /etc/hostname there; stat -c '%G %a' there",
+               "tar cf - shared | tar tvf - | cut -d' ' -f1-2", "cp -a shared again; stat -c %G again again/inherits", f"find . -group {name} | sort",
+               "[ -G shared ]; echo $?"):
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True); print(script, done.stdout, done.stderr)
+"""
+
+
+@contextlib.contextmanager
+def _further_group(world: Any) -> Iterator[None]:
+    """An empty home, and a user with more groups than one."""
+    if len(world.run("id", "-G").out.split()) < 2:
+        pytest.skip("this user has no further group")
+    home = world.dir / "home"
+    for name in ("shared", "again", "there"):
+        world.run("rm", "-rf", str(home / name))
+    yield
+
+
+@contextlib.contextmanager
+def _podman(world: Any) -> Iterator[dict[str, str]]:
+    """A place for podman's state. It leaves a process behind, which holds the user namespace for the next podman."""
+    run = str(world.dir / "home" / "podman")
+    world.run("mkdir", "-p", run)
+    yield {"XDG_RUNTIME_DIR": run}
+    world.run("podman", "system", "migrate", XDG_RUNTIME_DIR=run)
+
+
+PODMAN = (
+    "podman unshare sh -c 'cd; id -u; cat /proc/self/uid_map /proc/self/gid_map; touch f; chown 1:2 f; stat -c %u:%g f; rm f'; "
+    "podman unshare id -g; podman info --format '{{.Host.Security.Rootless}} {{.Host.IDMappings.UIDMap}}'"
+)
+
+
 def _python(name: str, program: str, **more: Any) -> Case:
     return Case(name, program, **more)
 
@@ -184,6 +234,8 @@ CASES = [
     ),
     _sh("test-owner", "for f in /etc/passwd . /tmp; do [ -O $f ]; echo $?; [ -G $f ]; echo $?; done"),
     _sh("groups", "id; id -G; groups"),
+    Case("files-of-a-further-group", GROUP, _further_group),
+    Case("sg", ["sh", "-c", "sg $(id -Gn | cut -d' ' -f2) 'id -g'"], _further_group, limit="Set-id programs"),
     Case(
         "ssh",
         [
@@ -194,6 +246,15 @@ CASES = [
         _ssh_config,
     ),
     Case("abstract-sockets", ABSTRACT_CLIENT, _abstract_server),
+    Case("podman", ["sh", "-c", f"exec 2>/dev/null; {PODMAN}; podman system migrate"], _podman),
+    Case(
+        "podman-leaves-a-process",
+        ["sh", "-c", "podman unshare id -u 2>/dev/null"],
+        _podman,
+        timeout=5,
+        limit="podman leaves a process behind",
+        soak=True,
+    ),
     Case("map-of-ids", ["bash", "-c", MAPPED]),
     _sh("newuidmap-refuses", "newuidmap $$ 0 0 1 2>&1 | cut -d: -f1; newuidmap 2>&1 | head -1"),
     _sh("root-of-a-namespace", "unshare -r id -u; unshare -r cat /proc/self/uid_map; unshare -rmn true; echo $?"),

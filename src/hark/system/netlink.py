@@ -41,6 +41,14 @@ def attributes(data: bytes, at: int) -> dict[int, bytes]:
     return found
 
 
+class Match(NamedTuple):
+    """What a filter of `Route.redirect` takes."""
+
+    priority: int  # of the filter; one ethertype each
+    ethertype: int
+    keys: tuple[tuple[int, int, int], ...]  # mask and value of the 32-bit word at this offset in the IP header
+
+
 class Route:
     """A NETLINK_ROUTE conversation in the current network namespace."""
 
@@ -115,7 +123,7 @@ class Route:
             body += attribute(7, source)
         self.call(message, CREATE | EXCL if message == NEWROUTE else 0, body, "route")
 
-    def rule(self, family: int, priority: int, table: int, proto: int = 0, iif: str = "") -> None:
+    def rule(self, family: int, priority: int, table: int, proto: int = 0, iif: str = "", mark: int = 0) -> None:
         """Add a policy rule: what matches is looked up in `table`."""
         body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 1, 0)
         body += attribute(6, struct.pack("=I", priority)) + attribute(15, struct.pack("=I", table))
@@ -123,6 +131,8 @@ class Route:
             body += attribute(3, iif.encode() + b"\0")
         if proto:
             body += attribute(22, bytes([proto]))
+        if mark:
+            body += attribute(10, struct.pack("=I", mark))
         self.call(NEWRULE, CREATE | EXCL, body, "add rule")
 
     def delete_rule(self, family: int, priority: int, table: int) -> None:
@@ -131,20 +141,21 @@ class Route:
         body += attribute(6, struct.pack("=I", priority))
         self.call(DELRULE, 0, body, "delete rule")
 
-    def redirect(self, source: int, target: int, protocols: tuple[int, ...]) -> None:
-        """What goes out through interface `source` as IPv6 with one of these protocols goes out through `target`
-        instead: a clsact qdisc with a u32 filter and its mirred action."""
+    def redirect(self, source: int, target: int, matches: tuple[Match, ...]) -> None:
+        """What goes out through interface `source` and is one of `matches` goes out through `target` instead: a clsact
+        qdisc with u32 filters and their mirred action."""
         clsact, egress = 0xFFFFFFF1, 0xFFFFFFF3
         body = struct.pack("=BxxxiIII", 0, source, 0xFFFF0000, clsact, 0) + attribute(1, b"clsact\0")
         self.call(_NEWQDISC, CREATE | EXCL, body, "add qdisc")
         eaction_redirect, stolen, terminal = 1, 4, 1
-        for proto in protocols:
+        for match in matches:
             mirred = struct.pack("=IIiiiII", 0, 0, stolen, 0, 0, eaction_redirect, target)
             action = attribute(1, b"mirred\0") + attribute(2 | _NESTED, attribute(2, mirred))
-            # One key: the next-header octet of the IPv6 header (RFC 8200 §3), in the word at offset 4.
-            key = struct.pack("=BxBx12x2xBx2xBxii", terminal, 1, 0xFF, proto, 4, 0)
-            options = attribute(7, attribute(1, action)) + attribute(5, key)
-            info = 1 << 16 | socket.htons(0x86DD)
+            keys = struct.pack("=BxBx12x", terminal, len(match.keys))
+            for mask, value, offset in match.keys:
+                keys += struct.pack("!II", mask, value) + struct.pack("=ii", offset, 0)
+            options = attribute(7, attribute(1, action)) + attribute(5, keys)
+            info = match.priority << 16 | socket.htons(match.ethertype)
             body = struct.pack("=BxxxiIII", 0, source, 0, egress, info) + attribute(1, b"u32\0") + attribute(2, options)
             self.call(_NEWTFILTER, CREATE | EXCL, body, "add filter")
 

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.system.netlink import Route
-from hark.tap.namespace import idmap, setup
+from hark.tap.namespace import idmap, mirror, setup
 from hark.tap.tun import udp
 from hark.tap.tun.network import LOOPBACK_INDEX
-from hark.wire import ip
 
 _APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 _CLONE = "/proc/sys/kernel/unprivileged_userns_clone"
@@ -164,7 +163,7 @@ def _redirect() -> None:
     setup.enter(setup.look(""))()
     route = Route()
     route.up(LOOPBACK_INDEX)
-    route.redirect(LOOPBACK_INDEX, LOOPBACK_INDEX, (ip.TCP,))
+    route.redirect(LOOPBACK_INDEX, LOOPBACK_INDEX, mirror.LEAVES_LO)
 
 
 def _whole(private: str) -> Finding:

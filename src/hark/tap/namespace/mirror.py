@@ -3,8 +3,8 @@
 What   The devices with the host's names, indexes, MAC addresses, addresses, routes and rules (host.py); in front of
        them tables of our own, which send to a device what the kernel would keep on lo: 127.0.0.0/8, the host's own
        addresses, and the peers of the NAT plane. Only TCP and UDP are looked up there.
-::1    The kernel drops it on any interface but lo and gives it no route elsewhere: a filter on lo's egress redirects it
-       to the first device; what goes back is written to a packet socket on lo.
+lo     The kernel drops ::1 on any interface but lo and gives it no route elsewhere, nor to a socket that is bound to lo: a
+       filter on lo's egress redirects both to the first device; what goes back is written to a packet socket on lo.
 TCP    What the host's routes forbid or do not know is sent to the first device as well: the real connect on the host
        fails as the program's would have, and is seen.
 Limits What cannot be made (an index that is taken, a rule of a newer kernel) is left out. TAP devices have NOARP set;
@@ -17,7 +17,7 @@ import socket
 import struct
 
 from hark.system import netlink
-from hark.system.netlink import LOCAL_TABLE, Route
+from hark.system.netlink import LOCAL_TABLE, Match, Route
 from hark.tap.namespace import host as hosts
 from hark.tap.namespace.host import HELD_TABLE, LAST_TABLE, TABLE
 from hark.tap.tun.network import HERE4, HERE6, LOOPBACK_INDEX, Address, Link, Network, peers
@@ -32,6 +32,29 @@ _OFFLOAD_CSUM_TSO4_TSO6 = 1 | 2 | 4
 _SIOCGIFINDEX = 0x8933
 _LOOPBACK6 = bytes(15) + b"\1"
 _LAST_PRIORITY = 32768  # behind the rules for the main and default tables
+# On packets that hark writes to lo: they are for a socket here, whatever their addresses. "hark"; no program can set it.
+LO_MARK = 0x6861726B
+# What is redirected from lo: TCP and UDP by the protocol octet, in the word at offset 8 of an IPv4 header (RFC 791
+# §3.1), in that at offset 4 of an IPv6 header (RFC 8200 §3). IPv4 datagrams to a group, 224.0.0.0/4, stay here.
+_FOUR, _SIX = 0x0800, 0x86DD
+_PROTOCOL4, _PROTOCOL6 = (0x00FF0000, 16, 8), (0x0000FF00, 8, 4)  # mask, shift, offset
+_DESTINATION4 = 16
+_UNICAST4 = ((0x80, 0), (0xC0, 0x80), (0xE0, 0xC0))  # mask and value of the destination's first octet
+
+
+def _protocol(place: tuple[int, int, int], proto: int) -> tuple[int, int, int]:
+    mask, shift, offset = place
+    return mask, proto << shift, offset
+
+
+LEAVES_LO = (
+    *(Match(1, _SIX, (_protocol(_PROTOCOL6, proto),)) for proto in (ip.TCP, ip.UDP)),
+    Match(2, _FOUR, (_protocol(_PROTOCOL4, ip.TCP),)),
+    *(
+        Match(2, _FOUR, (_protocol(_PROTOCOL4, ip.UDP), (mask << 24, value << 24, _DESTINATION4)))
+        for mask, value in _UNICAST4
+    ),
+)
 
 
 def open_device(link: Link) -> int:
@@ -131,6 +154,7 @@ def _before_the_hosts(route: Route, network: Network, made: list[tuple[int, Link
     """The rules and routes that hark works with."""
     width = 4 if family == socket.AF_INET else 16
     route.delete_rule(family, 0, LOCAL_TABLE)
+    route.rule(family, 0, LOCAL_TABLE, mark=LO_MARK)
     for proto in (ip.TCP, ip.UDP):
         route.rule(family, 0, TABLE, proto, "lo")
     if any(held[0] == family for held in network.held):
@@ -198,9 +222,9 @@ def _try_route(
 
 
 def _try_redirect(route: Route, carrier: int) -> bool:
-    """Have ::1 go to the device; False where the kernel lacks the parts for it: then it stays on lo."""
+    """Have what leaves by lo go to the device; False where the kernel lacks the parts for it: then it stays on lo."""
     try:
-        route.redirect(LOOPBACK_INDEX, carrier, (ip.TCP, ip.UDP))
+        route.redirect(LOOPBACK_INDEX, carrier, LEAVES_LO)
     except OSError:
         return False
     return True

@@ -29,6 +29,7 @@ from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network, links
 HOST_SOCKET = b"\0hark-host"
 
 _SOL_PACKET = 263
+_SO_MARK = 36
 _VNET_HEADER, _BYPASS = 15, 20  # packet socket options: a virtio header in front; past the qdisc, and so the redirect
 _IGNORE_OUTGOING = 23
 _IPV6_FREEBIND = 78
@@ -233,12 +234,13 @@ def _listener(address: bytes) -> int:
 
 
 def _loopback() -> int:
-    """A packet socket on lo, through which packets for ::1 are handed to the program."""
+    """A packet socket on lo, through which packets for ::1, and for sockets bound to lo, are handed to the program."""
     try:
         # Made without a protocol: it receives nothing.
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0) as packets:
             packets.setsockopt(_SOL_PACKET, _VNET_HEADER, 1)
             packets.setsockopt(_SOL_PACKET, _BYPASS, 1)
+            packets.setsockopt(socket.SOL_SOCKET, _SO_MARK, mirror.LO_MARK)
             packets.bind(("lo", 0))
             return packets.detach()
     except OSError:

@@ -171,7 +171,8 @@ class Connections:
         if settings is not None and settings.device and flow.device is not None and flow.device.index:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
             # A loopback source is what the namespace chose for the way to us; by that interface the host would not.
-            bound = flow.client[0][0] != 127 and self._bind(sock, flow, held, six, port)
+            ours = flow.client[0][0] == 127 and flow.device is not self._tun.lo
+            bound = not ours and self._bind(sock, flow, held, six, port)
         else:
             bound = self._bind(sock, flow, held, six, port)
         scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0

@@ -19,13 +19,14 @@ from hark.tap.recorder import Recorder
 from hark.tap.tun.device import Device
 from hark.tap.tun.flows import Flow
 from hark.tap.tun.nat import Turn, rewrite
-from hark.tap.tun.network import HERE4, HERE6, Link, Network, links
+from hark.tap.tun.network import HERE4, HERE6, LOOPBACK_INDEX, Link, Network, links
 from hark.wire import ip
 
 BATCH = 64  # packets read before the other descriptors get their turn
 QUIET = 500_000_000  # ns: a keep-alive probe comes after seconds without a packet (probes.py)
 VNET = 10  # bytes of the virtio header in front of every packet
 LOOPBACK6 = bytes(15) + b"\1"
+_LO_ETHER = bytes(12)  # the Ethernet addresses of a packet that was redirected from lo (mirror.py)
 Buffer = bytes | bytearray | memoryview
 
 
@@ -61,7 +62,7 @@ class Tun:
         ]
         for device in self.devices:
             self.watch(device.fd, self._reader(device))
-        lo = Link(0, "lo", bytes(6))
+        lo = Link(LOOPBACK_INDEX, "lo", bytes(6))
         self.lo = Device(files["loopback"], 0, lo, True) if files["loopback"] >= 0 else None
         self.device = self.devices[0]  # by which answers to the packet that was read last go back
 
@@ -114,9 +115,10 @@ class Tun:
         return lambda event: self._on_packets(device)
 
     def _take(self, data: bytes, device: Device) -> None:
-        """The slow path. What is for ::1, or from it, is answered on lo: no other interface takes it."""
+        """The slow path. What was to leave by lo is answered there: for ::1 or from it, or of a socket bound to lo."""
         six = data[0] >> 4 == 6 and (data[24:40] == LOOPBACK6 or data[8:24] == LOOPBACK6)
-        self.device = self.lo if six and self.lo is not None else device
+        by_lo = six or device.scratch.startswith(_LO_ETHER)
+        self.device = self.lo if by_lo and self.lo is not None else device
         try:
             self.slow(data)
         except Exception as error:  # one packet's fault is no other's
@@ -153,7 +155,7 @@ class Tun:
                 continue
             out = fd
             if turn.lo is not None:
-                out, ether = turn.lo.fd, turn.lo.six
+                out, ether = turn.lo.fd, turn.lo.four if head == 20 else turn.lo.six
             if not turn.ends:
                 parts: tuple[Buffer, ...] = (vnet, ether, data[start : start + size])
             elif turn.inward:
