@@ -7,8 +7,9 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-# Started in the background of a script, the suite would have its programs ignore ^C.
+# Started in the background of a script, the suite would have its programs ignore ^C and ^\.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -60,11 +60,12 @@ def test_a_har_is_whole_while_it_is_written_and_behind_kill_9(world) -> None:
     script = "for i in $(seq 200); do curl -s http://192.0.2.10:8080/page.html?[1-9] >/dev/null; done"
     choose = random.Random(4)
     most = 0
-    for _ in range(7):
+    for number in range(5):
         path.unlink(missing_ok=True)
         running = world.popen(["hark", "-q", "-o", "k.har", "sh", "-c", script], start_new_session=True)
         until = time.monotonic() + choose.uniform(0.2, 1.2)
-        while time.monotonic() < until:
+        latest = until + 20  # on a busy machine the last one goes on until it has seen enough
+        while time.monotonic() < until or (number == 4 and most <= 100 and time.monotonic() < latest):
             if path.exists() and path.stat().st_size:
                 try:
                     har = valid(path)
@@ -287,12 +288,13 @@ def test_hostile_bytes_are_inert_in_every_view(world) -> None:
     assert (title, elements) == ("hark", 0) and "<script>" in url
 
 
-def test_a_gigabyte_is_no_burden(world) -> None:
-    """A body of a gigabyte, recorded in every structured form: what hark keeps of it is bounded, in memory and on disk."""
+@pytest.mark.parametrize("mebibytes", [257, pytest.param(1024, marks=pytest.mark.soak)])
+def test_a_large_body_is_no_burden(world, mebibytes: int) -> None:
+    """Recorded in every structured form: what hark keeps of it is bounded, in memory and on disk."""
     home = world.dir / "home"
     big = world.dir / "www" / "gigabyte"
     with open(big, "wb") as file:
-        file.truncate(1 << 30)
+        file.truncate(mebibytes << 20)
     script = "import resource, subprocess, sys; s = subprocess.run(sys.argv[1:]).returncode; print(s, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     command = [
         "hark",
@@ -314,4 +316,4 @@ def test_a_gigabyte_is_no_burden(world) -> None:
     status, most = run.out.split()
     assert status == b"0" and int(most) < 150_000, run  # kB of the largest process, Python itself included
     (entry,) = valid(home / "big.har")["log"]["entries"]
-    assert entry["response"]["bodySize"] == 1 << 30 and (home / "big.har").stat().st_size < 8 << 20
+    assert entry["response"]["bodySize"] == mebibytes << 20 and (home / "big.har").stat().st_size < 8 << 20

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from servers import GO
 from world import plain
 
 
@@ -231,18 +232,9 @@ def test_closed_streams_stay_closed_and_nothing_lands_elsewhere(world) -> None:
 
 def test_static_and_foreign_tls_is_told_by_name(world) -> None:
     """A Go program: not opened yet, but told with the library that was found in it."""
-    source = world.dir / "home" / "g.go"
-    source.write_text(
-        'package main\nimport ("crypto/tls"; "fmt"; "io"; "net/http"; "time")\nfunc main() {\n'
-        "c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}\n"
-        'r, e := c.Get("https://site.test:8443/hello"); if e != nil { panic(e) }\n'
-        "b, _ := io.ReadAll(r.Body); fmt.Print(string(b)); time.Sleep(400 * time.Millisecond) }\n"
-    )
-    built = world.run("go", "build", "-o", "g", "g.go", timeout=240, GOFLAGS="-mod=mod", GO111MODULE="off")
-    assert built.status == 0, built.err
-    run = world.hark("./g")
-    assert (run.status, run.out) == (0, b"hello\n")
-    assert "tls site.test:8443 not decrypted, " in run.err and "(Go crypto/tls) " in run.err and " g[" in run.err
+    run = world.hark(GO, "fetch", "https://site.test:8443/hello", SSL_CERT_FILE=str(world.dir / "cert.pem"))
+    assert run.status == 0, run.err
+    assert "tls site.test:8443 not decrypted, " in run.err and "(Go crypto/tls) " in run.err and " talk[" in run.err
     assert "set tls.Config.KeyLogWriter" in run.err
 
 

@@ -53,7 +53,7 @@ for family, kind in ((socket.AF_INET, socket.SOCK_RAW), (socket.AF_INET6, socket
         """
 for to in (("127.0.0.1", 7030), ("127.0.0.7", 7030), ("192.0.2.10", 7030), ("::1", 7031), ("2001:db8:1::10", 7032), ("127.0.0.1", 7039),
   ("::1", 7039), ("198.51.100.9", 80)):
-    s = socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET); s.settimeout(0.7)
+    s = socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET); s.settimeout(0.4)
     try:
         s.setsockopt(SOCK, socket.SO_BINDTODEVICE, b"lo"); s.connect(to)
         print(to, ask(s, "hello"), s.getsockname()[0], s.getsockopt(SOCK, socket.SO_BINDTODEVICE, 16))

@@ -3,7 +3,7 @@
 What   The devices with the host's names, indexes, MAC addresses, addresses, routes and rules (host.py); in front of
        them tables of our own, which send to a device what the kernel would keep on lo: 127.0.0.0/8, the host's own
        addresses, and the peers of the NAT plane. Only TCP and UDP are looked up there.
-lo     The kernel drops ::1 on any interface but lo and gives it no route elsewhere, nor to a socket that is bound to lo: a
+lo     The kernel drops ::1 on any interface but lo and gives it no route elsewhere, nor to a socket bound to lo: a
        filter on lo's egress redirects both to the first device; what goes back is written to a packet socket on lo.
 TCP    What the host's routes forbid or do not know is sent to the first device as well: the real connect on the host
        fails as the program's would have, and is seen.
@@ -32,7 +32,7 @@ _OFFLOAD_CSUM_TSO4_TSO6 = 1 | 2 | 4
 _SIOCGIFINDEX = 0x8933
 _LOOPBACK6 = bytes(15) + b"\1"
 _LAST_PRIORITY = 32768  # behind the rules for the main and default tables
-# On packets that hark writes to lo: they are for a socket here, whatever their addresses. "hark"; no program can set it.
+# On packets that hark writes to lo: they are for a socket here, whatever their addresses. No program can set it.
 LO_MARK = 0x6861726B
 # What is redirected from lo: TCP and UDP by the protocol octet, in the word at offset 8 of an IPv4 header (RFC 791
 # §3.1), in that at offset 4 of an IPv6 header (RFC 8200 §3). IPv4 datagrams to a group, 224.0.0.0/4, stay here.
