@@ -161,9 +161,9 @@ class Http1:
         return server.mode == SEEK
 
     def _give_up(self, time: int, why: str, out: list[Event]) -> None:
-        """No request that waits will be answered as far as anybody can tell."""
-        out.extend(Aborted(self._conn, asked.stream, time, why) for asked in self._asked)
-        self._asked.clear()
+        """No request that was made by then will be answered as far as anybody can tell."""
+        out.extend(Aborted(self._conn, asked.stream, time, why) for asked in self._asked if asked.time <= time)
+        self._asked = deque(asked for asked in self._asked if asked.time > time)
 
     def _found(self, side: Side, half: Half, data: bytes, time: int, out: list[Event]) -> bool:
         """Whether a message begins here, and it can be known what it belongs to."""
@@ -477,7 +477,7 @@ class Http1:
             self._conn, half.stream, time, started, method, target, "", "", version, headers, size, "", as_sent
         )  # fmt: skip
         out.append(head)
-        self._asked.append(Asked(half.stream, head))
+        self._asked.append(Asked(half.stream, head, time))
         if line is None:
             text = f"this is no request line: {as_sent}"
             out.append(Trouble(time, "broken-http", self._conn, text, half.stream))

@@ -33,6 +33,7 @@ class Asked(NamedTuple):
 
     stream: int
     head: RequestHead
+    time: int
 
 
 class Half:

@@ -65,7 +65,7 @@ _ALERT_BYTES = 2 + 1 + 16  # of an encrypted alert in TLS 1.3 (RFC 8446 §5.2); 
 class _Half:
     """One direction."""
 
-    __slots__ = ("blocked", "buffer", "holed", "messages", "missing", "opener", "secret", "stage")
+    __slots__ = ("blocked", "buffer", "holed", "messages", "missing", "opener", "secret", "since", "stage")
 
     def __init__(self) -> None:
         self.buffer = b""  # the beginning of a record
@@ -76,6 +76,7 @@ class _Half:
         self.blocked = False
         self.holed = False  # a hole was met, and what follows is not known to be in step again
         self.missing = 0  # bytes of records, from where they were last in step to the buffer's start
+        self.since = 0  # when the last hole was met: what the other side has said later is no part of what it answers
 
 
 class Tls(Parked[_Waiting]):
@@ -165,7 +166,7 @@ class Tls(Parked[_Waiting]):
         for side in (Side.CLIENT, Side.SERVER):
             missing, self._halves[side].missing = self._halves[side].missing, 0
             if missing:  # nothing came behind the hole that would have told of it
-                out.extend(self._inside.lost(side, missing, time))
+                out.extend(self._inside.lost(side, missing, self._halves[side].since))
         if self._dead and self._sealed:
             version = tls.VERSIONS.get(self._shake.version, "")
             refused = self._shake.version == TLS13 and self._by_client >= 0
@@ -352,10 +353,12 @@ class Tls(Parked[_Waiting]):
     def _hole(self, side: Side, size: int, time: int, out: list[Event]) -> None:
         half = self._halves[side]
         if half.stage != _DATA or half.opener is None or half.opener.chained or half.messages:
-            self._die(f"{size} bytes of it were not captured")
+            where = "it" if half.stage == _DATA else "its handshake"
+            self._die(f"{size} bytes of {where} were not captured")
             out.extend(self._inside.lost(side, size, time))
             return
         half.missing += size + len(half.buffer)
+        half.since = time
         half.buffer = b""
 
     def _behind(self, side: Side, data: bytes, time: int, out: list[Event]) -> None:
@@ -406,7 +409,7 @@ class Tls(Parked[_Waiting]):
             except ValueError:
                 continue
             size = missing - skipped * opener.overhead if opener.overhead >= 0 else missing
-            out.extend(self._inside.lost(side, max(size, 0), time))
+            out.extend(self._inside.lost(side, max(size, 0), half.since))
             self._plain(side, half, record[0], plain, time, out)
             return True
         opener.seq = first
