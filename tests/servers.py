@@ -139,7 +139,9 @@ class Shop(g.ShopServicer):
     def Watch(self, request, context):
         for n in range(request.count): yield p.Receipt(text=f"part {n}")
 s = grpc.server(f.ThreadPoolExecutor(2), compression=grpc.Compression.Gzip); g.add_ShopServicer_to_server(Shop(), s)
-s.add_insecure_port("192.0.2.10:7063"); s.start(); s.wait_for_termination()
+s.add_insecure_port("192.0.2.10:7063")
+read = lambda name: open(name, "rb").read()
+s.add_secure_port("192.0.2.10:7064", grpc.ssl_server_credentials([(read(sys.argv[3]), read(sys.argv[2]))])); s.start(); s.wait_for_termination()
 """
 GRPC_CLIENT = """
 import sys, grpc
@@ -194,14 +196,14 @@ def go(world) -> None:
 
 
 def shop(world) -> list[str]:
-    """A gRPC server at 192.0.2.10:7063, and the command of a client that makes three calls."""
+    """A gRPC server at 192.0.2.10:7063, with TLS at 7064, and the command of a client that makes three calls."""
     home = world.dir / "home"
     (home / "shop.proto").write_text(PROTO)
     run = world.run(
         sys.executable, "-m", "grpc_tools.protoc", "-I.", "--python_out=.", "--grpc_python_out=.", "shop.proto"
     )
     assert run.status == 0, run.err
-    world.start([sys.executable, "-c", GRPC_SERVER, str(home)])
+    world.start([sys.executable, "-c", GRPC_SERVER, str(home), f"{world.dir}/cert.pem", f"{world.dir}/key.pem"])
     world.wait_for("192.0.2.10", 7063)
     return [sys.executable, "-c", GRPC_CLIENT, str(home)]
 

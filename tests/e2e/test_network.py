@@ -434,6 +434,10 @@ def test_hark_under_hark(world) -> None:
     assert [line.split()[1] for line in run.told] == ["http://192.0.2.10:8080/hello"]
 
 
+# What hark advises is what the client does that is decrypted.
+ADVISED = 'configuration.secrets_log_file = open(os.environ["SSLKEYLOGFILE"], "a")'
+
+
 def test_http3_is_told(world) -> None:
     """A real HTTP/3 exchange (aioquic) is told like any other; without its secrets it is told as closed."""
     server = f"""
@@ -474,7 +478,7 @@ class P(QuicConnectionProtocol):
                 if e.stream_ended: self.done.set()
 async def main():
     c = QuicConfiguration(alpn_protocols=["h3"], verify_mode=False)
-    if sys.argv[1] == "log": c.secrets_log_file = open(os.environ["SSLKEYLOGFILE"], "a", 1)
+    if sys.argv[1] != "silent": exec(sys.argv[1])
     async with connect("192.0.2.10", 7050, configuration=c, create_protocol=P) as p:
         i = p._quic.get_next_available_stream_id()
         p.http.send_headers(i, [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"h"), (b":path", b"/")], True)
@@ -484,7 +488,7 @@ asyncio.run(main())
     started = world.start([sys.executable, "-c", server])
     time.sleep(1.0)
     assert started.poll() is None
-    run = world.run("hark", "-o", "quic.pcapng", sys.executable, "-c", client, "log")
+    run = world.run("hark", "-o", "quic.pcapng", sys.executable, "-c", client, f"configuration = c; {ADVISED}")
     assert run.out == b"20000\n", run.err
     assert "GET https://h/ 200 20 kB" in run.err and " h3 python" in run.err
     replayed = world.run("hark", "read", "quic.pcapng")
@@ -497,6 +501,8 @@ asyncio.run(main())
     assert run.out == b"20000\n", run.err
     assert "quic 192.0.2.10:7050 not decrypted, " in run.err and " QUIC v1" in run.err and "python[" in run.err
     assert "no secrets for it came" in run.err
+    (failure,) = [entry["_failure"] for entry in run.failures]
+    assert ADVISED in failure["remedy"]
 
 
 FOLLOW = """

@@ -128,6 +128,29 @@ def shop(world) -> list[str]:
     return servers.shop(world)
 
 
+GRPC_OVER_TLS = """
+import os, sys, grpc
+sys.path.insert(0, sys.argv[1]); import shop_pb2 as p, shop_pb2_grpc as g
+channel = grpc.secure_channel("site.test:7064", grpc.ssl_channel_credentials(open(os.environ["CA"], "rb").read()))
+print(g.ShopStub(channel).Buy(p.Order(id="a1", count=2)).total)
+"""
+
+
+def test_grpc_over_tls_and_what_is_advised(world, shop) -> None:
+    """gRPC for Python brings a TLS library of its own: not decrypted, and what hark advises shows the same call."""
+    run = world.hark(sys.executable, "-c", GRPC_OVER_TLS, shop[-1])
+    assert (run.out, run.entries) == (b"3.0\n", []), run.err
+    (failure,) = [entry["_failure"] for entry in run.failures]
+    assert (failure["kind"], failure["host"], failure["port"]) == ("encrypted", "site.test", 7064)
+    assert "use grpc.insecure_channel, where the server has a port for it" in failure["remedy"]
+    followed = GRPC_OVER_TLS.replace("secure_channel", "insecure_channel").partition(", grpc.ssl")[0] + ")"
+    followed = followed.replace("7064", "7063") + "\n" + GRPC_OVER_TLS.splitlines()[-1]
+    run = world.hark(sys.executable, "-c", followed, shop[-1])
+    assert (run.out, run.failures) == (b"3.0\n", []), run.err
+    assert run.entries[0]["_grpc"]["method"] == "Buy"
+    assert run.entries[0]["_grpc"]["messages"][0]["fields"] == {"1": "a1", "2": 2}
+
+
 def test_grpc(world, shop) -> None:
     run = world.run("hark", "-o", "grpc.jsonl", "-o", "grpc.pcapng", *shop)
     assert run.out.split() == [b"3.0", b"3", b"INVALID_ARGUMENT"], run.err

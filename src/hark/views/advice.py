@@ -29,8 +29,9 @@ _ADVICE = {
     "GnuTLS": "it drops SSLKEYLOGFILE from its environment: leave that variable in it",
     "NSS": "an NSS built without key logging, as Debian's is: the program's own copy may follow SSLKEYLOGFILE",
     "Go crypto/tls": "Go has no switch for it: set tls.Config.KeyLogWriter to the file in SSLKEYLOGFILE",
-    "gRPC (BoringSSL)": "gRPC for Python has BoringSSL linked in and no switch for a key log: use an insecure channel",
-    "aioquic": "set QuicConfiguration.secrets_log_file to the file in SSLKEYLOGFILE",
+    "gRPC (BoringSSL)": "gRPC for Python has BoringSSL linked in and no switch for a key log: use "
+    "grpc.insecure_channel, where the server has a port for it",
+    "aioquic": 'set configuration.secrets_log_file = open(os.environ["SSLKEYLOGFILE"], "a")',
     "rustls": "set the client's key_log to rustls::KeyLogFile: it follows SSLKEYLOGFILE",
     "Java": "run it with a key log agent that writes to the file in SSLKEYLOGFILE",
     "mbed TLS": "set mbedtls_ssl_set_export_keys_cb to write the file in SSLKEYLOGFILE",
@@ -61,8 +62,11 @@ def remedy(failure: Failure) -> str:
     # A library that is linked in is the likelier one, as the agent reaches a shared libssl; other shared libraries are
     # often loaded for something else.
     for library in sorted(found, key=lambda name: _LATER.get(name, 0)):
-        if library == "OpenSSL" and failure.version.startswith("QUIC"):
+        quic = failure.version.startswith("QUIC")
+        if library == "OpenSSL" and quic:
             return _QUIC
+        if library == "aioquic" and not quic:
+            continue  # it speaks nothing else: another library made this connection
         if library in _ADVICE:
             return _ADVICE[library]
     return _UNKNOWN

@@ -35,7 +35,7 @@ _LAST_SECONDS = 0.3  # for the searches that are left when the program has ended
 
 _LIBRARIES = (  # what bring a TLS of their own into a process that may have a shared one beside it come first
     ("/cygrpc.", "gRPC (BoringSSL)"),
-    ("/aioquic/_crypto.", "aioquic"),
+    ("/aioquic/_buffer.", "aioquic"),
     ("libssl.so", "OpenSSL"),
     ("libgnutls.so", "GnuTLS"),
     ("libssl3.so", "NSS"),
