@@ -1,6 +1,7 @@
 """The design's laws, as far as a test can keep them: imports go one way, every room says what it is."""
 
 import ast
+import functools
 import pathlib
 import sys
 
@@ -33,6 +34,7 @@ ALLOWED = {("wire/dns.py", "socket")}
 PROTOCOLS = {"tls", "http1", "http2", "http3", "quic", "websocket", "dns"}
 
 
+@functools.cache
 def imports(path: pathlib.Path) -> list[str]:
     """Every module that a file imports at run time, by full name."""
     found = []

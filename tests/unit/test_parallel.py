@@ -18,6 +18,7 @@ from hark.recording.reader import read
 from hark.teller import Teller, replay
 from hark.views.entries import Entries, JsonLines
 
+SOAK = pytest.mark.soak
 RECORDINGS = pathlib.Path(__file__).parent.parent.parent / "recordings"
 
 
@@ -58,9 +59,11 @@ def conversations(flows: int, exchanges: int, seed: int) -> list[Block]:
     return made
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_the_same_to_the_byte(workers: int) -> None:
-    for seed in range(4):
+@pytest.mark.parametrize(
+    ("workers", "seeds"), [(2, 1), (3, 1), pytest.param(2, 7, marks=SOAK), pytest.param(3, 7, marks=SOAK)]
+)
+def test_the_same_to_the_byte(workers: int, seeds: int) -> None:
+    for seed in range(seeds):
         blocks = conversations(20, 200, seed)
         told, result = at_once(blocks, workers)
         assert result.done and result.sound and told == alone(blocks) and result.lines == told.count(b"\n")
@@ -176,8 +179,10 @@ def datagram(time: int, client: bool, payload: bytes, pid: int) -> Frame:
     return Frame(time, RAW, memoryview(head + udp), pid, 20 + len(udp))
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-@pytest.mark.parametrize("names", [False, True])
+@pytest.mark.parametrize(
+    ("workers", "names"),
+    [(3, False), (2, True), pytest.param(2, False, marks=SOAK), pytest.param(3, True, marks=SOAK)],
+)
 def test_failures_are_told_at_the_same_places(workers: int, names: bool) -> None:
     """Whether a failed attempt was made up for depends on connections of other shares; where it depends on their
     requests too, the workers stop in front of it."""
