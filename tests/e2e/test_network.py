@@ -81,6 +81,15 @@ def test_servers_and_clients_within_the_tree(world) -> None:
     assert six.removesuffix(" curl").removesuffix(" ?") == "GET http://[::1]:9002/item.json 200 http/1.1", run.err
 
 
+def test_what_is_bound_to_lo_is_captured(world) -> None:
+    """curl --interface binds its socket to the interface: such packets leave by lo, and come back there."""
+    urls = ["http://127.0.0.1:8080/hello", "http://192.0.2.10:8080/hello", "http://[::1]:8083/"]
+    run = world.hark("curl", "-sg", "--interface", "if!lo", *urls)
+    assert (run.status, run.out) == (0, b"hello\nhello\nsix\n"), run.err
+    assert run.told == [f"GET {url} 200 http/1.1 curl" for url in urls]
+    assert [entry["serverIPAddress"] for entry in run.entries] == ["127.0.0.1", "192.0.2.10", "::1"]
+
+
 def test_udp_echo_with_big_datagrams_and_errors(world) -> None:
     """Datagrams of every size come back whole from the right sender; a closed port is ECONNREFUSED."""
     server = (
