@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from frames import segment
 from hark.decode.decoder import Decoder
-from hark.model.book import Book, Ended, Failed
+from hark.model.book import Book
+from hark.model.changes import Ended, Failed
 from hark.recording.blocks import Frame, Secrets
 from hark.views.advice import remedy
 from hark.views.entry import entry
