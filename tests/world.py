@@ -141,7 +141,7 @@ class World:
         """A user, network and mount namespace of one's own, held by a process; things in it run as oneself."""
         (self.dir / "resolv.conf").write_text(self._resolver)
         resolver, ready = os.path.realpath("/etc/resolv.conf"), self.dir / "ready"
-        script = f"{self._script()}; mount --bind {self.dir}/resolv.conf {resolver}; : >{ready}; exec sleep 3600"
+        script = f"{self._script()}\nmount --bind {self.dir}/resolv.conf {resolver}; : >{ready}; exec sleep 3600"
         holder = subprocess.Popen(
             ["unshare", "-U", "--map-current-user", "--keep-caps", "-n", "-m", "sh", "-c", script]
         )

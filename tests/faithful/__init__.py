@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 Around = Callable[[Any], contextlib.AbstractContextManager[dict[str, str] | None]]
 
 
@@ -16,6 +18,20 @@ Around = Callable[[Any], contextlib.AbstractContextManager[dict[str, str] | None
 def nothing(world: Any) -> Iterator[None]:
     """No server, no files."""
     yield
+
+
+def made_by_root(around: Around = nothing) -> Around:
+    """For what a world that is made without root does not have: in its user namespace other people's files are nobody's
+    already, one id is mapped, and its network stays as it was made."""
+
+    @contextlib.contextmanager
+    def checked(world: Any) -> Iterator[dict[str, str] | None]:
+        if not world.root:
+            pytest.skip("needs a world that root has made")
+        with around(world) as more:
+            yield more
+
+    return checked
 
 
 @dataclass(frozen=True)

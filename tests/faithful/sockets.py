@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from faithful import Case
+from faithful import Case, made_by_root
 
 # Says of each connection what its SYN looked like, then answers requests of one line.
 SERVER = r"""
@@ -191,7 +191,7 @@ LIMITS = {"keepalive": (2, 4.5), "keepalive, set late": (2, 4.5), "user timeout"
   "keepalive and user timeout": (1.5, 5)}
 for what, (got, seconds) in sorted(said.items()): print(what, got, "in time" if LIMITS[what][0] < seconds < LIMITS[what][1] else seconds)
 """,
-        around=vanishing,
+        around=made_by_root(vanishing),
         network="ip rule add pref 10 lookup local; ip rule del pref 0",  # so that a rule can stand in front of it
         expect=b"".join(
             what + b" ETIMEDOUT in time\n"
