@@ -100,7 +100,8 @@ TRANSCRIPTS = {
         [(C, b"POST / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\nxx")],
         [
             "1 > POST / HTTP/1.1 {Content-Length: 1, 2}",
-            "trouble broken-http: a Content-Length cannot be read, by the client", "1 aborted: server fin",
+            "trouble broken-http: a Content-Length cannot be read, by the client", "1 > body b'xx'",
+            "1 aborted: server fin",
         ],
     ),
     "binary noise from the server": (

@@ -6,7 +6,7 @@ Why    A passive reader has to do what neither library does: it knows the reques
 Lax    Bare LF ends a line, header names are not checked, folded lines are joined (§5.2): what real peers accept, a
        listener must read. What cannot be read ends the telling of that direction, never the program's connection.
        What a server has answered was a request to it, whatever the line looked like: it is told as it was sent.
-       Where clients differ in what a head says of its body, what follows on the connection decides.
+       Where peers differ in what a head says of its body, what follows on the connection decides (http1_framing.py).
 Limits HEAD_BYTES a head; PIPELINE requests without an answer.
 """
 
@@ -28,6 +28,7 @@ from hark.decode.events import (
     Trouble,
     Unwanted,
 )
+from hark.decode.http1_framing import chunk, chunk_end, of_request, of_response
 from hark.decode.http1_modes import (
     BROKEN,
     CHUNK_DATA,
@@ -40,11 +41,11 @@ from hark.decode.http1_modes import (
     LENGTH,
     PASSED,
     SEEK,
-    TRAILERS,
     UNTIL_END,
     Asked,
     Half,
 )
+from hark.decode.http1_upgrade import Waiting, may_upgrade, token
 from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
 from hark.wire import fields, http1
 
@@ -54,10 +55,7 @@ _PARTS = (  # what either may begin with, where only a part of the line is here;
 )
 _REQUEST_TORN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+"
 _RECORD = rb"[\x15\x16]\x03[\x00-\x04]"  # a TLS alert or handshake message
-_CHUNK_BEGIN = rb"[ \t]*[0-9A-Fa-f]{1,64}[ \t]*(?:;[^\r\n]*)?\r?|[ \t]*"
-_CHUNK = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LINE_SHOWN = 1024  # bytes of a line that is no request line
-_CHUNK_LINE_MAX = 16384  # bytes, extensions included
 
 
 class Http1:
@@ -78,7 +76,7 @@ class Http1:
         self._sent = 0  # when the last request was whole
         self._began = 0  # when the last response began
         self._late: list[tuple[MessageEnd, Ending]] = []  # ends of responses that came behind the client's own end
-        self._held: list[tuple[bytes, int]] = []  # the client's bytes behind a request that may change the protocol
+        self._held = Waiting()
 
     # -- the layer's interface -----------------------------------------------------------------------------------
 
@@ -187,19 +185,26 @@ class Http1:
             return self._next.end(side, how, time)
         self._ends.add(side, how, time)
         if side == Side.CLIENT:
-            if half.mode == EXPECT and self._answer_seen >= half.stream:
+            if half.mode == GUESS or (half.mode == EXPECT and half.after == GUESS):
+                self._rest(side, half, time, out)
+                self._whole(side, half, time, (), out)
+            elif half.mode == EXPECT and self._answer_seen >= half.stream:
                 self._whole(side, half, time, (), out)
             return out  # what is to be answered still may be, also a head that did not end
         unread = half.mode == HEAD and bool(half.buffer.strip())
         ending = Ending(side, how, time, "in the middle of its headers" if unread and self._asked else "")
         if half.mode in (UNTIL_END, GUESS) and self._left() is None:
-            if half.buffer:
-                out.append(BodyData(self._conn, half.stream, side, time, half.buffer))
-                half.buffer = b""
+            self._rest(side, half, time, out)
             self._whole(side, half, time, (), out)
         self._unanswered(ending, out)
         half.mode, half.buffer = BROKEN, b""
         return out
+
+    def _rest(self, side: Side, half: Half, time: int, out: list[Event]) -> None:
+        """What was kept because another message might have begun with it is of the body."""
+        if half.buffer:
+            out.append(BodyData(self._conn, half.stream, side, time, half.buffer))
+            half.buffer = b""
 
     def _left(self) -> Ending | None:
         """The client's leaving before the response that is coming in was whole, if it has left."""
@@ -238,6 +243,8 @@ class Http1:
         client = self._halves[Side.CLIENT]
         if client.mode == HEAD and client.buffer.strip():
             out.extend(self._break(Side.CLIENT, client, ending.time, "an end in the middle of a head"))
+        if client.mode == GUESS or (client.mode == EXPECT and client.after == GUESS):
+            self._rest(Side.CLIENT, client, ending.time, out)
         self._unanswered(ending, out)
         if client.mode not in IDLE and client.stream not in asked:  # it was answered before it was whole
             out.append(Aborted(self._conn, client.stream, ending.time, "", self._ends.cause(ending)))
@@ -275,7 +282,7 @@ class Http1:
                     half.buffer = bytes(data)  # a first line in several segments
                 return
             if mode == GUESS:
-                rest = self._guess(half, bytes(data), time, out)
+                rest = self._guess(side, half, bytes(data), time, out)
             elif mode == EXPECT:
                 rest = self._expected(half, bytes(data), time, out)
             else:
@@ -289,31 +296,27 @@ class Http1:
         if half.mode == HEAD:
             return self._head(side, half, data, time, out)
         if half.mode == CHUNK_END:
-            if data[:1] == b"\n":
-                half.mode = CHUNK_SIZE
-                return data[1:]
-            if data[:2] == b"\r\n":
-                half.mode = CHUNK_SIZE
-                return data[2:]
-            if data == b"\r":
+            size = chunk_end(data)
+            if size < 0:
+                return self._unframed(side, half, data, time, "a chunk does not end where it should", out)
+            if not size:
                 half.buffer = data
                 return None
-            out.extend(self._break(side, half, time, "a chunk does not end where it should"))
-            return None
+            half.mode = CHUNK_SIZE
+            return data[size:]
         if half.mode == CHUNK_SIZE:
-            match = _CHUNK.match(data)
-            if match is None and half.doubt and (b"\n" in data or not re.fullmatch(_CHUNK_BEGIN, data)):
-                half.mode, half.doubt = UNTIL_END, False
-                return data
-            if match is None:
-                if b"\n" in data or len(data) > _CHUNK_LINE_MAX:
-                    out.extend(self._break(side, half, time, "a chunk size cannot be read"))
-                    return None
+            mode, left, size = chunk(data, half.doubt)
+            if mode == CHUNK_SIZE:
                 half.buffer = data
                 return None
-            half.left, half.doubt = int(match[1], 16), False
-            half.mode = CHUNK_DATA if half.left else TRAILERS
-            return data[match.end() :]
+            doubt, half.doubt = half.doubt, False
+            if mode == GUESS and doubt:
+                half.mode = UNTIL_END if side else GUESS
+                return data
+            if mode == GUESS:
+                return self._unframed(side, half, data, time, "a chunk size cannot be read", out)
+            half.mode, half.left = mode, left
+            return data[size:]
         return self._trailers(side, half, data, time, out)
 
     def _trailers(self, side: Side, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
@@ -325,8 +328,7 @@ class Http1:
         end, after = http1.head_end(data)
         if end < 0:
             if len(data) > limits.HEAD_BYTES:
-                out.extend(self._break(side, half, time, "trailers without an end"))
-                return None
+                return self._unframed(side, half, data, time, "trailers without an end", out)
             half.buffer = data
             return None
         self._whole(side, half, time, http1.headers(data[:end].split(b"\n")), out)
@@ -335,7 +337,7 @@ class Http1:
 
     def _head(self, side: Side, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
         if side == Side.CLIENT and self._undecided():
-            self._hold(data, time)
+            self._held.add(data, time)
             return None
         if data[0] in b"\r\n":  # §2.2: empty lines in front of a request line are skipped
             data = data.lstrip(b"\r\n")
@@ -401,22 +403,38 @@ class Http1:
         half.buffer = data[at:]
         return None
 
-    def _guess(self, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
-        """A response whose length cannot be read: up to the next one, where another request waits for one."""
-        at = http1.find_response(data) if len(self._asked) > 1 else len(data)
+    def _guess(self, side: Side, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
+        """A message whose length cannot be read: a response up to the next one, where another request waits for one; a
+        request up to the next one."""
+        if side == Side.CLIENT:
+            at, found = http1.find_request(data)
+        else:
+            at = http1.find_response(data) if len(self._asked) > 1 else len(data)
+            found = http1.begins_response(data[at:])
+        if len(data) - at > limits.HEAD_BYTES and not found:
+            at = len(data)
         if at:
-            out.append(BodyData(self._conn, half.stream, Side.SERVER, time, data[:at]))
-        if http1.begins_response(data[at:]):
-            self._whole(Side.SERVER, half, time, (), out)
+            out.append(BodyData(self._conn, half.stream, side, time, data[:at]))
+        if found:
+            self._whole(side, half, time, (), out)
             half.started = time
             return data[at:]
         half.buffer = data[at:]
         return None
 
+    def _unframed(self, side: Side, half: Half, data: bytes, time: int, why: str, out: list[Event]) -> bytes | None:
+        """A body goes on in another way than its head said. A request is read on, as its server will answer it."""
+        if side == Side.SERVER:
+            out.extend(self._break(side, half, time, why))
+            return None
+        out.append(Trouble(time, "broken-http", self._conn, f"{why}, by the client", half.stream))
+        half.mode = GUESS
+        return data
+
     def _expected(self, half: Half, data: bytes, time: int, out: list[Event]) -> bytes | None:
         """What follows a head that expects 100 Continue: the body, unless a final answer has begun before and another
-        request follows (RFC 9110 §10.1.1)."""
-        if self._answer_seen >= half.stream:
+        request follows (RFC 9110 §10.1.1). Behind one whose framing is wrong another request may follow at once."""
+        if self._answer_seen >= half.stream or half.after == GUESS:
             if http1.begins_request(data):
                 self._whole(Side.CLIENT, half, time, (), out)
                 half.started = time
@@ -431,17 +449,11 @@ class Http1:
         """Whether the last request may turn the connection into something else and its answer is still to come."""
         if not self._asked or self._asked[-1].stream <= self._answer_seen:
             return False
-        return _may_upgrade(self._asked[-1].head)
-
-    def _hold(self, data: bytes, time: int) -> None:
-        """Whether these bytes are HTTP is for the answer to say: keep them until it has come."""
-        if sum(len(piece) for piece, _ in self._held) + len(data) <= limits.HEAD_BYTES:
-            self._held.append((data, time))
+        return may_upgrade(self._asked[-1].head)
 
     def _release(self, out: list[Event]) -> None:
         """The answer has come: the held bytes are read as what they are now."""
-        held, self._held = self._held, []
-        for data, time in held:
+        for data, time in self._held.take():
             out.extend(self.feed(Side.CLIENT, data, time))
 
     def _request(self, half: Half, lines: list[bytes], size: int, time: int, out: list[Event]) -> bool:
@@ -449,17 +461,13 @@ class Http1:
         headers = self._asks(half, lines, size, time, out)
         if len(self._asked) > limits.PIPELINE:
             out.append(Aborted(self._conn, self._asked.popleft().stream, time, "too many requests without an answer"))
-        length, chunked, bad = http1.framing(headers)
-        if chunked:
-            half.mode = CHUNK_SIZE
-        elif bad:
-            out.extend(self._break(Side.CLIENT, half, time, "a Content-Length cannot be read"))
-        elif not length:
+        body = of_request(headers, self._asked[-1].head.version)
+        if body.mode == HEAD:
             self._whole(Side.CLIENT, half, time, (), out)
         else:
-            half.mode, half.left = LENGTH, length
-        if half.mode in (LENGTH, CHUNK_SIZE) and http1.expects_continue(headers):
-            half.mode, half.after = EXPECT, half.mode
+            half.mode, half.left, half.doubt, half.after, wrong = body
+            if wrong:
+                out.append(Trouble(time, "broken-http", self._conn, f"{wrong}, by the client", half.stream))
         half.started = time
         return True
 
@@ -493,7 +501,7 @@ class Http1:
         half.doubt = False
         self._began = half.started or time
         # An upgrade to HTTP/2 answers the very request that asked for it there (RFC 7540 §3.2): this is not the answer.
-        interim = 100 <= status < 200 and (status != 101 or _token(headers) == "h2c")
+        interim = 100 <= status < 200 and (status != 101 or token(headers) == "h2c")
         if asked is None:
             # An answer to a request that nobody saw (408 on an idle connection, or the capture began late).
             self._streams += 1
@@ -517,30 +525,21 @@ class Http1:
         status, headers = head.status, head.headers
         self._answer_seen = half.stream
         if asked is not None and (status == 101 or (method == "CONNECT" and 200 <= status < 300)):
-            token = _token(headers) if status == 101 else "tunnel"
-            if token == "h2c" or token in LASTING:
+            name = token(headers) if status == 101 else "tunnel"
+            if name == "h2c" or name in LASTING:
                 self._asked.popleft()
             else:
                 self._whole(Side.SERVER, half, time, (), out)
-            self._next, events = self._upgrade(Upgrade(token, asked.head, head), time)
+            self._next, events = self._upgrade(Upgrade(name, asked.head, head), time)
             out.extend(events)
             for other in self._halves:
                 other.mode = PASSED
             self._release(out)
             return
-        length, chunked, bad = http1.framing(headers)
-        if method == "HEAD" or status in (204, 304):
+        if method != "HEAD" and status not in (204, 304):
+            half.mode, half.left, half.doubt, _, _ = of_response(headers, head.version)
+        if half.mode == HEAD:
             self._whole(Side.SERVER, half, time, (), out)
-        elif chunked:
-            half.mode, half.doubt = CHUNK_SIZE, head.version == "HTTP/1.0"
-        elif bad:
-            half.mode = GUESS
-        elif length is None:
-            half.mode = UNTIL_END
-        elif length == 0:
-            self._whole(Side.SERVER, half, time, (), out)
-        else:
-            half.mode, half.left = LENGTH, length
         if self._held:
             self._release(out)
 
@@ -559,8 +558,10 @@ class Http1:
         if side == Side.SERVER and self._asked and self._asked[0].stream == half.stream:
             self._asked.popleft()
             client = self._halves[Side.CLIENT]
-            if client.mode in (EXPECT, BROKEN) and client.stream == half.stream:
+            if client.mode in (EXPECT, BROKEN, GUESS) and client.stream == half.stream:
                 out.append(Unwanted(self._conn, half.stream, time))  # its rest may have been withheld
+                if client.mode == GUESS and not client.buffer:
+                    client.mode, client.after = EXPECT, GUESS  # the client may go on with any request
 
     def _forget(self, stream: int) -> None:
         self._asked = deque(asked for asked in self._asked if asked.stream != stream)
@@ -582,16 +583,3 @@ class Http1:
 
 def _who(side: Side) -> str:
     return "client" if side == Side.CLIENT else "server"
-
-
-def _token(headers: Headers) -> str:
-    """What a 101 has turned the connection into: of several, what hark knows (RFC 9110 §7.8)."""
-    tokens = [token.decode("ascii", "replace") for token in fields.tokens(fields.value(headers, b"upgrade"))]
-    return next((token for token in tokens if token == "h2c" or token in LASTING), tokens[0] if tokens else "")
-
-
-def _may_upgrade(head: RequestHead) -> bool:
-    """Whether the answer to this request can turn the connection into something else."""
-    if head.method == "CONNECT":
-        return True
-    return any(len(key) == 7 and key.lower() == b"upgrade" for key, _ in head.headers)

@@ -22,6 +22,12 @@ _ODD_VERSION = rb"(?i)http/\S{1,8}"
 _ODD_STATUS = rb"(?i)(HTTP/\d{1,3}(?:\.\d{1,3})?|ICY)[ \t]+(\d{3})(?:[ \t]+(.*))?[ \t]*$"  # ICY: SHOUTcast
 _REQUEST_LINE = rb"[A-Z]{3,16} \S+ HTTP/[1-3]\.\d\r?\n"
 _REQUEST_BEGIN = rb"[A-Z]{1,16}(?: (?:\S+(?: (?:H(?:T(?:T(?:P(?:/(?:[1-3](?:\.(?:\d\r?)?)?)?)?)?)?)?)?)?)?)?"
+_KNOWN_METHOD = rb"(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT|TRACE)"  # RFC 9110 §9.3, RFC 5789
+_KNOWN_REQUEST = _KNOWN_METHOD + rb" \S+ HTTP/1\.\d\r?\n"
+_KNOWN_BEGIN = (  # the beginning of one, at the end of what is here
+    _KNOWN_METHOD + rb"(?: (?:\S+(?: (?:H(?:T(?:T(?:P(?:/(?:1(?:\.(?:\d\r?)?)?)?)?)?)?)?)?)?)?)?\Z"
+    rb"|(?:GE?|HE?A?|PO?S?|PU|DE?L?E?T?|PA?T?C?|OP?T?I?O?N?|CO?N?N?E?C?|TR?A?C?)\Z"
+)
 _STATUS_LINE = rb"HTTP/[1-3]\.\d \d{3}[ \r\n]"
 _STATUS_SIZE = 13  # bytes that _STATUS_LINE takes
 _DIGITS_MOST = 18  # of a length, zeros in front left out: 2^63 has 19, and no body is as long
@@ -50,6 +56,7 @@ class Framing(NamedTuple):
     length: int | None  # None: it does not say
     chunked: bool
     bad: bool = False  # it says something that is no length, or several that differ
+    coded: bool = False  # a transfer coding is named, and "chunked" is not the last one
 
 
 def request_line(line: bytes) -> RequestLine | None:
@@ -106,6 +113,16 @@ def begins_request(data: bytes) -> bool:
 def may_begin_request(data: bytes) -> bool:
     """Whether these bytes may be the beginning of a request line."""
     return re.fullmatch(_REQUEST_BEGIN, data) is not None
+
+
+def find_request(data: bytes) -> tuple[int, bool]:
+    """Where a request line with a well-known method begins in these bytes, wherever that is, and True; or else from
+    where on one may, and False: their length where none can."""
+    match = re.search(_KNOWN_REQUEST, data)
+    if match is not None:
+        return match.start(), True
+    match = re.search(_KNOWN_BEGIN, data)
+    return match.start() if match is not None else len(data), False
 
 
 def begins_response(data: bytes) -> bool:
@@ -173,8 +190,17 @@ def framing(headers: Headers) -> Framing:
             lengths = lengths + b"," + value if lengths else value or b","
         elif size == 17 and key.lower() == b"transfer-encoding":
             codings = codings + b"," + value if codings else value
-    if codings and fields.tokens(codings)[-1:] == [b"chunked"]:
-        return _CHUNKED
+    if codings:
+        names = fields.tokens(codings)
+        if names[-1:] == [b"chunked"]:
+            return _CHUNKED
+        if any(name != b"identity" for name in names):
+            return _length(lengths)._replace(coded=True)
+    return _length(lengths) if lengths else _NO_LENGTH
+
+
+def _length(lengths: bytes) -> Framing:
+    """What the values of Content-Length, as one list, say."""
     if not lengths:
         return _NO_LENGTH
     if lengths.isdigit() and len(lengths) <= _DIGITS_MOST:
