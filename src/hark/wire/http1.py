@@ -165,7 +165,7 @@ def headers(lines: list[bytes]) -> Headers:
             continue
         if line[:1] in (b" ", b"\t") and found:
             name, value = found[-1]
-            found[-1] = (name, value + b" " + line.strip())
+            found[-1] = (name, (value + b" " + line.strip()).strip())
             continue
         name, colon, value = line.partition(b":")
         if colon:
