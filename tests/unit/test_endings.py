@@ -25,7 +25,23 @@ HTTP1: dict[str, tuple[list[Step], str]] = {
     "a half-close, and an answer": ([(0, C, GET), (1, C, FIN), (300, S, HEAD + b"123456789"), (301, S, FIN)], ""),
     "a half-close, and an answer until the end": ([(0, C, GET), (1, C, FIN), (300, S, UNTIL_END), (301, S, FIN)], ""),
     "a half-close, a cut answer": ([(0, C, GET), (1, C, FIN), (300, S, HEAD + b"half"), (310, S, FIN)], f"the server closed after 310 ms, {BODY}"),
-    "a half-close, no answer": ([(0, C, GET), (1, C, FIN), (300, S, FIN)], "the server closed without a response, after 300 ms"),
+    "a half-close, a body until the end that had begun": ([(0, C, GET), (1, S, UNTIL_END), (2, C, FIN), (300, S, b"it"), (301, S, FIN), (302, C, b"")], ""),
+    "a half-close, an answer that is acknowledged": ([(0, C, GET), (1, C, FIN), (300, S, HEAD + b"123456789"), (301, C, b""), (302, S, FIN)], ""),
+    "a half-close, an answer that is acknowledged, a reset": ([(0, C, GET), (1, C, FIN), (300, S, HEAD + b"123456789"), (301, C, b""), (302, C, RST)], ""),
+    "a half-close, gives up in the body": ([(0, C, GET), (1, C, FIN), (300, S, HEAD + b"half"), (301, C, b""), (500, S, b"more"), (501, C, RST)], f"the client reset the connection after 501 ms, {BODY}"),
+    "a half-close, an answer, much later a reset": ([(0, C, GET), (1, C, FIN), (300, S, HEAD + b"123456789"), (5000, C, RST)], ""),
+    "a half-close, a cut answer, much later a reset": ([(0, C, GET), (1, C, FIN), (300, S, HEAD + b"half"), (5000, C, RST)], f"the client reset the connection after 5.0 s, {BODY}"),
+    "a half-close, no answer, a reset": ([(0, C, GET), (1, C, FIN), (3000, C, RST)], "the client gave up after 3.0 s waiting for a response"),
+    "a half-close or not, no answer": ([(0, C, GET), (1, C, FIN), (300, S, FIN)], "the client closed its side after 1.0 ms; the server closed without a response, after 300 ms"),
+    "a half-close or not, and a reset": ([(0, C, GET), (1, C, FIN), (300, S, RST)], "the client closed its side after 1.0 ms; the server reset the connection after 300 ms, without a response"),
+    "a half-close or not, and no end": ([(0, C, GET), (50, C, FIN), (51, S, b"")], "the client closed its side after 50 ms; no answer was recorded"),
+    "gives up early, and the server closes": ([(0, C, GET), (50, C, FIN), (51, S, FIN)], "the client closed its side after 50 ms; the server closed without a response, after 51 ms"),
+    "gives up early, and the answer meets a reset": ([(0, C, GET), (50, C, FIN), (400, S, HEAD + b"123456789"), (401, C, RST)], "the client gave up after 50 ms waiting for a response"),
+    "gives up early, and the answer and its end meet a reset": ([(0, C, GET), (50, C, FIN), (400, S, HEAD + b"123456789"), (400, S, FIN), (401, C, RST)], "the client gave up after 50 ms waiting for a response"),
+    "gives up early, and an answer until the end meets a reset": ([(0, C, GET), (50, C, FIN), (400, S, UNTIL_END), (400, S, FIN), (401, C, RST)], "the client gave up after 50 ms waiting for a response"),
+    "gives up early, and a cut answer meets a reset": ([(0, C, GET), (50, C, FIN), (400, S, HEAD + b"half"), (400, S, FIN), (401, C, RST)], "the client gave up after 50 ms waiting for a response"),
+    "a late half-close or not, and the server closes much later": ([(0, C, GET), (400, C, FIN), (5000, S, FIN)], "the client closed its side after 400 ms; the server closed without a response, after 5.0 s"),
+    "a late half-close, an answer until the end": ([(0, C, GET), (400, C, FIN), (500, S, UNTIL_END), (501, S, FIN), (502, C, b"")], ""),
     "a late half-close that reads on": ([(0, C, GET), (400, C, FIN), (500, S, HEAD + b"123456789"), (501, S, FIN)], ""),
     "a late close, and the answer meets a reset": ([(0, C, GET), (1000, C, FIN), (2000, S, HEAD + b"123456789"), (2001, C, RST)], "the client gave up after 1.0 s waiting for a response"),
     "gives up, and the server closes": ([(0, C, GET), (2000, C, FIN), (2001, S, FIN)], "the client gave up after 2.0 s waiting for a response"),
@@ -67,7 +83,7 @@ def test_http1(name: str) -> None:
         assert ending is not None and ending.side == (C if trouble.startswith("the client") else S)
         phase = {"body": Phase.BODY, "sent": Phase.REQUEST}.get(trouble.split()[-1], Phase.WAITING)
         assert exchange.phase is phase
-        assert exchange.ended == max(ending.time, exchange.answered)
+        assert exchange.ended == max((ending.then or ending).time, exchange.answered)
 
 
 def test_ended_once_and_in_order_however_it_is_cut() -> None:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from hark.decode import limits
-from hark.decode.endings import Ending, Ends, How
+from hark.decode.endings import Ending, Ends, How, refused
 from hark.decode.events import (
     Aborted,
     BodyData,
@@ -74,7 +74,8 @@ class Http1:
             self._halves[seeking].mode = SEEK
         self._ends = Ends()
         self._sent = 0  # when the last request was whole
-        self._began = 0  # when the last response began
+        self._heard = 0  # when the server's last byte came
+        self._stopped: Ending | None = None  # the server's end, where the client's was first and may refuse what came
         self._late: list[tuple[MessageEnd, Ending]] = []  # ends of responses that came behind the client's own end
         self._held = Waiting()
 
@@ -86,6 +87,8 @@ class Http1:
         out: list[Event] = []
         if half.mode == PASSED:
             return self._passed(side, data, time)
+        if side:
+            self._heard = time
         if half.buffer:
             data = half.buffer + bytes(data)
             half.buffer = b""
@@ -193,11 +196,15 @@ class Http1:
             return out  # what is to be answered still may be, also a head that did not end
         unread = half.mode == HEAD and bool(half.buffer.strip())
         ending = Ending(side, how, time, "in the middle of its headers" if unread and self._asked else "")
-        if half.mode in (UNTIL_END, GUESS) and self._left() is None:
+        if half.mode in (UNTIL_END, GUESS) and self._ends.may_read(self._sent, self._heard):
             self._rest(side, half, time, out)
             self._whole(side, half, time, (), out)
-        self._unanswered(ending, out)
-        half.mode, half.buffer = BROKEN, b""
+        left = self._ends.left()
+        if left is not None and self._heard > left.time:
+            self._stopped = ending  # whether the client is still there is seen next
+        else:
+            self._unanswered(ending, out)
+            half.mode, half.buffer = BROKEN, b""
         return out
 
     def _rest(self, side: Side, half: Half, time: int, out: list[Event]) -> None:
@@ -206,18 +213,11 @@ class Http1:
             out.append(BodyData(self._conn, half.stream, side, time, half.buffer))
             half.buffer = b""
 
-    def _left(self) -> Ending | None:
-        """The client's leaving before the response that is coming in was whole, if it has left."""
-        if self._ends.first is None:
-            return None
-        answering = self._halves[Side.SERVER].mode not in IDLE
-        return self._ends.left(self._sent, self._began if answering else 0)
-
     def _unanswered(self, last: Ending, out: list[Event]) -> None:
         """The server will say no more, by `last`: end the response that is coming in, and what waits for one."""
         server = self._halves[Side.SERVER]
         answering = server.mode not in IDLE
-        cause = self._ends.cause(last, self._sent, self._began if answering else 0)
+        cause = self._ends.cause(last, self._sent, self._heard)
         if cause.side == last.side and cause.how == last.how:
             cause = last
         streams = [asked.stream for asked in self._asked]
@@ -225,13 +225,12 @@ class Http1:
             streams.insert(0, server.stream)
         out.extend(Aborted(self._conn, stream, last.time, "", cause) for stream in streams)
         self._asked.clear()
-        self._arrived(last, out)
 
     def _arrived(self, last: Ending, out: list[Event]) -> None:
         """Responses that came behind the client's end: it has read them, unless it answers with a reset."""
         for end, left in self._late:
-            reset = last.side == Side.CLIENT and last.how == How.RST
-            out.append(Aborted(self._conn, end.stream, last.time, "", left) if reset else end)
+            cause = last if last.since else left
+            out.append(Aborted(self._conn, end.stream, last.time, "", cause) if refused(last, end.time) else end)
         self._late.clear()
 
     def close(self, ending: Ending) -> Sequence[Event]:
@@ -240,12 +239,15 @@ class Http1:
         if self._next is not None:
             out.extend(self._next.close(ending))
         asked = {waiting.stream for waiting in self._asked}
+        if self._stopped is not None and not refused(ending, self._heard):
+            ending = self._stopped
         client = self._halves[Side.CLIENT]
         if client.mode == HEAD and client.buffer.strip():
             out.extend(self._break(Side.CLIENT, client, ending.time, "an end in the middle of a head"))
         if client.mode == GUESS or (client.mode == EXPECT and client.after == GUESS):
             self._rest(Side.CLIENT, client, ending.time, out)
         self._unanswered(ending, out)
+        self._arrived(ending, out)
         if client.mode not in IDLE and client.stream not in asked:  # it was answered before it was whole
             out.append(Aborted(self._conn, client.stream, ending.time, "", self._ends.cause(ending)))
         for half in self._halves:
@@ -499,7 +501,6 @@ class Http1:
         asked = self._asked[0] if self._asked else None
         headers = http1.headers(lines[1:])
         half.doubt = False
-        self._began = half.started or time
         # An upgrade to HTTP/2 answers the very request that asked for it there (RFC 7540 §3.2): this is not the answer.
         interim = 100 <= status < 200 and (status != 101 or token(headers) == "h2c")
         if asked is None:
@@ -550,7 +551,7 @@ class Http1:
         if side == Side.CLIENT:
             self._sent = time
             out.append(end)
-        elif self._ends.first is not None and (left := self._left()) is not None:
+        elif self._ends.first is not None and (left := self._ends.left()) is not None:
             self._late.append((end, left))
         else:
             out.append(end)

@@ -35,6 +35,8 @@ class Connection:
     __slots__ = (
         "channel",
         "client",
+        "closing",
+        "edge",
         "fins",
         "first",
         "foreign",
@@ -44,6 +46,7 @@ class Connection:
         "joined",
         "key",
         "number",
+        "reads",
         "seen",
         "server",
         "state",
@@ -59,6 +62,9 @@ class Connection:
         self.state = "asked"  # asked, established, closed
         self.fins = 0
         self.first: Ending | None = None  # the first FIN
+        self.edge = -1  # where the server was when the client sent its FIN first; -1: it did not
+        self.reads = 0  # when the client acknowledged bytes that came behind that: it had only half-closed; 0: not
+        self.closing: Ending | None = None  # both have sent a FIN, and whether the client read on is still to be seen
         self.seen = 0
         self.inside = ""  # how the plaintext of a TLS connection was had, where this is what was recorded
         self.joined = False  # its beginning was not captured
@@ -169,6 +175,8 @@ class Table:
         if seq != half.next:
             if conn.held is not None:
                 return self._hold(frame, data, known, seq, ack, flags, out)
+            if conn.edge >= 0 and not side and self._behind_its_end(conn, ack, flags, time, out):
+                return out
             if flags & ip.SYN:
                 if half.first < 0 or (conn.state == "asked" and not half.total):
                     half.start(seq)
@@ -395,23 +403,40 @@ class Table:
     ) -> None:
         if flags & ip.RST:
             how = How.REFUSED if conn.state == "asked" and side == Side.SERVER else How.RST
-            self._close(conn, Ending(side, how, time), out)
+            since = conn.reads if side == Side.CLIENT else 0
+            self._close(conn, Ending(side, how, time, since=since), out)
             return
         if half.fin < 0 and (seq - half.next) & 0x80000000 == 0:
             half.finish(seq)
         if half.ended and not conn.fins & (1 << side):
             self._fin(conn, side, time, out)
 
+    def _behind_its_end(self, conn: Connection, ack: int, flags: int, time: int, out: list[Event]) -> bool:
+        """A segment by a client that has sent its FIN: what it acknowledges it has read, or its kernel for it; one that
+        is gone sends a reset. Whether the connection is over by it."""
+        if flags & (ip.RST | ip.SYN) or not 0 < (ack - conn.edge) & 0xFFFFFFFF < 0x80000000:
+            return False
+        conn.reads = time
+        if conn.closing is not None:
+            self._close(conn, conn.closing, out)
+        return conn.closing is not None
+
     def _fin(self, conn: Connection, side: Side, time: int, out: list[Event]) -> None:
         conn.fins |= 1 << side
         ending = Ending(side, How.FIN, time)
-        conn.first = conn.first or ending
+        if conn.first is None:
+            conn.first = ending
+            conn.edge = conn.halves[Side.SERVER].next if side == Side.CLIENT else -1
         if conn.channel is not None:
             out.extend(conn.channel.end(side, How.FIN, time))
-        if conn.fins == 3:
+        if conn.fins == 3 and conn.edge not in (-1, conn.halves[Side.SERVER].next) and not conn.reads:
+            conn.closing = ending  # the answer to bytes that came behind the client's end comes next: a reset, or not
+        elif conn.fins == 3:
             self._close(conn, ending, out)
 
     def _close(self, conn: Connection, ending: Ending, out: list[Event]) -> None:
+        if conn.closing is not None and ending.how is not How.RST:
+            ending = conn.closing
         time = ending.time
         if conn.held is not None:
             self._decide(conn, None, time, out)

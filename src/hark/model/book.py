@@ -446,7 +446,8 @@ class Book:
         if ending is not None:
             exchange.ending = ending
             if ending.how is not How.OPEN:
-                exchange.ended = max(ending.time, exchange.answered, exchange.started)
+                ended = ending.then.time if ending.then is not None else ending.time
+                exchange.ended = max(ended, exchange.answered, exchange.started)
             since = exchange.sent if exchange.phase is Phase.WAITING else ending.since
             socket = exchange.socket
             lasted = ending.time - (exchange.started if socket else exchange.began)

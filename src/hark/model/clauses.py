@@ -4,7 +4,7 @@ What   exchange(...) says why an exchange is not whole, ending(...) who ended a 
 Why    A clause is a part of what is told (`_trouble`, a failure's `why`), and must be the same in every view and file.
 """
 
-from hark.decode.endings import Ending, How, Phase
+from hark.decode.endings import Ending, How, Phase, Then
 from hark.decode.events import Side
 from hark.model.spans import duration
 
@@ -58,6 +58,8 @@ def exchange(end: Ending, phase: Phase, lasted: int, quiet: int, socket: bool) -
     said = f"{who(end.side)} {_VERBS[end.how]} after {duration(lasted)}"
     if socket:
         return said + (detail if end.how is How.CLOSE_FRAME else f", without a close frame{detail}")
+    if end.then is not None:
+        return _undecided(end, end.then, phase, lasted)
     if phase is Phase.WAITING:
         if end.side == Side.CLIENT and end.how in _LEAVING:
             reason = f" ({end.detail})" if end.detail else ""
@@ -66,3 +68,16 @@ def exchange(end: Ending, phase: Phase, lasted: int, quiet: int, socket: bool) -
             where = f"in the middle of its headers, after {duration(lasted)}" if end.detail else ""
             return f"the server closed {where or f'without a response, after {duration(lasted)}'}"
     return f"{said}, {_PLACES[phase]}{detail}"
+
+
+def _undecided(end: Ending, then: Then, phase: Phase, lasted: int) -> str:
+    """The client has ended its own direction: it may have gone, or have waited on. What was seen of both is said."""
+    first = f"the client closed its side after {duration(lasted)}"
+    where = "without a response" if phase is Phase.WAITING else _PLACES[phase]
+    after = duration(lasted + then.time - end.time)
+    if then.how in (How.FIN, How.CLOSE_NOTIFY) and phase is Phase.WAITING:
+        return f"{first}; the server closed without a response, after {after}"
+    if then.side is not None and then.how in _VERBS:
+        return f"{first}; {who(then.side)} {_VERBS[then.how]} after {after}, {where}"
+    missing = "no answer was recorded" if phase is Phase.WAITING else f"no end was recorded, {where}"
+    return f"{first}; {missing}"

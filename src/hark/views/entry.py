@@ -83,6 +83,10 @@ def _ending(exchange: Exchange, ending: Ending) -> Json:
         "phase": exchange.phase.value,
         "seconds": max(ending.time // 1000 - exchange.began // 1000, 0) / 1e6,
     }
+    if ending.then is not None:
+        side, how, time = ending.then
+        seconds = max(time // 1000 - exchange.began // 1000, 0) / 1e6
+        told["then"] = {"by": side.name.lower() if side is not None else None, "how": how.value, "seconds": seconds}
     return told | {"detail": ending.detail} if ending.detail else told
 
 
