@@ -43,12 +43,16 @@ def stalls(conn):
     conn.recv(4096); conn.sendall(OK); time.sleep(30)
 def banner(conn):
     conn.sendall(b"220 mail.test ESMTP\r\n"); conn.recv(4096); time.sleep(0.2); conn.close()
+def late(conn):
+    conn.recv(4096); time.sleep(0.4); conn.sendall(OK.replace(b"1000", b"10")); conn.recv(1); conn.close()
+def at_end(conn):
+    conn.recv(4096); conn.recv(1); conn.close()
 
-for number, handle in enumerate((plain, silent, closes, resets, cuts, stalls, banner)):
+for number, handle in enumerate((plain, silent, closes, resets, cuts, stalls, banner, late, at_end)):
     serve(7501 + number, handle)
 time.sleep(600)
 """
-PLAIN, SILENT, CLOSES, RESETS, CUTS, STALLS, BANNER = range(7501, 7508)
+PLAIN, SILENT, CLOSES, RESETS, CUTS, STALLS, BANNER, LATE, AT_END = range(7501, 7510)
 
 # What is asked for, and what the line must say: what failed, why.
 ROWS = {
@@ -110,7 +114,7 @@ def command(world, client: str, url: str, trusted: bool) -> list[str]:
 @pytest.fixture(scope="module")
 def servers(world):
     world.start([sys.executable, "-c", SERVERS, str(world.dir)])
-    world.wait_for("192.0.2.10", BANNER)
+    world.wait_for("192.0.2.10", AT_END)
     return world
 
 
@@ -153,6 +157,41 @@ def test_every_client_ends_in_every_way(servers, row: str, client: str) -> None:
     if (row, client) == ("client timeout in the body", "java"):
         pytest.skip("the time-out of Java's HTTP client ends with the response's headers")
     check(servers, row, client)
+
+
+# The same FIN, 50 ms behind the request or at once: by a client that has gone, and by one that reads on.
+ENDS = """
+import socket, sys, time
+port, how = int(sys.argv[1]), sys.argv[2]
+s = socket.create_connection(("192.0.2.10", port), 5)
+s.sendall(b"GET /%b HTTP/1.1\\r\\nHost: 192.0.2.10:%d\\r\\n\\r\\n" % (how.encode(), port))
+if how == "gone": time.sleep(0.05); s.close()
+else:
+    s.shutdown(socket.SHUT_WR)
+    while data := s.recv(4096): print(data.rpartition(b"\\n")[2].decode(), flush=True)
+"""
+
+
+def test_a_client_that_has_gone_and_one_that_half_closed(servers) -> None:
+    """By what comes behind the client's end: an answer that is read or refused. Where none comes, both ends are said."""
+    pairs = [(port, how) for port in (LATE, AT_END, SILENT) for how in ("gone", "half")][:-1]
+    each = "; ".join(f"{sys.executable} -c '{ENDS}' {port} {how}" for port, how in pairs)
+    run = servers.sh(f"{each}; sleep 0.3")
+    assert run.out == b"half of it\n", (run.out, run.err)
+    shown = {entry["request"]["url"].rpartition(":")[2]: entry for entry in run.entries}
+    assert len(shown) == len(run.entries) == len(pairs)
+    both = r"the client closed its side after \d+(\.\d)? ms; the server closed without a response, after \d+(\.\d)? ms"
+    wanted = {
+        f"{LATE}/gone": r"the client gave up after \d+ ms waiting for a response",
+        f"{LATE}/half": "",
+        f"{AT_END}/gone": both,
+        f"{AT_END}/half": both,
+        f"{SILENT}/gone": r"the client closed its side after \d+ ms; no answer was recorded",
+    }
+    for name, said in wanted.items():
+        assert re.fullmatch(said, shown[name].get("_trouble", "")), (name, shown[name].get("_trouble"))
+    assert shown[f"{LATE}/half"]["response"]["content"]["text"] == "half of it"
+    assert shown[f"{AT_END}/gone"]["_ending"]["then"]["by"] == "server"
 
 
 def test_a_short_lived_programs_tls_is_named(servers) -> None:

@@ -52,8 +52,8 @@ class Then(NamedTuple):
 class Ending(NamedTuple):
     """An end that was seen. side: who caused it, None where that cannot be told. time: ns since the epoch. since: when
     the last packet before it was seen, where the end is that nothing more came; when a client acknowledged bytes behind
-    its own FIN, where it sends a reset; 0 elsewhere. then: set where the client has ended its own direction and may have
-    gone or only half-closed it."""
+    its own FIN, where it sends a reset; 0 elsewhere. then: set where the client has ended its own direction and may
+    have gone or only half-closed it."""
 
     side: Side | None
     how: How
