@@ -11,6 +11,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
+from hark.wire import x509
+
 Json = dict[str, Any]
 
 
@@ -18,31 +20,45 @@ Json = dict[str, Any]
 def facts(der: bytes) -> Json:
     """subject, issuer, names, notBefore, notAfter, serial, key, fingerprint; what cannot be read is left out. The
     result is shared: not to be changed."""
-    told: Json = {"fingerprint": sha256(der).hexdigest()}
-    from cryptography import x509
+    fingerprint = sha256(der).hexdigest()
+    found = x509.usual(der) or _unusual(der)
+    if found is None:  # a certificate need not be one: the peer may send anything
+        return {"fingerprint": fingerprint, "unreadable": True}
+    return {
+        "subject": found.subject,
+        "issuer": found.issuer,
+        "names": found.names,
+        "notBefore": found.begins,
+        "notAfter": found.ends,
+        "serial": f"{found.serial:x}",
+        "fingerprint": fingerprint,
+    }
+
+
+def _unusual(der: bytes) -> x509.Certificate | None:
+    """By the library, which knows all that a certificate may have."""
+    from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
     try:
-        found = x509.load_der_x509_certificate(der)
-        told = {
-            "subject": found.subject.rfc4514_string(),
-            "issuer": found.issuer.rfc4514_string(),
-            "names": _names(found),
-            "notBefore": found.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "notAfter": found.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "serial": f"{found.serial_number:x}",
-            **told,
-        }
-    except ValueError:  # a certificate need not be one: the peer may send anything
-        told["unreadable"] = True
-    return told
+        found = load_der_x509_certificate(der)
+        return x509.Certificate(
+            found.subject.rfc4514_string(),
+            found.issuer.rfc4514_string(),
+            _names(found),
+            f"{found.not_valid_before_utc.isoformat()[:19]}Z",
+            f"{found.not_valid_after_utc.isoformat()[:19]}Z",
+            found.serial_number,
+        )
+    except (ValueError, TypeError, InvalidVersion):  # TypeError: a bit string where a name has text
+        return None
 
 
 def _names(certificate: Any) -> list[str]:
-    from cryptography import x509
+    from cryptography import x509 as library
 
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension):
+        names = certificate.extensions.get_extension_for_class(library.SubjectAlternativeName).value
+    except (library.ExtensionNotFound, library.DuplicateExtension, library.UnsupportedGeneralNameType):
         return []
     return [str(name.value) for name in names]
 
@@ -56,7 +72,7 @@ def flaws(der: bytes, host: str, time: int) -> list[str]:
     found = []
     if told["subject"] == told["issuer"]:
         found.append("self-signed")
-    begins, ends = _times(der)
+    begins, ends = _nanoseconds(told["notBefore"]), _nanoseconds(told["notAfter"])
     if time > ends:
         found.append(f"expired {told['notAfter'][:10]}")
     elif time < begins:
@@ -81,14 +97,12 @@ def said(der: bytes, wrong: list[str]) -> str:
     return f"certificate {told['subject']} ({', '.join(about)})"
 
 
-@lru_cache(256)
-def _times(der: bytes) -> tuple[int, int]:
-    """From when to when it is valid, ns since the epoch."""
-    from cryptography import x509
-
-    found = x509.load_der_x509_certificate(der)
-    begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
-    return int(begins.timestamp()) * 1_000_000_000, int(ends.timestamp()) * 1_000_000_000
+def _nanoseconds(time: str) -> int:
+    """A time of facts() as ns since the epoch."""
+    year, month, day, hour, minute, second = (int(time[at : at + 2]) for at in (2, 5, 8, 11, 14, 17))
+    year += 100 * int(time[:2]) - (month <= 2)  # of years that begin with March, so that a leap day is the last one
+    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * ((month - 3) % 12) + 2) // 5 + day - 719469
+    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000_000
 
 
 def _fits(name: str, host: str) -> bool:
