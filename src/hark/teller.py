@@ -15,7 +15,6 @@ from hark.output import Output
 from hark.recording import pcapng
 from hark.recording.blocks import RAW, UPPER_PDU, Block, Entry, Frame, Interface, Secrets, Torn
 from hark.recording.order import Item, Order
-from hark.recording.ring import Reader
 from hark.views.view import View
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from hark.lookers import Lookers
     from hark.model.book import Book
     from hark.model.changes import Change
+    from hark.recording.ring import Reader
     from hark.selecting import Flows
 
 LOOKED_AT = 1 << 20  # bytes of each body that are kept while somebody looks on
@@ -147,7 +147,7 @@ def _normal(block: Block, inside: dict[str, int]) -> Item:
     return block, pcapng.encode(block)
 
 
-def follow(reader: Reader, teller: Teller, alive: int) -> None:
+def follow(reader: "Reader", teller: Teller, alive: int) -> None:
     """Tell a live recording until its writer closes it or dies; `alive` is a pipe that the writer holds open."""
     order = Order()
     poll = select.poll()

@@ -16,19 +16,20 @@ SOCKS4, SOCKS5, PROXY, DNS = "socks4", "socks5", "proxy", "dns"
 
 TLS_RECORDS = frozenset({20, 21, 22, 23})  # content types: no text begins with one of these
 
-_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} +\S[^\r\n]*? +HTTP/\d\.\d[ \t]*\r?\n")
-_LINE_BEGIN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?")
-_STATUS = re.compile(rb"HTTP/\d\.\d \d{3}[ \r\n]")
+# Patterns are compiled when they are first needed: that takes longer than a connection.
+_LINE = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} +\S[^\r\n]*? +HTTP/\d\.\d[ \t]*\r?\n"
+_LINE_BEGIN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?"
+_STATUS = rb"HTTP/\d\.\d \d{3}[ \r\n]"
 # Pieces of lines on a connection that was joined in the middle, where nothing but what a segment begins with can tell.
 _TARGET = rb"(?:/|\*|[a-z][a-z0-9+.-]{1,10}://)"
-_ASKS = re.compile(rb"[A-Z]{3,16} " + _TARGET)
-_LINE_PART = re.compile(rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|" + _TARGET + rb"[^\r\n]*\r?)")
-_STATUS_PART = re.compile(rb"H|HT|HTT|HTTP|HTTP/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?")
+_ASKS = rb"[A-Z]{3,16} " + _TARGET
+_LINE_PART = rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|" + _TARGET + rb"[^\r\n]*\r?)"
+_STATUS_PART = rb"H|HT|HTT|HTTP|HTTP/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?"
 _RARE = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PROXY protocol
 _RECORDS = frozenset({b"\x16\x03", b"\x17\x03"})
 _SETTINGS = b"\x04\0\0\0\0\0"  # a frame's type, flags and stream
 _BANNER = 64  # bytes by which a banner says what it is
-_STATUS_BEGIN = re.compile(rb"H(?:T(?:T(?:P(?:/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?)?)?)?)?")
+_STATUS_BEGIN = rb"H(?:T(?:T(?:P(?:/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?)?)?)?)?"
 
 
 def protocol(side: Side, data: bytes) -> str:
@@ -38,13 +39,13 @@ def protocol(side: Side, data: bytes) -> str:
     if data[0] == 0x16:
         return _tls(data)
     if side == Side.SERVER:
-        if _STATUS.match(data):
+        if re.match(_STATUS, data):
             return HTTP1
         if data[:2] == b"\0\0" or data == b"\0":  # an HTTP/2 server may speak first: SETTINGS (RFC 9113 §3.4)
             if len(data) < 9:
                 return MORE
             return HTTP2 if data[3:9] == _SETTINGS and data[2] % 6 == 0 else OPAQUE
-        return MORE if _STATUS_BEGIN.fullmatch(data) else OPAQUE
+        return MORE if re.fullmatch(_STATUS_BEGIN, data) else OPAQUE
     if data.startswith(http2.PREFACE):
         return HTTP2
     if http2.PREFACE.startswith(data):
@@ -54,9 +55,9 @@ def protocol(side: Side, data: bytes) -> str:
         if name != OPAQUE:
             return name
     stripped = data.lstrip(b"\r\n")
-    if _LINE.match(stripped):
+    if re.match(_LINE, stripped):
         return HTTP1
-    return MORE if not stripped or _LINE_BEGIN.fullmatch(stripped) else OPAQUE
+    return MORE if not stripped or re.fullmatch(_LINE_BEGIN, stripped) else OPAQUE
 
 
 def answered(client: bytes, server: bytes, name: str) -> str:
@@ -107,9 +108,9 @@ def joined(side: Side, data: bytes) -> str:
         return TLS if data[2] <= 4 and 1 <= length <= 16384 + 2048 else OPAQUE
     if data.startswith(http2.PREFACE):
         return HTTP2
-    if (_STATUS if side == Side.SERVER else _LINE).match(data):
+    if re.match(_STATUS if side == Side.SERVER else _LINE, data):
         return HTTP1
-    if (_STATUS_PART if side == Side.SERVER else _LINE_PART).fullmatch(data) or _begins(data, b"\x16\x03", b"\x17\x03"):
+    if re.fullmatch(_STATUS_PART if side == Side.SERVER else _LINE_PART, data) or _begins(data, b"\x16\x03", b"\x17\x03"):
         return MORE
     return HTTP2 if http2.are_frames(data) else OPAQUE
 
@@ -121,9 +122,9 @@ def sender(data: bytes) -> Side | None:
     """Which end of a connection sends a segment that begins so; None where that does not say."""
     if data[:1] in b"\x16" and len(data) > 8 and data[1] == 3:
         return _handshaking(data)
-    if _STATUS.match(data):
+    if re.match(_STATUS, data):
         return Side.SERVER
-    if _ASKS.match(data) or data.startswith(http2.PREFACE) or _LINE.match(data):
+    if re.match(_ASKS, data) or data.startswith(http2.PREFACE) or re.match(_LINE, data):
         return Side.CLIENT
     if len(data) > 9 and data[3] < 10:
         return _compressing(data)
@@ -135,12 +136,12 @@ def sender(data: bytes) -> Side | None:
 
 def asks(data: bytes) -> bool:
     """Whether this may be the beginning of an HTTP/1 request."""
-    return _ASKS.match(data) is not None
+    return re.match(_ASKS, data) is not None
 
 
 def may_tell(data: bytes) -> bool:
     """Whether sender() may say more when more has come."""
-    part = _STATUS_PART.fullmatch(data) or _LINE_PART.fullmatch(data)
+    part = re.fullmatch(_STATUS_PART, data) or re.fullmatch(_LINE_PART, data)
     return part is not None or (len(data) <= 8 and data[:1] == b"\x16")
 
 

@@ -5,6 +5,7 @@ UDP's port numbers say nothing: each kind of tunnel has a header whose fixed bit
 """
 
 from collections.abc import Callable
+from functools import cache
 
 from hark.decode import link
 from hark.wire import ip
@@ -21,7 +22,7 @@ def inner(data: memoryview, proto: int, start: int, end: int) -> int:
         at = start + 8
         if end - at < 20:
             return -1
-        for probe in _PROBES[data[at]]:
+        for probe in _probes(data[at]):
             found = probe(data, at, end)
             if found >= 0:
                 return found
@@ -156,6 +157,7 @@ _Probe = Callable[[memoryview, int, int], int]
 _L2TP_FIRST = frozenset(a | b | c | d for a in (0, 0x40) for b in (0, 8) for c in (0, 2) for d in (0, 1))
 
 
+@cache
 def _probes(first: int) -> tuple[_Probe, ...]:
     """What may begin with this byte."""
     found: list[_Probe] = []
@@ -171,5 +173,3 @@ def _probes(first: int) -> tuple[_Probe, ...]:
         found.append(_tzsp)
     return tuple(found)
 
-
-_PROBES = tuple(map(_probes, range(256)))

@@ -13,11 +13,14 @@ import heapq
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hark.errors import HarkError
-from hark.recording import archive, pcap, pcapng
+from hark.recording import pcapng
 from hark.recording.blocks import Block, Frame, Torn
+
+if TYPE_CHECKING:
+    from hark.recording import pcap
 
 _PIECE = 1 << 20  # bytes asked of the file at a time
 _BLOCK_USUAL = 1 << 18  # bytes: no packet is larger; a block that claims more at the end of a file may lie
@@ -46,7 +49,10 @@ def read(file: Readable, name: str, wait: Wait | None = None) -> Iterator[Block]
         start = bytes(source.peek(4))
     if start == b"\x0a\x0d\x0d\x0a":
         yield from _pcapng(source)
-    elif start in pcap.MAGIC:
+        return
+    from hark.recording import archive, pcap  # most recordings are pcapng
+
+    if start in pcap.MAGIC:
         yield from _pcap(source, pcap.MAGIC[start])
     elif b"\0" in start and (coding := _wide(bytes(source.peek(64)))) is not None:
         yield from archive.read(_Source(_Transcoded(source, coding), None), name)
@@ -248,6 +254,8 @@ def _pcapng(source: _Source) -> Iterator[Block]:
             if value is not None:
                 yield Torn(source.offset + taken, value.what) if type(value) is Torn else value
             taken += size
+            yield from parser.frames(data, taken)
+            taken = parser.at
             size = parser.size(data, taken) if there - taken >= 12 else 0
             if not size or there - taken < size or not parser.sound(data, taken, size):
                 break
@@ -269,7 +277,9 @@ def _find(source: _Source, look: Callable[[memoryview], int]) -> bool:
         source.skip(_PIECE - 2 * _BLOCK_USUAL)  # one may begin here that ends behind the window
 
 
-def _pcap(source: _Source, form: pcap.Format) -> Iterator[Block]:
+def _pcap(source: _Source, form: "pcap.Format") -> Iterator[Block]:
+    from hark.recording import pcap
+
     head = source.peek(pcap.HEADER + form.extra)
     if len(head) < pcap.HEADER + form.extra:
         yield Torn(0, "the file ends within its header")

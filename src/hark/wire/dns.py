@@ -3,9 +3,10 @@
 May hold: one message's parse. May not hold: matching of answers to questions.
 """
 
-import socket
 import struct
 from typing import NamedTuple
+
+from hark.wire import ip
 
 A, CNAME, AAAA = 1, 5, 28
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
@@ -53,10 +54,8 @@ def _addresses(data: bytes, at: int, answers: int) -> list[str]:
         rdata = data[at : at + length]
         if len(rdata) != length:
             raise ValueError("record runs past the message")
-        if rtype == A and length == 4:
-            found.append(socket.inet_ntop(socket.AF_INET, rdata))
-        elif rtype == AAAA and length == 16:
-            found.append(socket.inet_ntop(socket.AF_INET6, rdata))
+        if (rtype == A and length == 4) or (rtype == AAAA and length == 16):
+            found.append(ip.text(rdata))
         at += length
     return found
 
