@@ -1,6 +1,7 @@
 """What the decoder tells. Times are nanoseconds since the epoch, sizes bytes.
 
-May hold: values. May not hold: state. Named tuples, for a busy connection makes thousands a second.
+May hold: values. May not hold: state. Named tuples; the four that every exchange has are plain classes with slots, which
+are made and read faster, as a busy connection has thousands a second. None is changed once it is made.
 `conn` numbers connections from 1 in the order in which they were seen; `stream` numbers the exchanges of one.
 """
 
@@ -11,6 +12,25 @@ from hark.decode.side import Side as Side
 from hark.recording.blocks import Entry, Names, Process
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Value:
+    """What is equal when all its parts are."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _parts(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._parts() == other._parts()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._parts()))
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({told})"
 
 
 class Opened(NamedTuple):
@@ -134,57 +154,105 @@ class Proxied(NamedTuple):
     server: tuple[str, int]
 
 
-class RequestHead(NamedTuple):
-    """A request line with its headers, or an HTTP/2 header block (pseudo headers taken out)."""
+class RequestHead(Value):
+    """A request line with its headers, or an HTTP/2 header block (pseudo headers taken out).
 
-    conn: int
-    stream: int
-    time: int
-    started: int  # its first byte
-    method: str
-    target: str  # as on the wire: origin, absolute, authority or asterisk form
-    scheme: str  # HTTP/2's :scheme, else ""
-    authority: str  # HTTP/2's :authority, else ""
-    version: str
-    headers: Headers
-    size: int
-    protocol: str = ""  # what an extended CONNECT asks for (RFC 8441 §4)
-    line: str = ""  # HTTP/1's first line as it was sent, where it is not as it should be
+    started: when its first byte came; target: as on the wire, in origin, absolute, authority or asterisk form; scheme,
+    authority: HTTP/2's, else ""; protocol: what an extended CONNECT asks for (RFC 8441 §4); line: HTTP/1's first line as
+    it was sent, where it is not as it should be."""
+
+    __slots__ = (
+        "authority", "conn", "headers", "line", "method", "protocol", "scheme", "size", "started", "stream", "target",
+        "time", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        conn: int,
+        stream: int,
+        time: int,
+        started: int,
+        method: str,
+        target: str,
+        scheme: str,
+        authority: str,
+        version: str,
+        headers: Headers,
+        size: int,
+        protocol: str = "",
+        line: str = "",
+    ) -> None:
+        self.conn = conn
+        self.stream = stream
+        self.time = time
+        self.started = started
+        self.method = method
+        self.target = target
+        self.scheme = scheme
+        self.authority = authority
+        self.version = version
+        self.headers = headers
+        self.size = size
+        self.protocol = protocol
+        self.line = line
 
 
-class ResponseHead(NamedTuple):
-    """A status line with its headers; interim for 1xx."""
+class ResponseHead(Value):
+    """A status line with its headers; interim for 1xx. started: when its first byte came."""
 
-    conn: int
-    stream: int
-    time: int
-    started: int
-    status: int
-    reason: str
-    version: str
-    headers: Headers
-    size: int
-    interim: bool
+    __slots__ = (
+        "conn", "headers", "interim", "reason", "size", "started", "status", "stream", "time", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        conn: int,
+        stream: int,
+        time: int,
+        started: int,
+        status: int,
+        reason: str,
+        version: str,
+        headers: Headers,
+        size: int,
+        interim: bool,
+    ) -> None:
+        self.conn = conn
+        self.stream = stream
+        self.time = time
+        self.started = started
+        self.status = status
+        self.reason = reason
+        self.version = version
+        self.headers = headers
+        self.size = size
+        self.interim = interim
 
 
-class BodyData(NamedTuple):
+class BodyData(Value):
     """A piece of a message's body, transfer codings undone, content codings not. Lives until the next feed."""
 
-    conn: int
-    stream: int
-    side: Side
-    time: int
-    data: bytes | memoryview
+    __slots__ = ("conn", "data", "side", "stream", "time")
+
+    def __init__(self, conn: int, stream: int, side: Side, time: int, data: bytes | memoryview) -> None:
+        self.conn = conn
+        self.stream = stream
+        self.side = side
+        self.time = time
+        self.data = data
 
 
-class MessageEnd(NamedTuple):
+class MessageEnd(Value):
     """A message is whole."""
 
-    conn: int
-    stream: int
-    side: Side
-    time: int
-    trailers: Headers
+    __slots__ = ("conn", "side", "stream", "time", "trailers")
+
+    def __init__(self, conn: int, stream: int, side: Side, time: int, trailers: Headers) -> None:
+        self.conn = conn
+        self.stream = stream
+        self.side = side
+        self.time = time
+        self.trailers = trailers
 
 
 class Message(NamedTuple):

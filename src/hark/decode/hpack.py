@@ -56,16 +56,18 @@ class Decoder:
         while at < end:
             byte = block[at]
             at += 1
-            if byte & 0x80:  # §6.1: indexed
-                index = byte & 0x7F
-                if index == 0x7F:
-                    index, at = integer(block, at, 0x7F)
-                if 0 < index <= 61:
-                    append(_STATIC[index - 1])
-                elif index and index - 62 < len(table):
-                    append(table[index - 62])
+            if byte > 0x80:  # §6.1: indexed
+                if byte < 0x80 + 62:
+                    append(_STATIC[byte - 0x81])
+                elif byte < 0xFF and byte - 0xBE < len(table):
+                    append(table[byte - 0xBE])
+                elif byte < 0xFF:
+                    append(self._entry(byte & 0x7F))
                 else:
+                    index, at = integer(block, at, 0x7F)
                     append(self._entry(index))
+            elif byte == 0x80:
+                append(self._entry(0))
             elif byte & 0xE0 == 0x20:  # §6.3: table size update
                 size = byte & 0x1F
                 if size == 0x1F:
@@ -84,9 +86,14 @@ class Decoder:
                     name, at = string(block, at)
                 value, at = string(block, at)
                 header = (name, value)
-                if keep:
-                    self._add(header)
                 append(header)
+                if keep:
+                    size = len(name) + len(value) + _OVERHEAD
+                    if self._size + size > self._most:
+                        self._evict(size)
+                    if size <= self._most:  # §4.4: an entry larger than the table empties it
+                        table.appendleft(header)
+                        self._size += size
         # No header is larger than the table or the block: few ones need not be summed up.
         if len(headers) * (self._most + end) > self._list_bytes:
             total = sum(len(name) + len(value) + _OVERHEAD for name, value in headers)
@@ -102,13 +109,6 @@ class Decoder:
         if self._joined and index:
             return UNKNOWN
         raise CompressionError(f"there is no table entry {index}")
-
-    def _add(self, header: Header) -> None:
-        size = len(header[0]) + len(header[1]) + _OVERHEAD
-        self._evict(size)
-        if size <= self._most:  # §4.4: an entry larger than the table empties it
-            self._table.appendleft(header)
-            self._size += size
 
     def _evict(self, need: int) -> None:
         while self._table and self._size + need > self._most:

@@ -48,35 +48,41 @@ def _tree() -> list[list[int]]:
     return tree
 
 
+class _State:
+    """A place in the tree, between two bytes. steps: by byte, the place behind it and the symbols that it completes;
+    None for what was not met yet."""
+
+    __slots__ = ("end", "node", "steps")
+
+    def __init__(self, node: int, end: bool) -> None:
+        self.node = node
+        self.end = end  # whether a string may end here
+        self.steps: list[_Step | None] = [None] * 256
+
+
+_Step = tuple[_State, bytes]
+
+
 class _Huffman:
     """Decodes strings; one for all connections, for the code never changes."""
 
     def __init__(self) -> None:
-        self._tree = _tree()
-        self._steps: dict[int, tuple[int, bytes]] = {}
+        self._tree: list[list[int]] = []
+        self._ends: set[int] = set()
+        self._states: dict[int, _State] = {}
         self._known: dict[bytes, bytes] = {}
-        # A string ends within the first 7 bits of EOS, which are ones (§5.2): these states are good ends.
-        self._ends = set()
-        node = 0
-        for _ in range(8):
-            self._ends.add(node)
-            node = self._tree[node][1]
 
     def decode(self, data: bytes) -> bytes:
         """The string. Raises CompressionError."""
         known = self._known.get(data)
         if known is not None:
             return known
-        steps, state = self._steps, 0
+        state = self._states.get(0) or self._begin()
         pieces = []
         for byte in data:
-            step = steps.get(state << 8 | byte)
-            if step is None:
-                step = steps[state << 8 | byte] = self._step(state, byte)
-            state, symbols = step
-            if symbols:
-                pieces.append(symbols)
-        if state not in self._ends:
+            state, symbols = state.steps[byte] or self._step(state, byte)
+            pieces.append(symbols)
+        if not state.end:
             raise CompressionError("a Huffman string does not end as it should")
         text = b"".join(pieces)
         if len(data) <= _REMEMBERED_SIZE:
@@ -85,7 +91,23 @@ class _Huffman:
             self._known[data] = text
         return text
 
-    def _step(self, node: int, byte: int) -> tuple[int, bytes]:
+    def _begin(self) -> _State:
+        self._tree = _tree()
+        # A string ends within the first 7 bits of EOS, which are ones (§5.2): these states are good ends.
+        node = 0
+        for _ in range(8):
+            self._ends.add(node)
+            node = self._tree[node][1]
+        return self._state(0)
+
+    def _state(self, node: int) -> _State:
+        state = self._states.get(node)
+        if state is None:
+            state = self._states[node] = _State(node, node in self._ends)
+        return state
+
+    def _step(self, state: _State, byte: int) -> _Step:
+        node = state.node
         symbols = bytearray()
         for bit in range(7, -1, -1):
             node = self._tree[node][byte >> bit & 1]
@@ -94,7 +116,8 @@ class _Huffman:
                     raise CompressionError("a Huffman string holds its end mark")
                 symbols.append(-1 - node)
                 node = 0
-        return node, bytes(symbols)
+        step = state.steps[byte] = (self._state(node), bytes(symbols))
+        return step
 
 
 _huffman = _Huffman()
