@@ -65,7 +65,6 @@ class Decoder:
     def feed(self, block: Block) -> Sequence[Event]:
         """What becomes known by one more block."""
         if type(block) is Frame:
-            self._now = block.time
             return self._frame(block)
         if isinstance(block, Secrets):
             return self._sessions.secrets(block)
@@ -94,16 +93,21 @@ class Decoder:
     # -- frames --------------------------------------------------------------------------------------------------------
 
     def _frame(self, frame: Frame) -> Sequence[Event]:
-        data = frame.data
-        if frame.link == blocks.UPPER_PDU:
+        time, kind, data, _, _ = frame
+        self._now = time
+        size = len(data)
+        if kind == blocks.RAW:
+            at = 0
+        elif kind == blocks.UPPER_PDU:
             return self._pdu(frame)
-        at = 0 if frame.link == blocks.RAW else link.network(data, frame.link)
-        if 0 <= at <= len(data) - 40:  # the usual packet, in one step: TCP over IPv4 without options, of a known flow
+        else:
+            at = link.network(data, kind)
+        if 0 <= at <= size - 40:  # the usual packet, in one step: TCP over IPv4 without options, of a known flow
             first, total, fragment, proto, key, seq, ack, offset, flags = _IP4_TCP(data, at)
             if first == 0x45 and proto == ip.TCP and not fragment & 0x3FFF and not flags & ip.SYN:
                 known = self._ends.get(key)
-                body, end = at + 20 + (offset >> 4) * 4, at + total if total else len(data)
-                if known is not None and at + 40 <= body <= end <= len(data):
+                body, end = at + 20 + (offset >> 4) * 4, at + total if total else size
+                if known is not None and at + 40 <= body <= end <= size:
                     conn, side = known
                     if conn.foreign and not flags & (ip.FIN | ip.RST):
                         # Of another's share: it is enough to keep count, while nothing is out of the ordinary.
@@ -111,15 +115,15 @@ class Decoder:
                         if seq == half.next and not half.waiting and ack == conn.halves[1 - side].next:
                             half.next = (seq + end - body) & 0xFFFFFFFF
                             half.total += end - body
-                            conn.seen = frame.time
+                            conn.seen = time
                             return ()
                     return self._tcp.segment(frame, data[body:end], known, seq, ack, flags, [])
-                if known is None and at + 40 <= body == end <= len(data):
+                if known is None and at + 40 <= body == end <= size:
                     return ()  # as in Tcp.packet: the last acknowledgement of a connection that is over
         packet = ip.parse(data, at) if at >= 0 else None
         for _ in range(limits.TUNNELS):
             if packet is None:
-                return self._pass_over(link.name(data, frame.link) if at < 0 else "IP that cannot be read")
+                return self._pass_over(link.name(data, kind) if at < 0 else "IP that cannot be read")
             if packet.fragment is not None:
                 whole = self._fragments.feed(packet, data)
                 if whole is None:
@@ -219,14 +223,16 @@ class _Registered:
         self._sessions = sessions
         self._budget = sessions.budget
         self._session = session
+        self._read = session.feed
+        self._ids = session.ids
         self._known = 0
         self.lost = session.lost
         self.end = session.end
 
     def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
         """Bytes that `side` sent."""
-        events = self._session.feed(side, data, time)
-        if len(self._session.ids) > self._known:
+        events = self._read(side, data, time)
+        if len(self._ids) > self._known:
             self._known = self._sessions.know(self._session, self._known)
         if self._budget.left < _PRESSED and self._sessions.pressed:
             events = list(events)

@@ -1,7 +1,7 @@
 """What the decoder tells. Times are nanoseconds since the epoch, sizes bytes.
 
-May hold: values. May not hold: state. Named tuples; the four that every exchange has are plain classes with slots, which
-are made and read faster, as a busy connection has thousands a second. None is changed once it is made.
+May hold: values. May not hold: state. Named tuples; the four that every exchange has are plain classes with slots,
+which are made and read faster: a busy connection has thousands a second. None is changed once it is made.
 `conn` numbers connections from 1 in the order in which they were seen; `stream` numbers the exchanges of one.
 """
 
@@ -23,7 +23,7 @@ class Value:
         return tuple(getattr(self, name) for name in self.__slots__)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._parts() == other._parts()  # type: ignore[attr-defined]
+        return type(other) is type(self) and self._parts() == other._parts()
 
     def __hash__(self) -> int:
         return hash((type(self), self._parts()))
@@ -158,8 +158,8 @@ class RequestHead(Value):
     """A request line with its headers, or an HTTP/2 header block (pseudo headers taken out).
 
     started: when its first byte came; target: as on the wire, in origin, absolute, authority or asterisk form; scheme,
-    authority: HTTP/2's, else ""; protocol: what an extended CONNECT asks for (RFC 8441 §4); line: HTTP/1's first line as
-    it was sent, where it is not as it should be."""
+    authority: HTTP/2's, else ""; protocol: what an extended CONNECT asks for (RFC 8441 §4); line: HTTP/1's first line
+    as it was sent, where it is not as it should be."""
 
     __slots__ = (
         "authority", "conn", "headers", "line", "method", "protocol", "scheme", "size", "started", "stream", "target",

@@ -21,6 +21,8 @@ from hark.decode.messages import Messages
 from hark.wire import http2
 
 _VERSION = "HTTP/2"
+_DATA, _HEADERS = http2.DATA, http2.HEADERS
+_END_STREAM, _END_HEADERS, _PADDED = http2.END_STREAM, http2.END_HEADERS, http2.PADDED
 _WHOLE = http2.END_HEADERS | http2.PADDED | http2.PRIORITY_FLAG
 _HEAD = struct.Struct("!HBBBI").unpack_from  # of a frame: its length in two parts, type, flags, stream
 
@@ -99,9 +101,14 @@ class Http2:
                     out.extend(self._break(side, time, f"a frame of {length} bytes"))
                 break
             at += 9
-            if kind == http2.HEADERS and flags & _WHOLE == http2.END_HEADERS and stream and not half.block_stream:
+            if kind == _HEADERS and flags & _WHOLE == _END_HEADERS and stream and not half.block_stream:
                 # The usual header block, in one step.
-                self._block(side, half, kind, flags, stream, bytes(view[at : at + length]), time, time, out)
+                self._block(side, half, _HEADERS, flags, stream, bytes(view[at : at + length]), time, time, out)
+            elif kind == _DATA and not flags & _PADDED and not half.block_stream:
+                messages = self._messages
+                messages.data(side, stream, view[at : at + length], time, out)
+                if flags & _END_STREAM:
+                    messages.end(side, stream, time, out)
             else:
                 self._frame(side, half, kind, flags, stream, view[at : at + length], time, out)
             at += length
@@ -226,10 +233,14 @@ class Http2:
         except CompressionError as error:
             out.extend(self._break(side, time, f"a header block does not decode: {error}"))
             return
-        sender = Side.CLIENT if kind == http2.PUSH_PROMISE else side
-        self._messages.section(sender, stream, fields, len(block) + 9, started, time, out)
-        if kind == http2.PUSH_PROMISE or flags & http2.END_STREAM:
-            self._messages.end(sender, stream, time, out)
+        messages = self._messages
+        if kind == _HEADERS:
+            messages.section(side, stream, fields, len(block) + 9, started, time, out)
+            if flags & _END_STREAM:
+                messages.end(side, stream, time, out)
+        else:  # a promised request is the client's, and whole
+            messages.section(Side.CLIENT, stream, fields, len(block) + 9, started, time, out)
+            messages.end(Side.CLIENT, stream, time, out)
 
     def _data(self, side: Side, flags: int, stream: int, payload: memoryview, time: int, out: list[Event]) -> None:
         body = http2.unpad(payload, flags)

@@ -14,6 +14,7 @@ from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
 from hark.wire.fields import target, text
 
 Fields = list[tuple[bytes, bytes]]
+_COLON = 0x3A
 
 
 class _Stream:
@@ -64,9 +65,10 @@ class Messages:
         pseudo: dict[bytes, bytes] = {}
         first = 0  # pseudo headers stand in front (RFC 9113 §8.3)
         for name, value in fields:
-            if name[:1] != b":":
+            if not name or name[0] != _COLON:
                 break
-            pseudo.setdefault(name, value)
+            if name not in pseudo:
+                pseudo[name] = value
             first += 1
         headers = tuple(fields[first:])
         if b":method" in pseudo:
@@ -94,25 +96,29 @@ class Messages:
         time: int,
         out: list[Event],
     ) -> None:
-        if stream in self._streams:
+        streams = self._streams
+        if stream in streams:
             return
-        if len(self._streams) >= limits.STREAMS:
-            self.abort(next(iter(self._streams)), time, "too many streams are open", out)
+        if len(streams) >= limits.STREAMS:
+            self.abort(next(iter(streams)), time, "too many streams are open", out)
+        known = _TEXTS
+        method, scheme, authority = pseudo[b":method"], pseudo.get(b":scheme", b""), pseudo.get(b":authority", b"")
+        protocol = pseudo.get(b":protocol")
         head = RequestHead(
             self._conn,
             stream,
             time,
             started,
-            _known(pseudo[b":method"]),
+            known.get(method) or _known(method),
             target(pseudo.get(b":path", b"")),
-            _known(pseudo.get(b":scheme", b"")),
-            _known(pseudo.get(b":authority", b"")),
+            known.get(scheme) or _known(scheme),
+            known.get(authority) or _known(authority),
             self._version,
             headers,
             size,
-            _known(pseudo.get(b":protocol", b"")),
+            _known(protocol) if protocol else "",
         )
-        self._streams[stream] = _Stream(head)
+        streams[stream] = _Stream(head)
         out.append(head)
 
     def _response(
@@ -167,8 +173,9 @@ class Messages:
         else:
             out.append(MessageEnd(self._conn, stream, side, time, state.trailers))
             state.trailers = ()
-        state.done[side] = True
-        if state.done[0] and state.done[1]:
+        done = state.done
+        done[side] = True
+        if done[0] and done[1]:
             del self._streams[stream]
             if state.inner is not None:
                 out.extend(state.inner.close(Ending(side, How.FIN, time)))

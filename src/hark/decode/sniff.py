@@ -110,7 +110,8 @@ def joined(side: Side, data: bytes) -> str:
         return HTTP2
     if re.match(_STATUS if side == Side.SERVER else _LINE, data):
         return HTTP1
-    if re.fullmatch(_STATUS_PART if side == Side.SERVER else _LINE_PART, data) or _begins(data, b"\x16\x03", b"\x17\x03"):
+    part = _STATUS_PART if side == Side.SERVER else _LINE_PART
+    if re.fullmatch(part, data) or _begins(data, b"\x16\x03", b"\x17\x03"):
         return MORE
     return HTTP2 if http2.are_frames(data) else OPAQUE
 

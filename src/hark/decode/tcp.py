@@ -203,6 +203,8 @@ class Table:
             if seq == half.next and not half.waiting and channel is not None:
                 half.next = (seq + size) & 0xFFFFFFFF
                 half.total += size
+                if not (out or flags & (ip.FIN | ip.RST)) and half.fin < 0:
+                    return channel.feed(side, data, time)
                 out.extend(channel.feed(side, data, time))
             else:
                 self._bytes(conn, side, half, seq & 0xFFFFFFFF, data, time, out)

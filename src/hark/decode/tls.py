@@ -26,6 +26,7 @@ from hark.decode.parked import Parked
 from hark.wire import tls
 
 _PLAIN, _EARLY, _HANDSHAKE, _DATA = range(4)
+_APPDATA = tls.APPDATA
 _LABELS = {
     (Side.CLIENT, _EARLY): "CLIENT_EARLY_TRAFFIC_SECRET",
     (Side.CLIENT, _HANDSHAKE): "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
@@ -116,14 +117,20 @@ class Tls(Parked[_Waiting]):
             if end > size:
                 break
             opener = half.opener
-            if opener is not None and view[at] == tls.APPDATA and not self._parked and not self._dead:
+            if opener is not None and view[at] == _APPDATA and not self._parked and not self._dead:
                 # The usual record, in one step.
                 try:
-                    plain = opener.open(view[at:end])
+                    plain = opener.open(view[at:end] if at or end < size else view)
                 except ValueError:
                     self._take(side, view[at:end], time, out)  # which tells why
                 else:
-                    self._plain(side, half, tls.APPDATA, plain, time, out)
+                    if plain and plain[-1] == _APPDATA and half.stage == _DATA and self._shake.version == TLS13:
+                        events = self._inside.feed(side, memoryview(plain)[:-1], time)
+                        if end == size and not out:
+                            return events
+                        out.extend(events)
+                    else:
+                        self._plain(side, half, _APPDATA, plain, time, out)
             else:
                 self._take(side, view[at:end], time, out)
             at = end

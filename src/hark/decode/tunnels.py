@@ -172,4 +172,3 @@ def _probes(first: int) -> tuple[_Probe, ...]:
     if first == 1:
         found.append(_tzsp)
     return tuple(found)
-

@@ -79,16 +79,10 @@ class Book:
     def feed(self, events: Iterable[ev.Event]) -> list[Change]:
         """The changes that these events make."""
         changes: list[Change] = []
+        folds = _FOLDS
         for event in events:
             kind = type(event)
-            if kind is ev.BodyData:
-                if said := self._body(event):  # type: ignore[arg-type]
-                    changes += said
-                continue
-            if kind is Entry:
-                changes += self._entry(event)  # type: ignore[arg-type]
-                continue
-            fold = _FOLDS.get(kind)
+            fold = folds.get(kind)
             if fold is not None:
                 change = fold(self, event)
                 if change is not None:
@@ -96,6 +90,11 @@ class Book:
                 if self._more:
                     changes += self._more
                     self._more = []
+            elif kind is ev.BodyData:
+                if said := self._body(event):  # type: ignore[arg-type]
+                    changes += said
+            elif kind is Entry:
+                changes += self._entry(event)  # type: ignore[arg-type]
         return changes
 
     def end(self) -> Iterator[Change]:
@@ -398,7 +397,7 @@ class Book:
         exchange = self._exchanges.get((event.conn, event.stream))
         if exchange is None:
             return None
-        if event.side == ev.Side.CLIENT:
+        if not event.side:  # the client's
             exchange.sent = event.time
             exchange.request_trailers = event.trailers
         else:

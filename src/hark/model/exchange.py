@@ -181,32 +181,46 @@ class Exchange:
             host = name if port == (443 if scheme in ("https", "wss") else 80) else f"{name}:{port}"
         return f"{scheme}://{host}{'' if target == '*' else target}"
 
+    @property
+    def asked(self) -> dict[bytes, bytes]:
+        """The values of the request's headers, by their names in small letters."""
+        found = self._asked
+        if found is None:
+            request = self.request
+            found = fields.index(request.headers, request.version in _SMALL) if request is not None else {}
+            self._asked = found
+        return found
+
+    @property
+    def told(self) -> dict[bytes, bytes]:
+        """The values of the response's headers, by their names in small letters; none before it has come."""
+        found = self._told
+        if found is None:
+            response = self.response
+            if response is None:
+                return {}
+            found = self._told = fields.index(response.headers, response.version in _SMALL)
+        return found
+
     def request_header(self, name: str) -> str:
         """The value of a request header, or ""; its name in small letters."""
-        if self._asked is None:
-            request = self.request
-            self._asked = fields.index(request.headers, request.version in _SMALL) if request is not None else {}
-        value = self._asked.get(name.encode())
+        value = self.asked.get(name.encode())
         return fields.text(value) if value else ""
 
     def response_header(self, name: str) -> str:
         """The value of a response header, or ""; its name in small letters."""
-        if self._told is None:
-            if self.response is None:
-                return ""
-            self._told = fields.index(self.response.headers, self.response.version in _SMALL)
-        value = self._told.get(name.encode())
+        value = self.told.get(name.encode())
         return fields.text(value) if value else ""
 
     def codings(self, side: Side) -> str:
         """What was done to a body: its content codings, and HTTP/1's transfer codings around them but for the chunks
         (RFC 9112 §7)."""
-        header = self.response_header if side else self.request_header
-        found = header("content-encoding")
-        known = self._told if side else self._asked
-        if known is None or b"transfer-encoding" not in known:
+        known = self.told if side else self.asked
+        coding = known.get(b"content-encoding")
+        found = fields.text(coding) if coding else ""
+        if b"transfer-encoding" not in known:
             return found
-        transfer = header("transfer-encoding")
+        transfer = fields.text(known[b"transfer-encoding"])
         if not transfer or transfer == "chunked":
             return found
         head = self.response if side else self.request

@@ -231,8 +231,8 @@ class Parser:
         return at + size if size and at + size <= len(data) and self.sound(data, at, size) else 0
 
     def frames(self, data: memoryview, at: int) -> Iterator[Frame]:
-        """The frames of the packet blocks from `at` on, up to another block or one that is not whole or cannot be, where
-        `at` of this object then is: what size(), sound() and parse() say of most of a recording, in one step."""
+        """The frames of the packet blocks from `at` on, up to another block or one that is not whole or cannot be,
+        where `at` of this object then is: what size(), sound() and parse() say of most of a recording, in one step."""
         head, one, links, there = self._head, self._one, self._links, len(data)
         while there - at >= _EPB_LEAST:
             kind, size, face, high, low, caught, whole = head(data, at)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, unquote_plus
 
 from hark.decode.endings import Ending
-from hark.decode.events import Headers, ResponseHead, Side
+from hark.decode.events import Headers, ResponseHead, Side, TlsFacts
 from hark.model import certificate
 from hark.model.body import Body, Decoded
 from hark.model.charset import encode, read
@@ -29,6 +29,11 @@ Json = dict[str, Any]
 SCHEMA = 2  # of our own fields (docs/json.md): higher whenever one is renamed, removed, or lines of a new kind appear
 _PAIRS: dict[tuple[bytes, bytes], Json] = {}
 _PAIRS_MOST, _PAIR_BYTES = 4096, 256
+_EXACT = 10**15  # ns up to which a double has more than ns in ms
+_PROTOCOLS = {"HTTP/2": "h2", "HTTP/3": "h3", "HTTP/1.1": "http/1.1", "HTTP/1.0": "http/1.0"}
+# What was told of TLS sessions, by their facts' identity.
+_SESSIONS: dict[int, tuple[TlsFacts, list[tuple[bytes, ...]], Json]] = {}
+_SESSIONS_MOST = 256
 
 
 def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
@@ -124,7 +129,11 @@ def _second(seconds: int) -> str:
 
 
 def _ms(ns: int) -> float:
-    return round(ns / 1e6, 3)
+    """A duration, rounded to µs."""
+    rest = ns % 1000
+    if rest == 500 or ns >= _EXACT:
+        return round(ns / 1e6, 3)
+    return (ns // 1000 + (rest > 500)) / 1000  # the same, where nothing stands on the edge, in a third of the time
 
 
 def _timings(exchange: Exchange) -> tuple[int, Json]:
@@ -148,10 +157,12 @@ def _timings(exchange: Exchange) -> tuple[int, Json]:
             spent += connection.dns[1] - connection.dns[0]
     sent = exchange.sent or exchange.answered or exchange.ended
     answered = exchange.answered or exchange.ended
-    send = max(sent - exchange.started, 0)
-    wait = max(answered - max(sent, exchange.started), 0)
-    receive = max(exchange.ended - answered, 0)
-    blocked = exchange.ended - began - spent - send - wait - receive
+    started, ended = exchange.started, exchange.ended
+    send = sent - started if sent > started else 0
+    wait = answered - (sent if sent > started else started)
+    wait = wait if wait > 0 else 0
+    receive = ended - answered if ended > answered else 0
+    blocked = ended - began - spent - send - wait - receive
     timings = {
         "blocked": _ms(blocked) if blocked > 0 else -1,
         "dns": dns,
@@ -202,20 +213,20 @@ def _request(exchange: Exchange) -> Json:
 
 
 def _response(exchange: Exchange) -> Json:
-    response = exchange.response
+    response, body, fields = exchange.response, exchange.response_body, exchange.told
     headers = response.headers if response is not None else ()
-    mime = exchange.response_header("content-type")
-    content = _content(exchange.response_body, exchange.content(Side.SERVER), mime)
+    mime = _text(fields.get(b"content-type", b""))
+    content = _content(body, exchange.content(Side.SERVER), mime)
     told: Json = {
         "status": response.status if response is not None else 0,
         "statusText": response.reason if response is not None else "",
         "httpVersion": response.version if response is not None else "",
-        "cookies": _set_cookies(exchange, headers),
+        "cookies": _set_cookies(headers) if fields.get(b"set-cookie") else [],
         "headers": _headers(headers),
         "content": content,
-        "redirectURL": exchange.response_header("location"),
+        "redirectURL": _text(fields[b"location"]) if b"location" in fields else "",
         "headersSize": response.size if response is not None else -1,
-        "bodySize": exchange.response_body.size,
+        "bodySize": body.size,
     }
     if exchange.response_trailers:
         told["_trailers"] = _headers(exchange.response_trailers)
@@ -287,9 +298,7 @@ def _cookies(header: str) -> list[Json]:
     return found
 
 
-def _set_cookies(exchange: Exchange, headers: Headers) -> list[Json]:
-    if not exchange.response_header("set-cookie"):
-        return []
+def _set_cookies(headers: Headers) -> list[Json]:
     return [_set_cookie(_text(v)) for n, v in headers if n.lower() == b"set-cookie"]
 
 
@@ -340,12 +349,24 @@ def _protocol(exchange: Exchange) -> str:
     version = exchange.request.version if exchange.request is not None else ""
     if not version and exchange.response is not None:
         version = exchange.response.version
-    return {"HTTP/2": "h2", "HTTP/3": "h3"}.get(version, version.lower())
+    return _PROTOCOLS.get(version) or version.lower()
 
 
 def _tls(connection: Connection) -> Json:
-    facts = connection.tls
+    """Shared between the entries of a connection: not to be changed."""
+    facts, chains = connection.tls, connection.certificates
     assert facts is not None
+    known = _SESSIONS.get(id(facts))
+    if known is not None and known[0] is facts and known[1] == chains:
+        return known[2]
+    if len(_SESSIONS) >= _SESSIONS_MOST:
+        _SESSIONS.clear()
+    told = _session(facts, chains)
+    _SESSIONS[id(facts)] = facts, list(chains), told
+    return told
+
+
+def _session(facts: TlsFacts, chains: list[tuple[bytes, ...]]) -> Json:
     told = {
         "version": facts.version,
         "cipher": facts.cipher,
@@ -356,7 +377,7 @@ def _tls(connection: Connection) -> Json:
     }
     if facts.ech:
         told["ech"] = True  # offered: the name that was meant may be another one
-    for name, chain in (("certificate", connection.certificates[1]), ("clientCertificate", connection.certificates[0])):
+    for name, chain in (("certificate", chains[Side.SERVER]), ("clientCertificate", chains[Side.CLIENT])):
         if chain:
             told[name] = certificate.facts(chain[0])
     return told
