@@ -6,14 +6,14 @@ Why    Only content says who asks and who answers. What comes before the first s
 Limits UNDECIDED_BYTES a connection: the oldest go. UNDECIDED_ALL_BYTES over all.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hark.decode import limits, sniff
 from hark.decode.events import Side
 from hark.recording.blocks import Frame
 from hark.wire import ip
 
-_SEGMENT = 256  # bytes that keeping a segment takes beside its data
+_SEGMENT: Final = 256  # bytes that keeping a segment takes beside its data
 
 
 class Budget:

@@ -8,10 +8,11 @@ Limits TABLE bytes of dynamic table whatever the peer asks for, LIST bytes in on
 """
 
 from collections import deque
+from typing import Final
 
 from hark.decode.huffman import CompressionError, Header, integer, string
 
-_STATIC = tuple(
+_STATIC: Final = tuple(
     (name, value)
     for name, _, value in (
         entry.partition(b"|")
@@ -28,10 +29,10 @@ _STATIC = tuple(
         ).split(b";")
     )
 )
-_OVERHEAD = 32  # bytes that an entry counts besides its name and value (§4.1)
+_OVERHEAD: Final = 32  # bytes that an entry counts besides its name and value (§4.1)
 
 
-UNKNOWN: Header = (b"(not captured)", b"(not captured)")
+UNKNOWN: Final[Header] = (b"(not captured)", b"(not captured)")
 
 
 class Decoder:

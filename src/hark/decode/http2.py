@@ -10,6 +10,7 @@ Limits STREAMS open at a time, HEAD_BYTES a header block, TABLE_BYTES a compress
 
 import struct
 from collections.abc import Sequence
+from typing import Final
 
 from hark.decode import limits
 from hark.decode.endings import Ending, How
@@ -20,11 +21,14 @@ from hark.decode.layer import Upgrader
 from hark.decode.messages import Messages
 from hark.wire import http2
 
-_VERSION = "HTTP/2"
-_DATA, _HEADERS = http2.DATA, http2.HEADERS
-_END_STREAM, _END_HEADERS, _PADDED = http2.END_STREAM, http2.END_HEADERS, http2.PADDED
-_WHOLE = http2.END_HEADERS | http2.PADDED | http2.PRIORITY_FLAG
-_HEAD = struct.Struct("!HBBBI").unpack_from  # of a frame: its length in two parts, type, flags, stream
+_VERSION: Final = "HTTP/2"
+_DATA: Final = http2.DATA
+_HEADERS: Final = http2.HEADERS
+_END_STREAM: Final = http2.END_STREAM
+_END_HEADERS: Final = http2.END_HEADERS
+_PADDED: Final = http2.PADDED
+_WHOLE: Final = http2.END_HEADERS | http2.PADDED | http2.PRIORITY_FLAG
+_HEAD: Final = struct.Struct("!HBBBI").unpack_from  # of a frame: its length in two parts, type, flags, stream
 
 
 class _Half:

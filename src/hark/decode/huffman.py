@@ -5,7 +5,9 @@ How    The code is canonical, so its 257 lengths give it whole (RFC 7541 Appendi
        (most do) are remembered.
 """
 
-_LENGTHS = bytes.fromhex(
+from typing import Final
+
+_LENGTHS: Final = bytes.fromhex(
     "0d171c1c1c1c1c1c1c181e1c1c1e1c1c1c1c1c1c1c1c1e1c1c1c1c1c1c1c1c1c060a0a0c0d06080b0a0a080b080606060505"
     "050606060606060607080f060c0a0d06070707070707070707070707070707070707070707070807080d130d0e060f050605"
     "06050606060507070606060506070605050607070707070f0b0e0d1c14161414161616171617171717171817181816171817"
@@ -13,10 +15,10 @@ _LENGTHS = bytes.fromhex(
     "1a1a1a1b1b1a181913151a1b1b1a1b1815151a1a1c1b1b1b14181415161515171616191918181a171a1b1a1a1b1b1b1b1b1c"
     "1b1b1b1b1b1a1e"
 )
-_EOS = 256
-_REMEMBERED = 4096  # strings; all are forgotten past that, and the busy ones are soon back
-_REMEMBERED_SIZE = 256  # bytes: longer ones seldom come again
-_INTEGER_BYTES = 5  # continuation bytes: 35 bits are more than any length or index needs (RFC 7541 §7.4)
+_EOS: Final = 256
+_REMEMBERED: Final = 4096  # strings; all are forgotten past that, and the busy ones are soon back
+_REMEMBERED_SIZE: Final = 256  # bytes: longer ones seldom come again
+_INTEGER_BYTES: Final = 5  # continuation bytes: 35 bits are more than any length or index needs (RFC 7541 §7.4)
 
 Header = tuple[bytes, bytes]
 

@@ -3,12 +3,12 @@
 May hold: the table and who waits for what. May not hold: ciphers, records.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hark.decode import limits
 from hark.wire import keylog
 
-PRIVATE = b"a private key"  # what sessions wait for that one could open
+PRIVATE: Final = b"a private key"  # what sessions wait for that one could open
 
 
 class Key(NamedTuple):

@@ -4,18 +4,18 @@ May hold: the table and the parsing of link headers. May not hold: anything abov
 Numbers are the pcap registry's LINKTYPE_ values, and IEEE's for what a link's protocol field names.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hark.decode import wireless
 from hark.recording import blocks
 
-_IP = {0x0800, 0x86DD}
-_PPP_IP = {0x0021, 0x0057}
-_PPP_MPLS = {0x0281, 0x0283}
-_LABELS = 16  # MPLS labels and tags that are stepped over in one frame
+_IP: Final = {0x0800, 0x86DD}
+_PPP_IP: Final = {0x0021, 0x0057}
+_PPP_MPLS: Final = {0x0281, 0x0283}
+_LABELS: Final = 16  # MPLS labels and tags that are stepped over in one frame
 
 # What is in front of a known protocol field: its offset, and that of what it names.
-_TYPED = {
+_TYPED: Final = {
     blocks.ETHERNET: (12, 14),
     blocks.SLL: (14, 16),
     blocks.SLL2: (0, 20),
@@ -24,7 +24,7 @@ _TYPED = {
     240: (16, 18),  # netANALYZER
 }
 # Those with a header of one size in front of IP: what follows must parse as IP anyway.
-_FIXED = {
+_FIXED: Final = {
     blocks.RAW: 0,
     12: 0,  # LINKTYPE_RAW as some systems wrote it
     14: 0,
@@ -35,11 +35,15 @@ _FIXED = {
     109: 12,  # OpenBSD's enc
 }
 # Those with a header of one size in front of LLC (RFC 1042): Token Ring, FDDI, ATM, IP over Fibre Channel.
-_LLC = {6: 14, 10: 13, 100: 0, 122: 16}
-_PPP = {9: 0, 50: 0, 51: 6, 204: 1}  # the last two: PPPoE's header, a byte for the direction
-_WIRELESS = frozenset({105, 119, 127, 163, 192})
-_COOKED_WIRELESS = {801: 105, 802: 119, 803: 127}  # Linux's ARPHRD_ numbers
-NFLOG, PFLOG, MPLS, FRAME_RELAY, PKTAP = 239, 117, 219, 107, 258
+_LLC: Final = {6: 14, 10: 13, 100: 0, 122: 16}
+_PPP: Final = {9: 0, 50: 0, 51: 6, 204: 1}  # the last two: PPPoE's header, a byte for the direction
+_WIRELESS: Final = frozenset({105, 119, 127, 163, 192})
+_COOKED_WIRELESS: Final = {801: 105, 802: 119, 803: 127}  # Linux's ARPHRD_ numbers
+NFLOG: Final = 239
+PFLOG: Final = 117
+MPLS: Final = 219
+FRAME_RELAY: Final = 107
+PKTAP: Final = 258
 
 
 def network(data: memoryview, link: int) -> int:
@@ -87,8 +91,15 @@ def _rare(data: memoryview, link: int) -> int:
     return -1
 
 
-_NAMES = {0x0806: "ARP", 0x8035: "RARP", 0x88CC: "LLDP", 0x888E: "EAPOL", 0x8847: "MPLS", 0x8863: "PPPoE discovery"}
-HARMLESS = frozenset({"ARP", "RARP", "LLDP", "EAPOL", "PPPoE discovery", "LLC", "802.11 management"})
+_NAMES: Final = {
+    0x0806: "ARP",
+    0x8035: "RARP",
+    0x88CC: "LLDP",
+    0x888E: "EAPOL",
+    0x8847: "MPLS",
+    0x8863: "PPPoE discovery",
+}
+HARMLESS: Final = frozenset({"ARP", "RARP", "LLDP", "EAPOL", "PPPoE discovery", "LLC", "802.11 management"})
 
 
 def name(data: memoryview, link: int) -> str:
@@ -113,9 +124,11 @@ def name(data: memoryview, link: int) -> str:
 # -- what a protocol field names ---------------------------------------------------------------------------------------
 
 # Tags in front of another protocol field: 802.1Q, 802.1ad and their older numbers; VN-Tag, 802.1BR, Cisco's metadata.
-_TAGS = {0x8100: 4, 0x88A8: 4, 0x9100: 4, 0x9200: 4, 0x9300: 4, 0x8926: 6, 0x893F: 8, 0x8909: 8}
-_PPPOE, _ETHERNET, _BACKBONE = 0x8864, 0x6558, 0x88E7
-_LABELLED = (0x8847, 0x8848)
+_TAGS: Final = {0x8100: 4, 0x88A8: 4, 0x9100: 4, 0x9200: 4, 0x9300: 4, 0x8926: 6, 0x893F: 8, 0x8909: 8}
+_PPPOE: Final = 0x8864
+_ETHERNET: Final = 0x6558
+_BACKBONE: Final = 0x88E7
+_LABELLED: Final = (0x8847, 0x8848)
 
 
 def ethernet(data: memoryview, at: int = 0) -> int:

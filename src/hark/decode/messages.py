@@ -7,6 +7,8 @@ Why    The two protocols differ in framing and compression alone.
 Limits STREAMS open at a time; past it the oldest is told as unfinished. HEAD_BYTES of a tunnel held before its answer.
 """
 
+from typing import Final
+
 from hark.decode import limits
 from hark.decode.endings import Ending, How
 from hark.decode.events import Aborted, BodyData, Event, Headers, MessageEnd, RequestHead, ResponseHead, Side
@@ -14,7 +16,7 @@ from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
 from hark.wire.fields import target, text
 
 Fields = list[tuple[bytes, bytes]]
-_COLON = 0x3A
+_COLON: Final = 0x3A
 
 
 class _Stream:
@@ -212,8 +214,8 @@ class Messages:
             self.stop(stream, ending, out)
 
 
-_TEXTS: dict[bytes, str] = {}  # methods, schemes, hosts that came before
-_TEXTS_MOST = 1024
+_TEXTS: Final[dict[bytes, str]] = {}  # methods, schemes, hosts that came before
+_TEXTS_MOST: Final = 1024
 
 
 def _known(value: bytes) -> str:

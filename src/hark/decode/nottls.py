@@ -6,13 +6,14 @@ Limits The first line, or 64 bytes, decide what it is. Nothing else is kept.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from hark.decode import sniff
 from hark.decode.endings import Ending, How
 from hark.decode.events import Event, NotTls, Protocol, Side
 from hark.decode.layer import Layer
 
-_NAMES = {sniff.HTTP1: "HTTP", sniff.HTTP2: "HTTP/2"}
+_NAMES: Final = {sniff.HTTP1: "HTTP", sniff.HTTP2: "HTTP/2"}
 
 
 class Otherwise:

@@ -5,13 +5,15 @@ Limits 107 bytes of a version 1 header, 64 KiB of a version 2 header: the format
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from hark.decode.events import Event, Proxied, Side
 from hark.decode.layer import Layer
 from hark.wire import ip
 
-V1, V2 = b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"
-_V1_MAX = 107
+V1: Final = b"PROXY "
+V2: Final = b"\r\n\r\n\0\r\nQUIT\n"
+_V1_MAX: Final = 107
 
 
 def header(data: bytes) -> tuple[int, str, int, str, int] | None:

@@ -7,11 +7,12 @@ Limits The table has what the reader's SETTINGS allow and no more than TABLE_BYT
 """
 
 from collections import deque
+from typing import Final
 
 from hark.decode import limits
 from hark.decode.huffman import CompressionError, CutShortError, Header, prefixed, string
 
-_STATIC = tuple(
+_STATIC: Final = tuple(
     (name, value)
     for name, _, value in (
         entry.partition(b"|")
@@ -44,7 +45,7 @@ _STATIC = tuple(
         ).split(b"~")
     )
 )
-_OVERHEAD = 32  # bytes that an entry counts besides its name and value (§3.2.1)
+_OVERHEAD: Final = 32  # bytes that an entry counts besides its name and value (§3.2.1)
 
 
 class BlockedError(CompressionError):

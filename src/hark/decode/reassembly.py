@@ -7,12 +7,12 @@ Limits REORDER_BYTES and REORDER_SEGMENTS wait behind a hole; past that, or when
 """
 
 import bisect
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hark.decode import limits
 
-_MASK = 0xFFFFFFFF
-_HALF = 0x80000000
+_MASK: Final = 0xFFFFFFFF
+_HALF: Final = 0x80000000
 
 
 class Piece(NamedTuple):

@@ -5,31 +5,38 @@ May hold: pure functions over the first bytes of a direction. May not hold: stat
 
 import re
 from functools import cache
+from typing import Final
 
 from hark.decode import proxied
 from hark.decode.events import Side
 from hark.wire import dns, http1, http2
 
-MORE = "more"  # it cannot be told yet
-TLS, HTTP1, HTTP2, OPAQUE = "tls", "http/1.1", "h2", ""
-SOCKS4, SOCKS5, PROXY, DNS = "socks4", "socks5", "proxy", "dns"
+MORE: Final = "more"  # it cannot be told yet
+TLS: Final = "tls"
+HTTP1: Final = "http/1.1"
+HTTP2: Final = "h2"
+OPAQUE: Final = ""
+SOCKS4: Final = "socks4"
+SOCKS5: Final = "socks5"
+PROXY: Final = "proxy"
+DNS: Final = "dns"
 
-TLS_RECORDS = frozenset({20, 21, 22, 23})  # content types: no text begins with one of these
+TLS_RECORDS: Final = frozenset({20, 21, 22, 23})  # content types: no text begins with one of these
 
 # Patterns are compiled when they are first needed: that takes longer than a connection.
-_LINE = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} +\S[^\r\n]*? +HTTP/\d\.\d[ \t]*\r?\n"
-_LINE_BEGIN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?"
-_STATUS = rb"HTTP/\d\.\d \d{3}[ \r\n]"
+_LINE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} +\S[^\r\n]*? +HTTP/\d\.\d[ \t]*\r?\n"
+_LINE_BEGIN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?"
+_STATUS: Final = rb"HTTP/\d\.\d \d{3}[ \r\n]"
 # Pieces of lines on a connection that was joined in the middle, where nothing but what a segment begins with can tell.
-_TARGET = rb"(?:/|\*|[a-z][a-z0-9+.-]{1,10}://)"
-_ASKS = rb"[A-Z]{3,16} " + _TARGET
-_LINE_PART = rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|" + _TARGET + rb"[^\r\n]*\r?)"
-_STATUS_PART = rb"H|HT|HTT|HTTP|HTTP/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?"
-_RARE = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PROXY protocol
-_RECORDS = frozenset({b"\x16\x03", b"\x17\x03"})
-_SETTINGS = b"\x04\0\0\0\0\0"  # a frame's type, flags and stream
-_BANNER = 64  # bytes by which a banner says what it is
-_STATUS_BEGIN = rb"H(?:T(?:T(?:P(?:/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?)?)?)?)?"
+_TARGET: Final = rb"(?:/|\*|[a-z][a-z0-9+.-]{1,10}://)"
+_ASKS: Final = rb"[A-Z]{3,16} " + _TARGET
+_LINE_PART: Final = rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|" + _TARGET + rb"[^\r\n]*\r?)"
+_STATUS_PART: Final = rb"H|HT|HTT|HTTP|HTTP/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?"
+_RARE: Final = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PROXY protocol
+_RECORDS: Final = frozenset({b"\x16\x03", b"\x17\x03"})
+_SETTINGS: Final = b"\x04\0\0\0\0\0"  # a frame's type, flags and stream
+_BANNER: Final = 64  # bytes by which a banner says what it is
+_STATUS_BEGIN: Final = rb"H(?:T(?:T(?:P(?:/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?)?)?)?)?"
 
 
 def protocol(side: Side, data: bytes) -> str:
@@ -116,7 +123,7 @@ def joined(side: Side, data: bytes) -> str:
     return HTTP2 if http2.are_frames(data) else OPAQUE
 
 
-SENDER_BYTES = 4096  # of a segment's beginning that sender() looks at
+SENDER_BYTES: Final = 4096  # of a segment's beginning that sender() looks at
 
 
 def sender(data: bytes) -> Side | None:
@@ -150,7 +157,8 @@ def _begins(data: bytes, *starts: bytes) -> bool:
     return len(data) < 6 and any(data.startswith(start) or start.startswith(data) for start in starts)
 
 
-_CLIENT_SAYS, _SERVER_SAYS = frozenset({1, 16}), frozenset({2, 11, 12, 13, 14})
+_CLIENT_SAYS: Final = frozenset({1, 16})
+_SERVER_SAYS: Final = frozenset({2, 11, 12, 13, 14})
 
 
 def _handshaking(data: bytes) -> Side | None:

@@ -6,13 +6,15 @@ Limits The handshake's own sizes: a few hundred bytes. What cannot be one ends t
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from hark.decode.endings import Ending, How
 from hark.decode.events import Event, Side
 from hark.decode.layer import Layer
 
-_MORE = -1
-_NO_AUTH, _PASSWORD = 0, 2
+_MORE: Final = -1
+_NO_AUTH: Final = 0
+_PASSWORD: Final = 2
 
 
 class Socks:

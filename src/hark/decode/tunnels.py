@@ -6,12 +6,20 @@ UDP's port numbers say nothing: each kind of tunnel has a header whose fixed bit
 
 from collections.abc import Callable
 from functools import cache
+from typing import Final
 
 from hark.decode import link
 from hark.wire import ip
 
-_UDP, _GRE, _L2TP, _ETHERIP, _MPLS = 17, 47, 115, 97, 137
-_ERSPAN2, _ERSPAN3, _WCCP, _PPTP = 0x88BE, 0x22EB, 0x883E, 0x880B
+_UDP: Final = 17
+_GRE: Final = 47
+_L2TP: Final = 115
+_ETHERIP: Final = 97
+_MPLS: Final = 137
+_ERSPAN2: Final = 0x88BE
+_ERSPAN3: Final = 0x22EB
+_WCCP: Final = 0x883E
+_PPTP: Final = 0x880B
 
 
 def inner(data: memoryview, proto: int, start: int, end: int) -> int:
@@ -75,7 +83,7 @@ def _fits(data: memoryview, at: int, end: int) -> bool:
     return ip.checksum(data[at : at + (data[at] & 15) * 4]) == 0 or data[at + 9] in (1, 6, 17)
 
 
-_NEXT = frozenset({0, 4, 6, 17, 41, 43, 44, 47, 50, 51, 58, 60})  # what may follow an IPv6 header
+_NEXT: Final = frozenset({0, 4, 6, 17, 41, 43, 44, 47, 50, 51, 58, 60})  # what may follow an IPv6 header
 
 
 def _vxlan(data: memoryview, at: int, end: int) -> int:
@@ -154,7 +162,7 @@ def _bare(data: memoryview, at: int, end: int) -> int:
 
 
 _Probe = Callable[[memoryview, int, int], int]
-_L2TP_FIRST = frozenset(a | b | c | d for a in (0, 0x40) for b in (0, 8) for c in (0, 2) for d in (0, 1))
+_L2TP_FIRST: Final = frozenset(a | b | c | d for a in (0, 0x40) for b in (0, 8) for c in (0, 2) for d in (0, 1))
 
 
 @cache

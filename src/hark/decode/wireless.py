@@ -3,9 +3,15 @@
 May hold: the parsing of these headers. May not hold: decryption; frames of a block (A-MSDU: the first one is read).
 """
 
-_RAW, _PRISM, _RADIOTAP, _AVS, _PPI = 105, 119, 127, 163, 192
-_PADDED = 0x20  # radiotap's flag: the 802.11 header is padded to 4 bytes
-_AVS_MAGIC = 0x80211000
+from typing import Final
+
+_RAW: Final = 105
+_PRISM: Final = 119
+_RADIOTAP: Final = 127
+_AVS: Final = 163
+_PPI: Final = 192
+_PADDED: Final = 0x20  # radiotap's flag: the 802.11 header is padded to 4 bytes
+_AVS_MAGIC: Final = 0x80211000
 
 
 def llc(data: memoryview, link: int) -> int:

@@ -4,14 +4,27 @@ May hold: one message's parse. May not hold: matching of answers to questions.
 """
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hark.wire import ip
 
-A, CNAME, AAAA = 1, 5, 28
-RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
-TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 65: "HTTPS"}
-_JUMPS = 64  # compression pointers followed in one name before it is called a loop
+A: Final = 1
+CNAME: Final = 5
+AAAA: Final = 28
+RCODES: Final = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+TYPES: Final = {
+    1: "A",
+    2: "NS",
+    5: "CNAME",
+    6: "SOA",
+    12: "PTR",
+    15: "MX",
+    16: "TXT",
+    28: "AAAA",
+    33: "SRV",
+    65: "HTTPS",
+}
+_JUMPS: Final = 64  # compression pointers followed in one name before it is called a loop
 
 
 class Message(NamedTuple):

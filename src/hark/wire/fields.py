@@ -4,12 +4,13 @@ May hold: pure functions and tables. May not hold: what any one field means.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
 # Fields that are no lists: of several lines the first counts, as most clients take it. Set-Cookie cannot be joined
 # (RFC 9110 §5.3), and each line of it is a cookie of its own.
-SINGLE = frozenset(
+SINGLE: Final = frozenset(
     {
         b"age", b"authorization", b"access-control-allow-credentials", b"access-control-allow-origin",
         b"access-control-max-age", b"content-disposition", b"content-length", b"content-location", b"content-range",

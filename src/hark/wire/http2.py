@@ -3,12 +3,26 @@
 May hold: tables and pure functions over one frame. May not hold: streams, HPACK state.
 """
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+from typing import Final
 
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-END_STREAM, END_HEADERS, PADDED, PRIORITY_FLAG = 0x1, 0x4, 0x8, 0x20
+PREFACE: Final[bytes] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-ERRORS = (
+DATA: Final = 0
+HEADERS: Final = 1
+PRIORITY: Final = 2
+RST_STREAM: Final = 3
+SETTINGS: Final = 4
+PUSH_PROMISE: Final = 5
+PING: Final = 6
+GOAWAY: Final = 7
+WINDOW_UPDATE: Final = 8
+CONTINUATION: Final = 9
+END_STREAM: Final = 0x1
+END_HEADERS: Final = 0x4
+PADDED: Final = 0x8
+PRIORITY_FLAG: Final = 0x20
+
+ERRORS: Final = (
     "NO_ERROR",
     "PROTOCOL_ERROR",
     "INTERNAL_ERROR",
@@ -41,7 +55,7 @@ def unpad(payload: memoryview, flags: int) -> memoryview | None:
 
 
 # What a frame of each type must be like (RFC 9113 §6): its size (None: any), whether it is of a stream, its flags.
-_SHAPES: tuple[tuple[int | None, bool, int], ...] = (
+_SHAPES: Final[tuple[tuple[int | None, bool, int], ...]] = (
     (None, True, 0x09), (None, True, 0x2D), (5, True, 0), (4, True, 0), (None, False, 0x01), (None, True, 0x0C),
     (8, False, 0x01), (None, False, 0), (4, True, 0), (None, True, 0x04),
 )  # fmt: skip

@@ -5,16 +5,25 @@ RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 (TCP), RFC 768 (UDP), RFC 792/4443 (IC
 """
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
-FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+ICMP: Final = 1
+TCP: Final = 6
+UDP: Final = 17
+ICMPV6: Final = 58
+FIN: Final = 1
+SYN: Final = 2
+RST: Final = 4
+PSH: Final = 8
+ACK: Final = 16
+URG: Final = 32
 
 Buffer = bytes | bytearray | memoryview
 
 # Extension headers that may stand between the IPv6 header and the transport (RFC 8200 §4): they are skipped.
-_EXTENSIONS = frozenset({0, 43, 60, 135, 139, 140})
-_AUTH, _FRAGMENT = 51, 44
+_EXTENSIONS: Final = frozenset({0, 43, 60, 135, 139, 140})
+_AUTH: Final = 51
+_FRAGMENT: Final = 44
 
 
 class Packet(NamedTuple):
@@ -41,10 +50,10 @@ class Segment(NamedTuple):
     start: int  # offset of the first data byte
 
 
-_IP4 = struct.Struct("!BBHHHBBH4s4s").unpack_from
-_UDP4 = struct.Struct("!BBHHHBBH4s4sHHHH").pack
-_UDP6 = struct.Struct("!IHBB16s16sHHHH").pack
-_TCP = struct.Struct("!HHIIBB").unpack_from
+_IP4: Final = struct.Struct("!BBHHHBBH4s4s").unpack_from
+_UDP4: Final = struct.Struct("!BBHHHBBH4s4sHHHH").pack
+_UDP6: Final = struct.Struct("!IHBB16s16sHHHH").pack
+_TCP: Final = struct.Struct("!HHIIBB").unpack_from
 
 
 def parse(data: Buffer, at: int = 0, size: int | None = None) -> Packet | None:
@@ -212,7 +221,7 @@ def rst_packet(src: bytes, dst: bytes, sport: int, dport: int, seq: int, ack: in
 
 
 # Codes of "destination unreachable" by errno name: (ICMPv4 type, code), (ICMPv6 type, code).
-UNREACHABLE: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
+UNREACHABLE: Final[dict[str, tuple[tuple[int, int], tuple[int, int]]]] = {
     "ENETUNREACH": ((3, 0), (1, 0)),
     "EHOSTUNREACH": ((3, 1), (1, 3)),
     "ECONNREFUSED": ((3, 3), (1, 4)),

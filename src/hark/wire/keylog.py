@@ -5,9 +5,9 @@ May hold: parsing and printing of lines. May not hold: a table of secrets.
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-LABELS = frozenset(
+LABELS: Final = frozenset(
     {
         "CLIENT_RANDOM",
         "RSA",
@@ -23,12 +23,13 @@ LABELS = frozenset(
 )
 # What stands behind a secret is not looked at, where it cannot be a part of it: editors, shells and copies leave
 # backslashes, carriage returns, commas, comments. No hash that TLS uses is longer than SHA-512.
-_LINE = re.compile(
+_LINE: Final = re.compile(
     rb"[^\S\n]*(?:QUIC_)?([A-Z][A-Z_0-9]*)[^\S\n]+((?:[0-9a-f]{16}){1,4})[^\S\n]+((?:[0-9a-f]{2}){1,64})(?![0-9a-z])",
     re.I,
 )
-_LINE_ENDS = re.compile(rb"[\r\n\0\x0b\x0c]+")
-_UTF8, _UTF16 = b"\xef\xbb\xbf", {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_LINE_ENDS: Final = re.compile(rb"[\r\n\0\x0b\x0c]+")
+_UTF8: Final = b"\xef\xbb\xbf"
+_UTF16: Final = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
 class Secret(NamedTuple):

@@ -7,9 +7,10 @@ order of likelihood: printable text, a message that parses to its last byte, byt
 
 import struct
 from base64 import b64encode
+from typing import Final
 
 Value = int | float | str | dict[str, "Value"] | list["Value"]
-_DEPTH = 32  # messages inside each other
+_DEPTH: Final = 32  # messages inside each other
 
 
 def message(data: bytes, depth: int = 0) -> dict[str, Value] | None:

@@ -5,7 +5,7 @@ RFC 8446 (TLS 1.3), RFC 5246 (AES-CBC), RFC 5288/5289/5487/8442 (AES-GCM), RFC 6
 RFC 5932/6367 (Camellia), RFC 4162 (SEED), RFC 6209 (ARIA), RFC 5054 (SRP), RFC 4279/4785/5489 (PSK).
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Suite(NamedTuple):
@@ -21,7 +21,7 @@ class Suite(NamedTuple):
     block: int = 16
 
 
-SUITES: dict[int, Suite] = {
+SUITES: Final[dict[int, Suite]] = {
     0x1301: Suite("TLS_AES_128_GCM_SHA256", "gcm", 16, "sha256"),
     0x1302: Suite("TLS_AES_256_GCM_SHA384", "gcm", 32, "sha384"),
     0x1303: Suite("TLS_CHACHA20_POLY1305_SHA256", "chacha", 32, "sha256"),

@@ -7,23 +7,40 @@ RFC 5246 (TLS 1.2), RFC 8446 (TLS 1.3), RFC 7627 (extended master secret).
 import hashlib
 import hmac
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hark.wire.suites import SUITES, Suite
 
 __all__ = ["SUITES", "Suite"]  # with all that follows: who reads TLS needs them too
 
-CCS, ALERT, HANDSHAKE, APPDATA = 20, 21, 22, 23
-CLIENT_HELLO, SERVER_HELLO, NEW_TICKET, END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS = 1, 2, 4, 5, 8
-CERTIFICATE, CLIENT_KEY_EXCHANGE, FINISHED, KEY_UPDATE = 11, 16, 20, 24
-_SNI, _ALPN, _EARLY_DATA, _VERSIONS, _PSK, _ECH, _MAC_LAST, _EXTENDED = 0, 16, 42, 43, 41, 0xFE0D, 22, 23
+CCS: Final = 20
+ALERT: Final = 21
+HANDSHAKE: Final = 22
+APPDATA: Final = 23
+CLIENT_HELLO: Final = 1
+SERVER_HELLO: Final = 2
+NEW_TICKET: Final = 4
+END_OF_EARLY_DATA: Final = 5
+ENCRYPTED_EXTENSIONS: Final = 8
+CERTIFICATE: Final = 11
+CLIENT_KEY_EXCHANGE: Final = 16
+FINISHED: Final = 20
+KEY_UPDATE: Final = 24
+_SNI: Final = 0
+_ALPN: Final = 16
+_EARLY_DATA: Final = 42
+_VERSIONS: Final = 43
+_PSK: Final = 41
+_ECH: Final = 0xFE0D
+_MAC_LAST: Final = 22
+_EXTENDED: Final = 23
 
 # RFC 8446 §4.1.3: a ServerHello with this random is a HelloRetryRequest.
-RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
-VERSIONS = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
+VERSIONS: Final = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
 
-ALERTS = {
+ALERTS: Final = {
     0: "close_notify",
     10: "unexpected_message",
     20: "bad_record_mac",
@@ -55,7 +72,7 @@ ALERTS = {
 
 
 # Alerts by which an end says that it does not take the other's certificate (RFC 8446 §6.2).
-REJECTED = frozenset({42, 43, 44, 45, 46, 48, 113})
+REJECTED: Final = frozenset({42, 43, 44, 45, 46, 48, 113})
 
 
 def alert_name(code: int) -> str:

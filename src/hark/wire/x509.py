@@ -7,27 +7,39 @@ Why    The library takes 20 ms to be loaded, as long as hundreds of exchanges ta
 May hold: pure functions over one certificate. May not hold: verification, extensions other than subjectAltName.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hark.wire import ip
 
-_BOOLEAN, _INTEGER, _BITS, _OCTETS, _OID, _UTF8, _SEQUENCE, _SET = 1, 2, 3, 4, 6, 12, 0x30, 0x31
-_PRINTABLE, _IA5, _UTC, _GENERALIZED = 19, 22, 23, 24
-_VERSION, _EXTENSIONS = 0xA0, 0xA3  # the explicit tags [0] and [3] of TBSCertificate
-_DNS, _ADDRESS = 0x82, 0x87  # dNSName [2] and iPAddress [7] of GeneralName (§4.2.1.6)
-_VERSION_3 = bytes.fromhex("020102")
-_TRUE = b"\xff"
-_ALT_NAME = bytes.fromhex("551d11")  # 2.5.29.17
-_ATTRIBUTES = {  # of names, with the short forms of RFC 4514 §3
+_BOOLEAN: Final = 1
+_INTEGER: Final = 2
+_BITS: Final = 3
+_OCTETS: Final = 4
+_OID: Final = 6
+_UTF8: Final = 12
+_SEQUENCE: Final = 0x30
+_SET: Final = 0x31
+_PRINTABLE: Final = 19
+_IA5: Final = 22
+_UTC: Final = 23
+_GENERALIZED: Final = 24
+_VERSION: Final = 0xA0  # the explicit tags [0] and [3] of TBSCertificate
+_EXTENSIONS: Final = 0xA3
+_DNS: Final = 0x82  # dNSName [2] and iPAddress [7] of GeneralName (§4.2.1.6)
+_ADDRESS: Final = 0x87
+_VERSION_3: Final = bytes.fromhex("020102")
+_TRUE: Final = b"\xff"
+_ALT_NAME: Final = bytes.fromhex("551d11")  # 2.5.29.17
+_ATTRIBUTES: Final = {  # of names, with the short forms of RFC 4514 §3
     bytes.fromhex("550403"): "CN", bytes.fromhex("550407"): "L", bytes.fromhex("550408"): "ST",
     bytes.fromhex("55040a"): "O", bytes.fromhex("55040b"): "OU", bytes.fromhex("550406"): "C",
     bytes.fromhex("0992268993f22c640119"): "DC",
 }  # fmt: skip
-_LENGTHS = {"CN": (1, 64), "C": (2, 2)}  # characters (RFC 5280 appendix A.1)
-_IN_PRINTABLE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
-_ESCAPED = {ord(sign): "\\" + sign for sign in '\\"+,;<>'}  # RFC 4514 §2.4
-_SERIAL_BYTES = 20  # §4.1.2.2
-_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_LENGTHS: Final = {"CN": (1, 64), "C": (2, 2)}  # characters (RFC 5280 appendix A.1)
+_IN_PRINTABLE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
+_ESCAPED: Final = {ord(sign): "\\" + sign for sign in '\\"+,;<>'}  # RFC 4514 §2.4
+_SERIAL_BYTES: Final = 20  # §4.1.2.2
+_DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 Part = tuple[int, int, int]  # tag, where its content begins, where that ends
 
@@ -152,7 +164,7 @@ def _time(kind: int, content: bytes) -> str:
     return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}Z"
 
 
-_FIELDS = ((0, 4), (4, 2), (6, 2), (8, 2), (10, 2), (12, 2))
+_FIELDS: Final = ((0, 4), (4, 2), (6, 2), (8, 2), (10, 2), (12, 2))
 
 
 def _alternative(content: bytes) -> bytes:
