@@ -117,7 +117,7 @@ class Decoder:
                             half.total += end - body
                             conn.seen = time
                             return ()
-                    return self._tcp.segment(frame, data[body:end], known, seq, ack, flags, [])
+                    return self._tcp.segment(frame, data[body:end], known, seq, ack, flags)
                 if known is None and at + 40 <= body == end <= size:
                     return ()  # as in Tcp.packet: the last acknowledgement of a connection that is over
         packet = ip.parse(data, at) if at >= 0 else None

@@ -166,9 +166,10 @@ class Table:
         seq: int,
         ack: int,
         flags: int,
-        out: list[Event],
+        into: list[Event] | None = None,
     ) -> Sequence[Event]:
-        """A segment of a known connection; data is its payload."""
+        """A segment of a known connection; data is its payload. into: where the events go, in any case."""
+        out: list[Event] = [] if into is None else into
         conn, side = known
         time = conn.seen = frame.time
         half = conn.halves[side]
@@ -203,7 +204,7 @@ class Table:
             if seq == half.next and not half.waiting and channel is not None:
                 half.next = (seq + size) & 0xFFFFFFFF
                 half.total += size
-                if not (out or flags & (ip.FIN | ip.RST)) and half.fin < 0:
+                if into is None and not out and half.fin < 0 and not flags & (ip.FIN | ip.RST):
                     return channel.feed(side, data, time)
                 out.extend(channel.feed(side, data, time))
             else:
