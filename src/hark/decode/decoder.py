@@ -93,7 +93,7 @@ class Decoder:
     # -- frames --------------------------------------------------------------------------------------------------------
 
     def _frame(self, frame: Frame) -> Sequence[Event]:
-        time, kind, data, _, _ = frame
+        time, kind, data = frame[:3]
         self._now = time
         size = len(data)
         if kind == blocks.RAW:

@@ -243,13 +243,13 @@ class Parser:
                 break
             if one(data, end)[0] != size:
                 break
-            link, ticks, offset = links[face]
+            link, ticks, offset, inside = links[face]
             time = high << 32 | low
             if ticks:
                 time = time * 1_000_000_000 // ticks + offset
             pid = self._pid(data, options, end) if options < end else 0
             # 0 means "not seen" further on
-            yield _new(Frame, (time or 1, link, data[start : start + caught], pid, whole))
+            yield _new(Frame, (time or 1, link, data[start : start + caught], pid, whole, inside))
             at += size
         self.at = at
 
