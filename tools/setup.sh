@@ -102,7 +102,7 @@ HARK_VENV=${HARK_VENV:-/var/tmp/hark-venv-$(id -u)-$(printf %s "$repo" | cksum |
 [ "$what" != bench ] || HARK_VENV=$HARK_VENV-bench
 [ -x "$HARK_VENV/bin/python" ] || { say "making $HARK_VENV"; "$python" -m venv "$HARK_VENV"; }
 extra="[$what]"
-stamp=$(cat tools/setup.sh pyproject.toml setup.py $(find src -name '*.py' -o -name '*.[ch]' -o -name '*.cjs' -o -name '*.html' | sort) | cksum | cut -d' ' -f1)
+stamp=$(cat tools/setup.sh pyproject.toml setup.py $(find src -name '*.py' -o -name '*.in' -o -name '*.[ch]' -o -name '*.cjs' -o -name '*.html' | sort) | cksum | cut -d' ' -f1)
 if [ "$(cat "$HARK_VENV/stamp-$what" 2>/dev/null)" != "$stamp" ]; then
   say "installing hark$extra"
   rm -rf build

@@ -476,7 +476,7 @@ def _take(feed: int, changes: "queue.SimpleQueue[Change | HarkError | None]") ->
             if line.endswith(b"\n"):  # the last words of a hark that was killed may be cut
                 told = json.loads(line)
                 if told["what"] == "error":
-                    changes.put(HarkError(*told["error"]))
+                    changes.put(HarkError(*told["error"]))  # with the status that it leads to
                     return
                 change = made.change(told)
                 if change is not None:

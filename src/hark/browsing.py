@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hark.destinations import BROWSERS, check_packets, check_standard_output, open_outputs
 from hark.errors import HarkError
 from hark.options import Options
-from hark.showing import title_of
+from hark.showing import choice, title_of
 from hark.system import kernel
 
 _PATIENCE = 5.0  # s that a command has to end when the browser is left
@@ -41,6 +42,8 @@ def _need_terminal() -> None:
 def run(options: Options) -> int:
     """`hark ui COMMAND`: run it beside the browser, which has the terminal; the command's own output is shown by a key,
     and printed when the person leaves. Its exit status. Raises HarkError."""
+    check_standard_output(options, BROWSERS)
+    choice(options)  # what cannot be understood is said on the terminal, not in the browser
     _need_terminal()
     options.ui, options.quiet = False, True
     with tempfile.TemporaryFile(prefix="hark-") as output:
@@ -85,19 +88,21 @@ def save(name: str, entries: list[dict[str, Any]]) -> None:
     from hark.model.archive import Shelf
     from hark.model.changes import Ended, Failed
     from hark.model.failed_entry import failure, is_failure
-    from hark.showing import file_views, open_outputs
+    from hark.showing import file_views
 
     options = Options()
     options.outputs = [name]
     complaints: list[str] = []
-    outputs = open_outputs(options, complaints.append)
-    if outputs.recordings:
-        raise HarkError(f"cannot write {name}", "what is shown is exchanges, not packets", "x.har, x.jsonl, x.html")
+    check_packets(options, "what is shown is exchanges, not packets")
+    outputs = open_outputs(options, complaints.append, BROWSERS)
     shelf = Shelf()
-    for view in file_views(options, outputs, None):
-        for entry in entries:
-            view.change(Failed(failure(entry)) if is_failure(entry) else Ended(shelf.exchange(entry)))
-        view.end()
+    try:
+        for view in file_views(options, outputs, None):
+            for entry in entries:
+                view.change(Failed(failure(entry)) if is_failure(entry) else Ended(shelf.exchange(entry)))
+            view.end()
+    finally:
+        outputs.close()
     if complaints:
         raise HarkError(complaints[0])
 

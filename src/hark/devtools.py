@@ -9,16 +9,14 @@ import os
 import secrets
 import signal
 import socket
-import sys
 
+from hark.destinations import Outputs, say
 from hark.errors import HarkError
 from hark.options import Options
-from hark.showing import say
 from hark.system import kernel
 
 _PORT = 9229  # chrome://inspect looks there by itself
-_PATIENCE = 3600.0  # s that a recording waits for a first frontend
-_NO_PATIENCE = 0.0
+_PATIENCE = 3600.0  # s after the end of what is shown that it waits for a first frontend
 
 
 class DevTools:
@@ -36,8 +34,8 @@ class DevTools:
             self._guard = -1
 
 
-def start(options: Options, title: str, patient: bool) -> DevTools:
-    """Start it and say where it is. patient: it waits for a first frontend. Raises HarkError."""
+def start(options: Options, title: str, outputs: Outputs) -> DevTools:
+    """Start it and say where it is. outputs: files that are not the server's. Raises HarkError."""
     listener = _listen()
     port, key = listener.getsockname()[1], secrets.token_hex(16)
     feed, ours = os.pipe()
@@ -51,12 +49,12 @@ def start(options: Options, title: str, patient: bool) -> DevTools:
         try:
             os.close(ours)
             os.close(held)
+            outputs.close()
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # hark's first process decides
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             from hark.views.devtools.server import Server
 
-            wait = _PATIENCE if patient or sys.stderr.isatty() else _NO_PATIENCE
-            server = Server(listener, feed, guard, key, title, wait, {browser.origin} if browser else set())
+            server = Server(listener, feed, guard, key, title, _PATIENCE, {browser.origin} if browser else set())
             if browser is not None:
                 browser.open(lambda: kernel.die_with_parent(signal.SIGTERM))
             try:

@@ -13,7 +13,10 @@ class Options:
         self.verbosity = 0  # 0 lines, 1 headers too, 2 bodies too
         self.quiet = False
         self.json = False
-        self.outputs: list[str] = []  # file names of -o
+        self.descriptors: list[int] = []  # of --json=FD
+        self.time = ""  # what begins a line: "day", "start", or nothing
+        self.started = 0  # ns; what --time=start counts from; 0: the first thing that is shown
+        self.outputs: list[str] = []  # of -o: NAME or NAME:KIND (destinations.py)
         self.keep = 1 << 20  # bytes of each body kept for structured output and -vv
         self.detach = False
         self.follow = False
@@ -22,7 +25,7 @@ class Options:
         self.private_keys: list[str] = []  # file names of --private-key
         self.filters: dict[str, list[str]] = {}  # by the option's name without dashes: views/choose.py
         self.redact: bool | None = None  # None: what leaves the machine by its nature (HTML) is redacted, nothing else
-        self.failures = True  # whether what did not become an exchange is told
+        self.failures = True  # whether what did not become an exchange is shown
         self.curl = False
         self.summary = False
         self.waterfall = False

@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from hark.errors import HarkError
+from hark.destinations import BROWSERS, PACKETS, Outputs, open_outputs, say, schema_of, standard_output, targets
+from hark.errors import HarkError, UsageError
 from hark.options import Options
-from hark.showing import Outputs, build_teller, choice, open_outputs, say, schema_of, standard_output
+from hark.showing import build_teller, choice
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -45,14 +46,16 @@ def read(paths: list[str], options: Options) -> int:
     with contextlib.ExitStack() as stack:
         files = _open_all(paths, stack)
         _spare(files, options)
-        outputs = open_outputs(options, say, _can_select(paths, options))
+        _check_input(files, paths, options)
+        outputs = open_outputs(options, say, BROWSERS if options.ui else "", _can_select(paths, options))
         title = f"hark read {' '.join(map(os.path.basename, paths))}"
         if options.ui:
             return _browse(files, paths, secrets, options, outputs, title)
-        server = serve_devtools(options, title) if options.devtools else None
+        server = serve_devtools(options, title, outputs) if options.devtools else None
         whole = _tell(files, paths, secrets, options, outputs, told, [server.feed] if server is not None else [])
         if server is not None:
             os.close(server.feed)
+            outputs.close()
             wait_for(server)
         return 0 if whole else 1
 
@@ -73,10 +76,21 @@ def _tell(
     from hark.teller import replay
 
     flows = _flows(paths, secrets, options) if outputs.recordings and _can_select(paths, options) else None
-    teller = build_teller(options, outputs, 1, told, feeds)
+    teller = build_teller(options, outputs, 2 if outputs.standard else 1, told, feeds)
     wait = _follower(teller) if options.follow else None
     recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
-    return replay(chain(secrets, reader.merge(recordings)), teller, flows)
+    merged = reader.merge(recordings)
+    return replay(chain(secrets, _noting(merged, options) if options.time == "start" else merged), teller, flows)
+
+
+def _noting(recording: Iterator[Block], options: Options) -> Iterator[Block]:
+    """The same blocks; the time of the first frame is when it began."""
+    from hark.recording.blocks import Frame
+
+    for block in recording:
+        if not options.started and isinstance(block, Frame):
+            options.started = block.time
+        yield block
 
 
 def _can_select(paths: list[str], options: Options) -> bool:
@@ -126,23 +140,29 @@ def _browse(
 def _secrets(options: Options) -> list[Block]:
     """What the files beside the recordings hold."""
     from hark.recording.blocks import Secrets
+    from hark.wire import keylog
 
-    secrets: list[Block] = [Secrets(_contents(name), 0, "key log") for name in options.keys]
+    secrets: list[Block] = []
+    for name in options.keys:
+        text = _contents(name)
+        if next(keylog.parse(text), None) is None:
+            say(f"hark: {name} holds no line of a TLS key log: it decrypts nothing")
+        secrets.append(Secrets(text, 0, "key log"))
     for name in options.private_keys:
         text = _contents(name)
         if b"-----BEGIN " not in text[:4096]:
             raise HarkError(
-                f"cannot use {name}", "it is no private key in PEM", "openssl pkey -in FILE converts others"
+                f"cannot use {name}", "it is not a private key in PEM", "openssl pkey -in FILE converts others"
             )
         secrets.append(Secrets(text[text.index(b"-----BEGIN ") :], 0, "private key"))
     return secrets
 
 
-def serve_devtools(options: Options, title: str) -> DevTools:
+def serve_devtools(options: Options, title: str, outputs: Outputs) -> DevTools:
     """Start the DevTools server; it waits for somebody to look."""
     from hark.devtools import start
 
-    return start(options, title, patient=True)
+    return start(options, title, outputs)
 
 
 def wait_for(server: DevTools) -> None:
@@ -159,11 +179,49 @@ def wait_for(server: DevTools) -> None:
 def _spare(files: list[FileIO], options: Options) -> None:
     """What is read is not written over. Raises HarkError."""
     read = [os.fstat(file.fileno()) for file in files]
-    for name in options.outputs:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            found = os.stat(name)
+    for target in targets(options):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError, OSError):
+            found = os.stat(target.path) if target.fd < 0 else os.fstat(target.fd)
             if stat.S_ISREG(found.st_mode) and any(os.path.samestat(found, one) for one in read):
-                raise HarkError(f"cannot write {name}", "it is what is read", "another name")
+                raise UsageError(f"cannot write {target.name}", "it is what is read", "another name")
+
+
+def _check_input(files: list[FileIO], paths: list[str], options: Options) -> None:
+    """Refuse what does not apply to this kind of input. Raises UsageError."""
+    from hark.recording import reader
+
+    if options.follow:
+        if paths[0] == "-" and not stat.S_ISREG(os.fstat(files[0].fileno()).st_mode):
+            raise UsageError("--follow does not apply to a pipe", "it is read until its writer closes it")
+        if os.path.isfile(paths[0]) and reader.is_compressed(os.pread(files[0].fileno(), 4, 0)):
+            raise UsageError("--follow does not apply to a compressed file", paths[0])
+    about_packets = {
+        "--keys": options.keys,
+        "--private-key": options.private_keys,
+        "--proto": options.protos,
+        "--max-body": options.keep != Options().keep,
+    }
+    given = [name for name, value in about_packets.items() if value]
+    packets = [target.name for target in targets(options) if target.kind == PACKETS]
+    if (given or packets) and all(map(os.path.isfile, paths)):
+        archives = [path for path in paths if _is_archive(path)]
+        if archives and packets:
+            raise UsageError(
+                f"cannot write {packets[0]}", f"{archives[0]} holds requests, not packets", "x.har, x.jsonl"
+            )
+        if given and len(archives) == len(paths):
+            raise UsageError(
+                f"{given[0]} does not apply to {archives[0]}", "it holds decoded requests", "it is for pcapng and pcap"
+            )
+
+
+def _is_archive(path: str) -> bool:
+    """Whether a file holds exchanges, not packets. Raises HarkError."""
+    from hark.recording import reader
+    from hark.recording.blocks import Entry
+
+    with open(path, "rb", buffering=0) as file:
+        return isinstance(next(reader.read(file, path), None), Entry)
 
 
 def _plain_json(options: Options) -> bool:
@@ -173,6 +231,7 @@ def _plain_json(options: Options) -> bool:
         options.quiet
         or os.isatty(1)
         or options.outputs
+        or options.descriptors
         or options.follow
         or options.devtools
         or options.filters

@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from hark.destinations import COMMANDS, Outputs, open_outputs, say
 from hark.errors import HarkError
 from hark.keys import keylogfile
 from hark.options import Options
 from hark.plan import Facts, Plan, plan
-from hark.showing import Outputs, build_teller, choice, open_outputs, say, title_of
+from hark.showing import build_teller, choice, title_of
 from hark.tap import launch, tree
 from hark.tap.namespace import idmap, setup
 
@@ -57,11 +58,9 @@ def run(options: Options) -> int:
     mapping = idmap.begin(os.getuid(), os.getgid())  # takes as long as all that follows
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
-    if options.ui:
-        raise HarkError("cannot show the browser", "the terminal is the command's", "run hark ui in another terminal")
     choice(options)  # what cannot be understood or read is told before anything runs
-    outputs = open_outputs(options, say)
-    server = _devtools(options) if options.devtools else None
+    outputs = open_outputs(options, say, COMMANDS)
+    server = _devtools(options, outputs) if options.devtools else None
     feeds = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
     for fd in feeds:
         os.set_inheritable(fd, False)  # no business of the program's
@@ -76,7 +75,7 @@ def run(options: Options) -> int:
         _say_missing(chosen, child)
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds)
+    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds, *outputs.fds)
     theirs.close()
     os.close(living)
     child.go()
@@ -84,8 +83,9 @@ def run(options: Options) -> int:
     for fd in child.files.values():
         if fd >= 0:
             os.close(fd)  # the tapper's alone: the namespace goes when it goes
+    options.started = time.time_ns()
     teller = _fork("teller", lambda: _tell(child, options, outputs, ring, alive, feeds), control)
-    for fd in (alive, *feeds):
+    for fd in (alive, *feeds, *outputs.fds):
         os.close(fd)
     try:
         child.gone()
@@ -99,10 +99,10 @@ def run(options: Options) -> int:
     return _Session(options, child.pid, tapper, teller, control, network, ring, server).wait()
 
 
-def _devtools(options: Options) -> "DevTools":
+def _devtools(options: Options, outputs: Outputs) -> "DevTools":
     from hark.devtools import start
 
-    return start(options, title_of(options), patient=False)
+    return start(options, title_of(options), outputs)
 
 
 def _fork(name: str, body: Callable[[], None], *drop: socket.socket | int) -> int:
@@ -311,7 +311,10 @@ class _Session:
                 if pids and not self._options.quiet:
                     names = ", ".join(f"{_name(pid)}[{pid}]" for pid in pids[:4])
                     more = f" and {len(pids) - 4} more" if len(pids) > 4 else ""
-                    say(f"hark: {self._name} has ended; waiting for what it left running: {names}{more} (^C ends it)")
+                    say(
+                        f"hark: {self._name} has ended; waiting for what it left running: {names}{more} (^C ends it; "
+                        "with --detach hark does not wait)"
+                    )
         elif waited > _LAST_WORDS and self._interrupts:
             self._interrupt()
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hark.errors import HarkError
+from hark.destinations import Outputs, standard_output
 from hark.options import Options
 from hark.output import Output
 
@@ -25,61 +24,7 @@ if TYPE_CHECKING:
     from hark.views.view import View
 
 
-def say(text: str) -> None:
-    """A line of hark's own, to stderr."""
-    with contextlib.suppress(OSError):  # nobody can be told that stderr is gone
-        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
-
-
 _SALT = 16  # bytes: nobody tries them all to guess what a mark stands for
-
-# -- outputs ---------------------------------------------------------------------------------------------------------
-
-KINDS = (".pcapng", ".jsonl", ".har", ".html")
-
-
-class Outputs:
-    """Where things are told, opened before anything runs: the files by their kind."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, list[Output]] = {kind: [] for kind in KINDS}
-        self.schema: Schema | None = None  # what names the fields of gRPC messages
-
-    @property
-    def recordings(self) -> list[Output]:
-        """Those of packets."""
-        return self.files[".pcapng"]
-
-    @property
-    def structured(self) -> bool:
-        """Whether there are any of exchanges."""
-        return any(files for kind, files in self.files.items() if kind != ".pcapng")
-
-
-def open_outputs(options: Options, complain: Callable[[str], None], selects: bool = False) -> Outputs:
-    """Open every -o file, private to the user. selects: packets are filtered too. Raises HarkError."""
-    outputs = Outputs()
-    outputs.schema = schema_of(options)  # what cannot be read is said before a file is emptied
-    for name in options.outputs:
-        kind = os.path.splitext(name)[1]
-        if kind not in KINDS:
-            known = ", ".join(f"x{one}" for one in KINDS)
-            raise HarkError(f"cannot write {name}", f"unknown kind {kind!r}" if kind else "no kind", known)
-        try:
-            fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            regular = stat.S_ISREG(os.fstat(fd).st_mode)
-            if regular:
-                os.fchmod(fd, 0o600)  # secrets inside: also where the file was there before
-        except OSError as error:
-            raise HarkError(f"cannot write {name}", error.strerror or "") from error
-        if kind == ".har" and not regular:
-            raise HarkError(f"cannot write {name}", "a HAR is written over its own end: it must be a file", "x.jsonl")
-        outputs.files[kind].append(Output(fd, name, complain, buffered=kind == ".pcapng"))
-    left = "not redacted" if options.redact else "not filtered" if options.filters and not selects else ""
-    if outputs.recordings and left:
-        names = ", ".join(name for name in options.outputs if name.endswith(".pcapng"))
-        complain(f"hark: {names} is {left}: it holds the packets and the secrets as they were")
-    return outputs
 
 
 def build_teller(
@@ -162,16 +107,17 @@ def file_views(options: Options, outputs: Outputs, schema: Schema | None) -> lis
     from hark import __version__
     from hark.views.entries import Entries, JsonLines, Sink
 
-    sinks: list[Sink] = [JsonLines(output.write) for output in outputs.files[".jsonl"]]
-    if outputs.files[".har"]:
-        from hark.views.har import Har
+    sinks: list[Sink] = [JsonLines(output.write) for output in outputs.files["jsonl"]]
+    if outputs.files["har"] or outputs.streamed:
+        from hark.views.har import Har, HarStream
 
-        sinks += [Har(output.put, __version__) for output in outputs.files[".har"]]
+        sinks += [Har(output.put, __version__) for output in outputs.files["har"]]
+        sinks += [HarStream(output.write, __version__) for output in outputs.streamed]
     views: list[View] = [Entries(sinks, schema)] if sinks else []
-    if outputs.files[".html"]:
+    if outputs.files["html"]:
         from hark.views.page import Page
 
-        pages = Entries([Page(output.write) for output in outputs.files[".html"]], schema)
+        pages = Entries([Page(output.write) for output in outputs.files["html"]], schema)
         views.append(redacted([pages], schema) if options.redact is None else pages)
     return views
 
@@ -223,7 +169,8 @@ def _screens(
     elif not options.quiet:
         from hark.views.terminal import Terminal
 
-        views.append(Terminal(screen.write, options.verbosity, color, width, schema, grep, tally))
+        stamp = stamps(options) if options.time else None
+        views.append(Terminal(screen.write, options.verbosity, color, width, schema, grep, tally, stamp))
     machine = fd == 1 and (options.json or options.curl)  # whoever reads that wants nothing else among it
     tables = Output(2, "the terminal", lambda text: None) if machine else screen
     if options.waterfall:
@@ -237,23 +184,18 @@ def _screens(
     return views
 
 
-def schema_of(options: Options) -> Schema | None:
-    """What names the fields of gRPC messages, where something was given that does."""
-    if not options.protos:
-        return None
-    from hark.views.schema import Schema
+def stamps(options: Options) -> Callable[[int], str]:
+    """What a line begins with: the local time of day of a time in ns, or the seconds since the run began."""
+    from time import localtime, strftime
 
-    return Schema(options.protos)
+    def since(ns: int) -> str:
+        options.started = options.started or ns
+        return f"{(ns - options.started) / 1e9:9.3f}"
 
+    def of_day(ns: int) -> str:
+        try:
+            return f"{strftime('%H:%M:%S', localtime(ns // 1_000_000_000))}.{ns // 1_000_000 % 1000:03}"
+        except (OSError, OverflowError, ValueError):  # no year of a calendar: a file may hold any number
+            return f"{ns / 1e9:.3f}"
 
-def standard_output() -> Output:
-    """What `hark read` tells on: where that cannot be written any more, there is nothing left to do. Then write()
-    raises BrokenPipeError where nobody reads any more, else HarkError."""
-
-    def stop(text: str) -> None:
-        if isinstance(output.error, BrokenPipeError):
-            raise output.error
-        raise HarkError("cannot write to the output", (output.error and output.error.strerror) or "")
-
-    output = Output(1, "the output", stop)
-    return output
+    return since if options.time == "start" else of_day

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from hark import lookers
+from hark.destinations import BROWSERS, Outputs, check_packets, open_outputs, say
 from hark.errors import HarkError
 from hark.options import Options
 from hark.reading import serve_devtools, wait_for
-from hark.showing import Outputs, build_views, open_outputs, say
+from hark.showing import build_views, choice
 from hark.views.entries import decode
 from hark.views.feed import Changes, whole_lines
 from hark.views.view import safe
@@ -26,19 +27,18 @@ _LOOK = 0.2  # s between looks for a hark that is not there yet
 
 def watch(pid: int | None, options: Options) -> int:
     """Show what the hark with this process id tells, or the only one there is. Raises HarkError."""
-    outputs = open_outputs(options, say)
-    if outputs.recordings:
-        raise HarkError(
-            "cannot write a pcapng", "what is watched comes as exchanges, not as packets", "x.har or x.jsonl"
-        )
+    check_packets(options, "a running hark hands over exchanges, not packets")
+    choice(options)  # what cannot be understood is said before hark waits
+    outputs = open_outputs(options, say, BROWSERS if options.ui else "")
     link, pid = attach(pid)
     if options.ui:
         return _browse(link, pid, options, outputs)
-    server = serve_devtools(options, f"hark {pid}") if options.devtools else None
+    server = serve_devtools(options, f"hark {pid}", outputs) if options.devtools else None
     if not _show(link, options, outputs, [server.feed] if server is not None else []):
         say("hark: the one that was watched is gone without its last words")
     if server is not None:
         os.close(server.feed)
+        outputs.close()
         wait_for(server)
     return 0
 
@@ -61,7 +61,7 @@ def _browse(link: socket.socket, pid: int, options: Options, outputs: Outputs) -
 
 def _show(link: socket.socket, options: Options, outputs: Outputs, feeds: list[int]) -> bool:
     """Show what comes until it ends; whether the other hark said that it ends."""
-    views, _ = build_views(options, outputs, 1, 0, feeds)
+    views, _ = build_views(options, outputs, 2 if outputs.standard else 1, 0, feeds)
     changes = Changes()
     sound = False
     try:

@@ -68,6 +68,11 @@ def read(file: Readable, name: str, wait: Wait | None = None) -> Iterator[Block]
         raise HarkError(f"cannot read {name}", "it is empty")
 
 
+def is_compressed(start: bytes) -> bool:
+    """Whether a file that begins so (4 bytes) is one that is unpacked as it is read."""
+    return start in _COMPRESSED or start[:2] in _COMPRESSED
+
+
 def _wide(start: bytes) -> str | None:
     """The name of the coding of JSON in units of 2 or 4 bytes, with or without a byte order mark."""
     for coding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):

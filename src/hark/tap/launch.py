@@ -16,7 +16,7 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
-from hark.errors import HarkError
+from hark.errors import HarkError, NotExecutable, NotFound
 from hark.system import kernel
 from hark.tap.namespace import idmap, setup
 from hark.tap.source import KeySource
@@ -36,7 +36,6 @@ FORWARDED = (
 )
 WATCHED = frozenset({*FORWARDED, signal.SIGCHLD})
 _HANGUP = (signal.SIGHUP, signal.SIGCONT)  # what the leader of a session gets when its terminal is gone
-NOT_EXECUTABLE = 126
 _MOST_FILES = 253  # descriptors in one message (unix(7), SCM_MAX_FD)
 _SHELL = " \t\n|&;<>$`*?~"  # what a shell would take apart, or put something else in the place of
 
@@ -49,9 +48,9 @@ def find(command: str, path: str | None) -> str:
             return file
     if os.path.exists(command) and "/" in command:
         why = "it is a directory" if os.path.isdir(command) else "it is not executable"
-        raise HarkError(f"cannot run {command}", why)
+        raise NotExecutable(f"cannot run {command}", why)
     why = "no such file" if "/" in command else "no such command in PATH"
-    raise HarkError(f"cannot run {command or repr(command)}", why, _meant(command))
+    raise NotFound(f"cannot run {command or repr(command)}", why, _meant(command))
 
 
 def _meant(command: str) -> str:
@@ -88,7 +87,7 @@ class Child:
         self._link.close()
         if failure:
             number = int(failure)
-            raise HarkError("cannot run the command", os.strerror(number), _exec_remedy(number))
+            raise NotExecutable("cannot run the command", os.strerror(number), _exec_remedy(number))
 
     def release(self) -> None:
         """In another child of hark: let go of the link, which only the first process may hold."""
@@ -190,7 +189,7 @@ def _become(
                 os.execve("/bin/sh", ["/bin/sh", file, *argv[1:]], variables)
             link.send(str(error.errno).encode())
     finally:
-        os._exit(NOT_EXECUTABLE)
+        os._exit(NotExecutable.status)
 
 
 def _is_text(file: str) -> bool:

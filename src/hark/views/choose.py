@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import translate
 from typing import NamedTuple
 
-from hark.errors import HarkError
+from hark.errors import UsageError
 from hark.model.changes import Answered, Began, Change, Ended, Failed, MadeUp, Spoke, SpokeOther, Upgraded
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
@@ -112,7 +112,7 @@ class WithoutFailures(Passing):
 
 
 def choice(filters: dict[str, list[str]]) -> Choice | None:
-    """What the options --host, --path … ask for; None where they ask for nothing. Raises HarkError.
+    """What the options --host, --path … ask for; None where they ask for nothing. Raises UsageError.
 
     A name given several times, and words with commas, are alternatives; a word that begins with "!" excludes."""
     tests: dict[str, Test] = {}
@@ -158,7 +158,7 @@ def _any(words: Sequence[str], make: Callable[[str], Callable[[str], bool]]) -> 
 
 def fits(name: str, words: Sequence[str]) -> Callable[[Sequence[str]], bool]:
     """The test of one of the filters by name on texts: hosts, paths, methods, statuses, types, processes. Raises
-    HarkError."""
+    UsageError."""
     return _any(words, _WORDS[name])
 
 
@@ -208,7 +208,7 @@ def _kind(word: str) -> Callable[[str], bool]:
 def _status(word: str) -> Callable[[str], bool]:
     found = _STATUS.match(word)
     if found is None:
-        raise HarkError(f"--status {word} is no status", "", "such as 404, 4xx, 500-599, '>=400', 4xx,5xx")
+        raise UsageError(f"--status {word} is not a status", "", "such as 404, 4xx, 500-599, '>=400', 4xx,5xx")
     hundreds, low, high, sign, exact = found.groups()
     if hundreds:
         return lambda name: name[0] == hundreds and len(name) == 3
@@ -225,10 +225,11 @@ _WORDS = {"host": _host, "path": _path, "method": _glob, "status": _status, "typ
 
 
 def _quantity(option: str, words: list[str], units: dict[str, float], example: str) -> float:
-    found = _QUANTITY.match(words[-1]) if words else None
+    found = _QUANTITY.match(words[0]) if len(words) == 1 else None
     unit = found[2].lower() if found is not None else "?"
     if found is None or unit not in units:
-        raise HarkError(f"--{option} {','.join(words)} is no {example.split()[0]}", "", f"such as {example.split()[1]}")
+        kind, such = example.split()
+        raise UsageError(f"--{option} {','.join(words)} is not a {kind}", "", f"such as {such}")
     return float(found[1]) * units[unit]
 
 
@@ -291,7 +292,7 @@ def _test_kind(words: list[str]) -> Test:
 
 
 def _test_slower(words: list[str]) -> Test:
-    least = _quantity("slower", words, _UNITS_TIME, "time 500ms")
+    least = _quantity("slower", words, _UNITS_TIME, "duration 500ms")
     return lambda exchange: exchange.ended - exchange.began >= least
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from hark.decode.events import Headers, Message, Side
-from hark.errors import HarkError
+from hark.errors import UsageError
 from hark.model.body import Decoded
 from hark.model.charset import text_of
 from hark.model.exchange import Exchange
@@ -27,14 +27,14 @@ class Match(NamedTuple):
 
 
 class Grep:
-    """Regular expressions, of which one has to be found. Raises HarkError where one is none."""
+    """Regular expressions, of which one has to be found. Raises UsageError where one is none."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         for pattern in patterns:
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise HarkError(f"--grep {pattern} is no regular expression", str(error)) from None
+                raise UsageError(f"--grep {pattern} is not a regular expression", str(error)) from None
         self._search = re.compile(
             "|".join(f"(?:{pattern})" for pattern in patterns) if len(patterns) > 1 else patterns[0]
         )

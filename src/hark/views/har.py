@@ -5,7 +5,7 @@ What   The file ends in what closes it. Each batch of entries is written over th
 Why    A HAR is one JSON document, so appending alone would leave it open until the last moment, which kill -9 takes.
 Limits The kernel writes in pieces of a page or more, and a process that is killed within the call leaves what was
        written: a batch is one entry or as many as fit into BATCH, so that it is over in microseconds. hark reads such a
-       file up to the entry that is torn.
+       file up to the entry that is torn. What cannot be written over (a pipe) is a HAR once it has ended.
 """
 
 from collections.abc import Callable
@@ -55,3 +55,29 @@ class Har:
         self._at += len(text)
 
     end = flush
+
+
+class HarStream:
+    """A sink for what can only be appended to, such as a pipe."""
+
+    def __init__(self, write: Callable[[bytes], None], version: str) -> None:
+        self._write = write
+        self._waiting = [head(version)]
+        self._between = b"\n"
+
+    def add(self, entry: bytes) -> None:
+        """One more entry."""
+        self._waiting += (self._between, entry)
+        self._between = b",\n"
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        if self._waiting:
+            text = b"".join(self._waiting)
+            self._waiting.clear()
+            self._write(text)
+
+    def end(self) -> None:
+        """Write what is left, and what closes the document."""
+        self._waiting.append(_TAIL)
+        self.flush()

@@ -38,7 +38,7 @@ _RED, _GREEN, _YELLOW, _CYAN, _DIM, _BOLD = "31", "32", "33", "36", "2", "1"
 
 class Terminal:
     """Tells in lines. verbosity: 0 lines, 1 headers too, 2 bodies too. width 0: never cut. tally: what there was before
-    filters."""
+    filters. stamp: what a line begins with, by the time (ns) of what it is about."""
 
     def __init__(
         self,
@@ -49,7 +49,9 @@ class Terminal:
         schema: "Schema | None" = None,
         grep: "Grep | None" = None,
         tally: "Tally | None" = None,
+        stamp: Callable[[int], str] | None = None,
     ) -> None:
+        self._stamp = stamp
         self._tally = tally
         self._write = write
         self._grep = grep
@@ -85,7 +87,7 @@ class Terminal:
             if self._verbosity:
                 tried = change.failure
                 why = self._paint(_DIM, f"{safe(tried.why)}; another attempt came through")
-                self._line(failures.what(tried), why, who(tried.process, tried.pid))
+                self._line(failures.what(tried), why, who(tried.process, tried.pid), tried.started)
         elif isinstance(change, SpokeOther):
             self._others[change.connection.protocol or "something unknown"] += 1
         elif isinstance(change, PassedOver):
@@ -102,7 +104,7 @@ class Terminal:
                     break
                 del self._waiting[number]
                 if exchange.response is None:
-                    self._line(asked(exchange), self._paint(_DIM, "waiting"), _maker(exchange))
+                    self._line(asked(exchange), self._paint(_DIM, "waiting"), _maker(exchange), exchange.started)
         self._flush()
 
     def end(self) -> None:
@@ -161,7 +163,7 @@ class Terminal:
                 version, version.lower()
             )
         )
-        self._line(asked(exchange), " ".join(told), _maker(exchange))
+        self._line(asked(exchange), " ".join(told), _maker(exchange), exchange.began)
         self._more(exchange)
 
     # -- exchanges that last -----------------------------------------------------------------------------------------
@@ -170,14 +172,15 @@ class Terminal:
         self._waiting.pop(exchange.number, None)
         taken = duration(exchange.answered - exchange.started)
         assert exchange.response is not None
-        self._line(asked(exchange), f"{self._status(exchange.response.status)} websocket {taken}", _maker(exchange))
+        told = f"{self._status(exchange.response.status)} websocket {taken}"
+        self._line(asked(exchange), told, _maker(exchange), exchange.started)
 
     def _socket_ended(self, exchange: Exchange) -> None:
         sent, received = exchange.messages_seen
         told = [f"closed {sent} sent, {received} received", duration(exchange.ended - exchange.started)]
         if exchange.trouble:
             told.insert(0, self._paint(_RED, safe(exchange.trouble)))
-        self._line(asked(exchange), " ".join(told), _maker(exchange))
+        self._line(asked(exchange), " ".join(told), _maker(exchange), exchange.started)
         self._more(exchange)
 
     def _spoke(self, exchange: Exchange, message: Message) -> None:
@@ -191,6 +194,7 @@ class Terminal:
         first = f"{mark} {self._paint(_CYAN, safe(name))} {size(message.size)} {safe(lines[0])}".rstrip()
         if self._verbosity < 2 and len(first) > _MESSAGE_WIDTH:
             first = first[:_MESSAGE_WIDTH] + "…"
+        first = f"{self._stamp(message.time)} {first}" if self._stamp is not None else first
         self._lines.append(f"{first}  {self._paint(_DIM, safe(asked(exchange)))}")
         self._lines += [f"{mark} {safe(line)}" for line in lines[1:most]]
 
@@ -203,16 +207,17 @@ class Terminal:
         self._errors += 1
         return [self._paint(_RED, safe(f"{status_name(status)}{f': {text}' if text else ''}"))]
 
-    def _line(self, left: str, middle: str, right: str) -> None:
+    def _line(self, left: str, middle: str, right: str, time: int) -> None:
         left, right = safe(left), safe(right)
         tail = f"{middle} {right}".rstrip()
+        stamp = f"{self._stamp(time)} " if self._stamp is not None else ""
         if self._width:
-            room = max(self._width - _visible(tail) - 1, 20)
+            room = max(self._width - len(stamp) - _visible(tail) - 1, 20)
             if len(left) > room:
                 keep = room - 1
                 left = f"{left[: keep - keep // 3]}…{left[len(left) - keep // 3 :]}"
             left = left.ljust(room)
-        self._lines.append(f"{left} {tail}")
+        self._lines.append(f"{self._paint(_DIM, stamp) if stamp else ''}{left} {tail}")
 
     def _status(self, status: int) -> str:
         color = _GREEN if status < 300 else _CYAN if status < 400 else _YELLOW if status < 500 else _RED
@@ -229,7 +234,7 @@ class Terminal:
         took = duration(failures.taken(failure))
         middle = self._paint(_YELLOW if encrypted else _RED, safe(why))
         middle += "" if f"after {took}" in why else f" {took}"
-        self._line(failures.what(failure), middle, who(failure.process, failure.pid))
+        self._line(failures.what(failure), middle, who(failure.process, failure.pid), failure.started)
         below = [part for part in (failure.why if encrypted else "", failure.seen, self._advice(failure)) if part]
         if below:
             self._lines.append(self._paint(_YELLOW, f"  {safe('; '.join(below))}"))
