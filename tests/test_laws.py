@@ -17,6 +17,9 @@ MAY = {
     "wire": {"wire"},
     "errors": set(),
     "options": set(),
+    "flags": set(),
+    "arguments": {"flags", "options", "errors"},
+    "destinations": {"flags", "options", "errors", "output", "views.schema"},
     "output": set(),
     "recording": {"recording", "wire", "errors"},
     "system": {"system", "errors"},
@@ -124,6 +127,7 @@ def test_start_imports_nothing_that_is_not_needed() -> None:
     )
     heavy = {"asyncio", "argparse", "dataclasses", "json", "pathlib", "hpack", "cryptography", "hark.decode.decoder"}
     assert not loaded & heavy
+    assert not {"difflib", "textwrap"} & loaded and not any(name.startswith("hark.usage") for name in loaded)
 
 
 def test_files_are_small() -> None:

@@ -8,62 +8,7 @@ export PYTHONDONTWRITEBYTECODE=1
 
 say() { printf '%s\n' "setup: $*" >&2; }
 
-missing=
-need() { # need COMMAND PACKAGE...
-  command=$1; shift
-  command -v "$command" >/dev/null 2>&1 || missing="$missing $*"
-}
-need curl curl
-need openssl openssl
-need cc gcc libc6-dev
-need setpriv util-linux
-[ -e /usr/lib/python3/dist-packages/ensurepip ] || /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
-if [ "$what" != demo ]; then
-  need nginx nginx-light
-  need ip iproute2
-  need wrk wrk
-fi
-if [ "$what" = test ]; then
-  need tshark tshark
-  need wget wget
-  need git git
-  need node nodejs
-  need perl perl
-  need ruby ruby
-  need php php-cli
-  need redis-server redis-server
-  need redis-cli redis-tools
-  need dnsmasq dnsmasq-base
-  need musl-gcc musl-tools
-  [ -x /usr/local/go/bin/go ] || need go golang-go
-  need script bsdutils
-  [ -e /usr/include/openssl/ssl.h ] || missing="$missing libssl-dev"
-  need ping iputils-ping
-  need gnutls-cli gnutls-bin
-  need zstd zstd
-  need apache2 apache2-bin
-  need haproxy haproxy
-  need kdig knot-dnsutils
-  need javac default-jdk-headless
-  need chromium chromium
-  need tmux tmux
-  need Xvfb xvfb
-  need newuidmap uidmap
-  need ssh openssh-client
-  need keyctl keyutils
-  need fakeroot fakeroot
-  need faketime faketime
-  need bwrap bubblewrap
-  need podman podman
-  ls /usr/lib/*/libjemalloc.so.2 >/dev/null 2>&1 || missing="$missing libjemalloc2"
-  [ "$(uname -m)" != x86_64 ] || [ -e /usr/lib32/crt1.o ] || [ -e /usr/lib/i386-linux-gnu/crt1.o ] || missing="$missing gcc-multilib"
-  perl -MLWP::UserAgent -MIO::Socket::SSL -e1 2>/dev/null || missing="$missing libwww-perl libio-socket-ssl-perl"
-fi
-if [ "$what" = bench ]; then
-  need pasta passt
-  need slirp4netns slirp4netns
-  need tshark tshark
-fi
+. tools/packages.sh
 if [ -n "$missing" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing$missing"
@@ -102,7 +47,7 @@ HARK_VENV=${HARK_VENV:-/var/tmp/hark-venv-$(id -u)-$(printf %s "$repo" | cksum |
 [ "$what" != bench ] || HARK_VENV=$HARK_VENV-bench
 [ -x "$HARK_VENV/bin/python" ] || { say "making $HARK_VENV"; "$python" -m venv "$HARK_VENV"; }
 extra="[$what]"
-stamp=$(cat tools/setup.sh pyproject.toml setup.py $(find src -name '*.py' -o -name '*.in' -o -name '*.[ch]' -o -name '*.cjs' -o -name '*.html' | sort) | cksum | cut -d' ' -f1)
+stamp=$(cat tools/setup.sh tools/packages.sh pyproject.toml setup.py $(find src -name '*.py' -o -name '*.in' -o -name '*.[ch]' -o -name '*.cjs' -o -name '*.html' | sort) | cksum | cut -d' ' -f1)
 if [ "$(cat "$HARK_VENV/stamp-$what" 2>/dev/null)" != "$stamp" ]; then
   say "installing hark$extra"
   rm -rf build

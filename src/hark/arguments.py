@@ -110,7 +110,7 @@ class Arguments:
             if flag.value is not None and not text.strip(", "):
                 raise UsageError(f"{name} needs a value", "it is empty", "hark --help")
             found = options.filters.setdefault(flag.name[2:], [])
-            if flag.value is not None:
+            if flag.value is not None and (flag.repeatable or not found):
                 found.append(text)
         elif flag.value is None:
             setattr(options, flag.field, getattr(options, flag.field) + 1 if flag.repeatable else flag.constant)

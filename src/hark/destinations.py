@@ -146,32 +146,44 @@ def _open_all(asked: list[Target]) -> list[tuple[Target, int, bool]]:
     """Descriptors with whether they are files of our own, locked and not yet emptied. Raises HarkError."""
     opened: list[tuple[Target, int, bool]] = []
     known: dict[tuple[int, int], str] = {}  # files by device and inode
-    for target in asked:
-        try:
+    try:
+        for target in asked:
             if target.fd >= 0:
-                fd, regular = _given(target.fd), False
-            else:
-                fd = os.open(target.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                found = os.fstat(fd)
-                regular = stat.S_ISREG(found.st_mode)
-                file = (found.st_dev, found.st_ino)
-                if regular and file in known:
-                    raise UsageError(f"cannot write {target.name}", f"{known[file]} is the same file", "another name")
-                known[file] = target.name
-        except OSError as error:
-            raise HarkError(f"cannot write {target.name}", error.strerror or "") from error
-        if regular:
-            _lock(fd, target.name)
-        opened.append((target, fd, regular))
+                opened.append((target, _given(target), False))
+                continue
+            fd = _create(target)
+            found = os.fstat(fd)
+            regular = stat.S_ISREG(found.st_mode)
+            opened.append((target, fd, regular))
+            if regular:
+                first = known.setdefault((found.st_dev, found.st_ino), target.name)
+                if len(known) < sum(file for _, _, file in opened):
+                    raise UsageError(f"cannot write {target.name}", f"{first} is the same file", "another name")
+                _lock(fd, target.name)
+    except HarkError:
+        for target, fd, _ in opened:
+            if fd != target.fd:
+                os.close(fd)
+        raise
     return opened
 
 
-def _given(fd: int) -> int:
+def _create(target: Target) -> int:
+    try:
+        return os.open(target.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HarkError(f"cannot write {target.name}", error.strerror or "") from error
+
+
+def _given(target: Target) -> int:
     """A descriptor that hark was started with. It is for hark alone, unless it is one of the standard ones."""
-    if fd <= 2:
-        return os.dup(fd)
-    os.set_inheritable(fd, False)
-    return fd
+    try:
+        if target.fd <= 2:
+            return os.dup(target.fd)
+        os.set_inheritable(target.fd, False)
+    except OSError as error:
+        raise HarkError(f"cannot write {target.name}", error.strerror or "") from error
+    return target.fd
 
 
 def _lock(fd: int, name: str) -> None:

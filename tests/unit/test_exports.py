@@ -123,10 +123,12 @@ def test_filters(filters: dict, names: str) -> None:
 @pytest.mark.parametrize(
     "filters, said",
     [
-        ({"status": ["teapot"]}, "--status teapot is no status"),
-        ({"slower": ["soon"]}, "--slower soon is no time"),
-        ({"larger": ["1 parsec"]}, "--larger 1 parsec is no size"),
-        ({"grep": ["("]}, "--grep ( is no regular expression"),
+        ({"status": ["teapot"]}, "--status teapot is not a status"),
+        ({"slower": ["soon"]}, "--slower soon is not a duration"),
+        ({"larger": ["1 parsec"]}, "--larger 1 parsec is not a size"),
+        ({"slower": ["1s", "2s"]}, "--slower 1s,2s is not a duration"),
+        ({"larger": ["1MB,2MB"]}, "--larger 1MB,2MB is not a size"),
+        ({"grep": ["("]}, "--grep ( is not a regular expression"),
     ],
 )
 def test_a_filter_that_is_none_gets_one_line(filters: dict, said: str) -> None:

@@ -1,0 +1,277 @@
+"""The table of flags, and what follows from it: parsing, refusals, help, the man page."""
+
+import itertools
+import os
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hark.arguments import Arguments
+from hark.errors import HarkError, NotExecutable, NotFound, UsageError
+from hark.flags import COMMANDS, FLAGS, GROUPS, SHELL, VERSION, Flag
+from hark.options import Options
+from hark.usage import manual, screens
+
+LISTED = [flag for flag in FLAGS if flag.listed]
+ACTING = [flag for flag in LISTED if flag.field]
+BY_NAME = {flag.name: flag for flag in FLAGS}
+VALUES = {"SIZE": "64k", "FD": "2", "start": "start", "STATUS": "404", "DURATION": "1s", "SHELL": "bash"}
+
+
+def words_of(flag: Flag) -> list[str]:
+    """The flag as a person gives it."""
+    if flag.value is None:
+        return [flag.name]
+    value = VALUES.get(flag.value.name, "x")
+    return [f"{flag.name.partition('=')[0]}={value}"] if flag.attached else [flag.name, value]
+
+
+def parsed(*words: str) -> Arguments:
+    arguments = Arguments(list(words), Options())
+    arguments.take()
+    return arguments
+
+
+def refusal(command: str, *words: str) -> str:
+    """What is said of these options for a subcommand; "" where nothing is."""
+    try:
+        parsed(*words).check(command)
+    except UsageError as error:
+        assert error.status == 2
+        return str(error)
+    return ""
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_is_sound() -> None:
+    """Names are unique, fields exist, and exclusions, commands and groups are ones that there are."""
+    names = [flag.name for flag in FLAGS] + [flag.short for flag in FLAGS if flag.short]
+    assert len(names) == len(set(names))
+    known = {command.name for command in COMMANDS} | {VERSION}
+    for flag in FLAGS:
+        assert not flag.field or hasattr(Options(), flag.field), flag.name
+        assert set(flag.commands) <= known and flag.group in GROUPS, flag.name
+        assert set(flag.excludes) <= set(BY_NAME), flag.name
+        assert flag.help and "\n" not in flag.help and (flag.help[-1] != "." or flag.help.endswith(" ...")), flag.name
+        assert not flag.attached or flag.value is not None, flag.name
+        if not flag.field:
+            assert not flag.commands, flag.name
+    used = {flag.field for flag in FLAGS}
+    assert set(vars(Options())) - used == {"command", "started"}, "an option that no flag sets"
+
+
+def test_words_of_help_are_plain() -> None:
+    """Standard terms of the field; hark's older private ones are gone from what a new user reads first."""
+    odd = ("hear", "heard", "tell", "told", "teller", "tapper", "closed", "stays closed", "exchange")
+    texts = [
+        screens.overview(),
+        manual.page(),
+        *(screens.screen(name) for name in ("run", "read", "watch", "ui", "doctor")),
+    ]
+    for text in texts:
+        assert not [
+            word for word in odd if word in text.replace("has closed it", "").replace("key exchange", "").split()
+        ], text
+
+
+# -- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flag", ACTING, ids=lambda flag: flag.name)
+def test_every_option_for_every_command(flag: Flag) -> None:
+    """It is taken, or one line says where it belongs."""
+    for command in COMMANDS:
+        said = refusal(command.name, *words_of(flag))
+        if command.name in flag.commands:
+            assert said == "", (command.name, said)
+        else:
+            name = flag.name.partition("=")[0]
+            assert said.startswith(f"{name} does not apply to {command.title} (it is an option of hark "), said
+            for place in COMMANDS:
+                assert (place.title in said.partition("(")[2]) >= (place.name in flag.commands), said
+
+
+@pytest.mark.parametrize("first, second", list(itertools.combinations(ACTING, 2)), ids=lambda flag: flag.name)
+def test_every_pair_of_options(first: Flag, second: Flag) -> None:
+    """Two that do not go together are refused in either order, and no others are."""
+    together = set(first.commands) & set(second.commands) - {VERSION}
+    exclusive = second.name in first.excludes or first.name in second.excludes
+    for command in together:
+        for one, other in ((first, second), (second, first)):
+            said = refusal(command, *words_of(one), *words_of(other))
+            assert bool(said) == exclusive, said
+            assert not said or " do not go together (" in said
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--jsno"], "unknown option --jsno (did you mean --json?)"),
+        (["--redcat"], "unknown option --redcat (did you mean --redact?)"),
+        (["--output-file", "x"], "unknown option --output-file (did you mean --output?)"),
+        (["--statsu=404"], "unknown option --statsu (did you mean --status?)"),
+        (["--zzz"], "unknown option --zzz (hark --help; options of the command stand after it)"),
+        (["-x"], "unknown option -x (hark --help; options of the command stand after it)"),
+        (["-vx"], "unknown option -vx (hark --help; options of the command stand after it)"),
+        (["--detach=yes"], "--detach takes no value (hark --help)"),
+        (["--time=noon"], "--time=noon: unknown (--time, or --time=start)"),
+        (["--max-body", "1M", "--max-body", "2M"], "--max-body is given twice: 1M and 2M (hark --help)"),
+        (["--slower", "1s", "--slower=2s"], "--slower is given twice: 1s and 2s (hark --help)"),
+        (["--host", ""], "--host needs a value: it is empty (hark --help)"),
+        (["--status", " , "], "--status needs a value: it is empty (hark --help)"),
+        (["--grep="], "--grep needs a value: it is empty (hark --help)"),
+        (["--keys"], "--keys needs a value (hark --help)"),
+        (["-vo"], "-o needs a value (hark --help)"),
+        (["--max-body", "12 parsecs"], "--max-body 12 parsecs is not a size (such as 64k, 1M, 0)"),
+        (["--json=x"], "--json x is not an open descriptor"),
+        (["--json="], "--json  is not an open descriptor"),
+        (["--json=99999999999999999999"], "--json 99999999999999999999 is not an open descriptor"),
+        (["--completions", "tcsh"], "--completions tcsh: unknown (one of bash, zsh, fish)"),
+    ],
+    ids=" ".join,
+)
+def test_one_line_for_what_cannot_be_understood(words: list[str], said: str) -> None:
+    assert refusal("run", *words) == said
+
+
+@pytest.mark.parametrize("name", [flag.name for flag in LISTED if "=" not in flag.name])
+def test_a_misspelt_option_names_the_nearest(name: str) -> None:
+    """Whichever of its letters is missing, doubled or changed."""
+    for at in range(3, len(name)):
+        for wrong in (name[:at] + name[at + 1 :], name[:at] + name[at] + name[at:], f"{name[:at]}q{name[at + 1 :]}"):
+            if wrong in BY_NAME or len(wrong) < 6:
+                continue
+            said = refusal("run", wrong)
+            assert said.startswith(f"unknown option {wrong} (did you mean --"), said
+            assert name in said or len(name) < 8, said
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(
+    st.sampled_from([word for flag in FLAGS for word in (flag.name.partition("=")[0], flag.short) if word and flag.name != "--feed"]),
+    st.sampled_from(["--", "-", "read", "curl", "=", "-=", "--=", "-o=", "--json=", "--help=x", "-vvq", "-qo", "²"]),
+    st.text(max_size=5).map(lambda text: "--" + text),
+    st.text(max_size=5),
+)))  # fmt: skip
+def test_any_words_are_understood_or_refused(words: list[str]) -> None:
+    """Nothing but a UsageError, and every operand comes out in its order."""
+    arguments = Arguments(list(words), Options())
+    operands = []
+    try:
+        while (word := arguments.operand()) is not None:
+            operands.append(word)
+        for command in COMMANDS:
+            arguments.check(command.name)
+    except UsageError as error:
+        assert "\n" not in str(error) or any("\n" in word for word in words)
+    rest = iter(words)
+    assert all(word in rest for word in operands)
+
+
+# -- what is understood ----------------------------------------------------------------------------------------------
+
+
+def test_values_and_their_forms() -> None:
+    options = parsed(
+        "-vv", "-o", "a.har", "-ob.har", "-o=c.har", "--output=d.har", "-vqo", "e.har", "rest", "-q"
+    ).options
+    assert options.outputs == ["a.har", "b.har", "c.har", "d.har", "e.har"]
+    assert (options.verbosity, options.quiet) == (3, True)
+    options = parsed("--status", "4xx", "--status=5xx", "--failed", "--slower=1s", "--slower", "1s").options
+    assert options.filters == {"status": ["4xx", "5xx"], "failed": [], "slower": ["1s"]}
+    assert parsed("--time").options.time == "day" and parsed("--time=start").options.time == "start"
+    assert parsed("--json").options.json and not parsed("--json=2").options.json
+    assert parsed("--json=2", "--json=1").options.descriptors == [2, 1]
+    assert parsed("--no-redact").options.redact is False and parsed().options.redact is None
+
+
+@pytest.mark.parametrize(
+    "text, size", [("0", 0), ("64k", 65536), ("64KB", 65536), ("1MiB", 1 << 20), ("2g", 2 << 30), ("7b", 7)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parsed("--max-body", text).options.keep == size
+
+
+def test_a_value_is_never_taken_from_the_next_word_where_it_is_optional() -> None:
+    """--json 3 runs a command that is called 3."""
+    for words in (["--json", "3"], ["--time", "start"]):
+        assert parsed(*words).left == words[1:]
+
+
+def test_a_descriptor_must_be_open_for_writing() -> None:
+    reader, writer = os.pipe()
+    try:
+        assert parsed(f"--json={writer}").options.descriptors == [writer]
+        assert refusal("run", f"--json={reader}") == f"--json {reader} is open for reading only"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_statuses_come_from_the_type() -> None:
+    """The English of an error decides nothing."""
+    assert [kind.status for kind in (HarkError, UsageError, NotExecutable, NotFound)] == [1, 2, 126, 127]
+    assert HarkError("cannot run x", "no such command in PATH").status == 1
+    assert NotFound("it went away").status == 127
+    assert HarkError("x", "", "", NotFound.status).status == 127  # as it comes from another process
+
+
+# -- texts -----------------------------------------------------------------------------------------------------------
+
+
+def test_help_is_one_screen_and_names_every_option() -> None:
+    text = screens.overview()
+    assert text.count("\n") <= 40 and max(map(len, text.splitlines())) <= 80
+    for flag in LISTED:
+        assert flag.usage in text and flag.short in text, flag.name
+    for command in COMMANDS:
+        assert command.title.removesuffix(" COMMAND") in text
+
+
+@pytest.mark.parametrize("name", ["run", "read", "watch", "ui", "doctor"])
+def test_help_of_a_subcommand(name: str) -> None:
+    """Its own options with their lines, and no others."""
+    lines = screens.screen(name).splitlines()
+    assert max(map(len, lines)) <= 80
+    forms = {command.name for command in COMMANDS if command.name.split()[0] == name}
+    shown = {
+        flag.name
+        for flag in LISTED
+        if any(line.split("  ")[1:2] and flag.usage in line.split("  ")[1] for line in lines)
+    }
+    assert shown >= {flag.name for flag in LISTED if forms & set(flag.commands)}
+    for flag in LISTED:
+        assert any(flag.help in line for line in lines) == bool(forms & set(flag.commands)), flag.name
+
+
+def test_the_man_page() -> None:
+    """It names everything, and the tools that read such pages have nothing to say."""
+    page = manual.page()
+    for tool in (["mandoc", "-T", "lint", "-W", "error"], ["groff", "-man", "-ww", "-z"]):
+        run = subprocess.run(tool, input=page, capture_output=True, text=True)
+        assert (run.returncode, run.stdout + run.stderr) == (0, ""), tool
+    text = subprocess.run(["mandoc", "-T", "utf8"], input=page, capture_output=True, text=True, check=True).stdout
+    bare = "".join(char for at, char in enumerate(text) if char != "\b" and text[at + 1 : at + 2] != "\b")
+    words = " ".join(bare.split())
+    for flag in LISTED:
+        assert flag.usage in words and flag.help[1:] in words, flag.name
+    for section in ("SYNOPSIS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"):
+        assert section in words
+
+
+def test_every_shell_has_a_script() -> None:
+    from hark.usage.completion import script
+
+    for shell in SHELL.words:
+        text = script(shell)
+        assert "@" not in "".join(
+            line
+            for line in text.splitlines()
+            if "@(" not in line and "@hark/" not in line and "$@" not in line and "[@" not in line
+        )
+        for flag in LISTED:
+            assert flag.name.removeprefix("--").rstrip("=FDstart") in text or flag.name in text
