@@ -10,13 +10,15 @@ from typing import Final
 
 from hark import flags
 from hark.errors import UsageError
-from hark.flags import COMMANDS, FLAGS, VERSION, Flag
+from hark.flags import COMMANDS, FLAGS, Flag
 from hark.options import Options
 
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 # By every spelling; one that ends in "=" is the form that has its value there.
 _NAMED: Final = {one: flag for flag in FLAGS for one in (flag.short, flag.name.partition("=")[0] + "=" * flag.attached)}
-_TITLES: Final = {command.name: command.title for command in COMMANDS} | {VERSION: "hark --version"}
+_TITLES: Final = {one.name: one.title for one in COMMANDS} | {
+    one.name: f"hark {one.name}" for one in FLAGS if not one.field
+}
 
 
 class Arguments:
@@ -30,7 +32,7 @@ class Arguments:
         self.options = options
         self.action = self.word = ""
         self.operands_only = False  # a "--" was met
-        self._given: dict[str, tuple[Flag, str]] = {}  # by the flag's name: with its last value
+        self._given: dict[str, tuple[Flag, str, str]] = {}  # by the flag's name: how it was spelled, its last value
         self._last = ("", "")  # the last option that took the next word as its value, and that word
 
     def take(self) -> None:
@@ -98,9 +100,9 @@ class Arguments:
 
     def _store(self, flag: Flag, name: str, text: str) -> None:
         before = self._given.get(flag.name)
-        if before is not None and flag.value is not None and not flag.repeatable and before[1] != text:
-            raise UsageError(f"{name} is given twice", f"{before[1]} and {text}", "hark --help")
-        self._given[flag.name] = flag, text
+        if before is not None and flag.value is not None and not flag.repeatable and before[2] != text:
+            raise UsageError(f"{name} is given twice", f"{before[2]} and {text}", "hark --help")
+        self._given[flag.name] = flag, name + "=" * flag.attached + text * flag.attached, text
         options = self.options
         if not flag.field:
             self.action, self.word = self.action or flag.name, text or self.word
@@ -131,34 +133,26 @@ class Arguments:
 
     def check(self, command: str) -> None:
         """Refuse what does not apply to the subcommand, and what does not go together. Raises UsageError."""
-        for flag, _ in self._given.values():
+        for flag, name, _ in self._given.values():
             if command not in flag.commands and flag.field:
-                raise misplaced(flag, command)
+                raise _misplaced(flag, name, command)
             for other in flag.excludes:
                 if other in self._given:
-                    raise _contradiction(flag, self._given[other][0])
+                    raise _contradiction(flag, name, *self._given[other][:2])
 
 
-def misplaced(flag: Flag, command: str) -> UsageError:
+def _misplaced(flag: Flag, name: str, command: str) -> UsageError:
     """An option that the subcommand does not take: where it belongs."""
-    places = [_TITLES[name] for name in flag.commands if name in _TITLES]
-    remedy = f"it is an option of {_listed(places)}" if places else "hark --help"
-    return UsageError(f"{flag.name.partition('=')[0]} does not apply to {_TITLES[command]}", "", remedy)
+    places = [_TITLES[place] for place in flag.commands]
+    where = places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
+    return UsageError(f"{name} does not apply to {_TITLES[command]}", "", f"it is an option of {where}")
 
 
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _contradiction(flag: Flag, other: Flag) -> UsageError:
+def _contradiction(flag: Flag, name: str, other: Flag, other_name: str) -> UsageError:
     remedy = "hark --help"
     if {flag.name, other.name} == {"--quiet", "--json"}:
         remedy = "-q -o FILE.jsonl, or -q --json=FD"
-    return UsageError(f"{_short(flag)} and {_short(other)} do not go together", "", remedy)
-
-
-def _short(flag: Flag) -> str:
-    return flag.short or flag.name
+    return UsageError(f"{name} and {other_name} do not go together", "", remedy)
 
 
 # -- values ----------------------------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ def _tell(arguments: Arguments, command: str) -> int:
     else:
         if command or arguments.left:
             raise UsageError(f"hark {arguments.action} takes no {command or arguments.left[0]}", "", "hark --help")
-        arguments.check(VERSION)
+        arguments.check(arguments.action)
         if arguments.action == VERSION:
             from hark.usage.report import version
 

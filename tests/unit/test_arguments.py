@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pathlib
 import subprocess
 
 import pytest
@@ -9,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hark.arguments import Arguments
+from hark.cli import main
 from hark.errors import HarkError, NotExecutable, NotFound, UsageError
-from hark.flags import COMMANDS, FLAGS, GROUPS, SHELL, VERSION, Flag
+from hark.flags import COMMANDS, FLAGS, GROUPS, SHELL, VERSION, Command, Flag
 from hark.options import Options
 from hark.usage import manual, screens
+from hark.usage.facts import READ, SET, STATUSES
 
+ROOT = pathlib.Path(__file__).parent.parent.parent
 LISTED = [flag for flag in FLAGS if flag.listed]
 ACTING = [flag for flag in LISTED if flag.field]
 BY_NAME = {flag.name: flag for flag in FLAGS}
@@ -89,7 +93,7 @@ def test_every_option_for_every_command(flag: Flag) -> None:
         if command.name in flag.commands:
             assert said == "", (command.name, said)
         else:
-            name = flag.name.partition("=")[0]
+            name = words_of(flag)[0]
             assert said.startswith(f"{name} does not apply to {command.title} (it is an option of hark "), said
             for place in COMMANDS:
                 assert (place.title in said.partition("(")[2]) >= (place.name in flag.commands), said
@@ -170,6 +174,64 @@ def test_any_words_are_understood_or_refused(words: list[str]) -> None:
         assert "\n" not in str(error) or any("\n" in word for word in words)
     rest = iter(words)
     assert all(word in rest for word in operands)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        (["--status", "teapot", "touch", "ran"], 2, "hark: --status teapot is not a status (such as 404, 4xx, 500-599, '>=400', 4xx,5xx)"),
+        (["--grep", "(", "touch", "ran"], 2, "hark: --grep ( is not a regular expression: missing ), unterminated subpattern at position 0"),
+        (["-o", "x.txt", "touch", "ran"], 2, "hark: cannot write x.txt: 'txt' is not a file type that hark writes (.pcapng, .jsonl, .har, .html, or x.txt:har and so on)"),
+        (["-o", "-", "touch", "ran"], 2, "hark: cannot write -: standard output is the command's (-o FILE, or --json=FD)"),
+        (["-o", "/dev/stdout:har", "touch", "ran"], 2, "hark: cannot write /dev/stdout:har: standard output is the command's (-o FILE, or --json=FD)"),
+        (["--json=1", "touch", "ran"], 2, "hark: cannot write descriptor 1: standard output is the command's (-o FILE, or --json=FD)"),
+        (["-q", "--json", "touch", "ran"], 2, "hark: -q and --json do not go together (-q -o FILE.jsonl, or -q --json=FD)"),
+        (["--json", "--curl", "touch", "ran"], 2, "hark: --json and --curl do not go together (hark --help)"),
+        (["--detach", "--devtools", "touch", "ran"], 2, "hark: --devtools and --detach do not go together (hark --help)"),
+        (["--keys", "k", "--follow", "touch", "ran"], 2, "hark: --keys does not apply to hark COMMAND (it is an option of hark read)"),
+        (["--follow", "--private-key=k", "touch", "ran"], 2, "hark: --follow does not apply to hark COMMAND (it is an option of hark read)"),
+        (["--ui", "touch", "ran"], 2, "hark: --ui does not apply to hark COMMAND (it is an option of hark read and hark watch)"),
+        (["read", "--detach", "x"], 2, "hark: --detach does not apply to hark read (it is an option of hark COMMAND)"),
+        (["--detach", "read", "x"], 2, "hark: --detach does not apply to hark read (it is an option of hark COMMAND)"),
+        (["read", "--jsn", "x"], 2, "hark: unknown option --jsn (did you mean --json?)"),
+        (["read", "--ui", "--summary", "x"], 2, "hark: --ui and --summary do not go together (hark --help)"),
+        (["read", "-o", "-", "--json", "x"], 2, "hark: cannot write -: standard output is taken by --json (-o FILE)"),
+        (["read", "-o", "-", "-o", "/dev/fd/1:har", "x"], 2, "hark: cannot write -: standard output is taken by /dev/fd/1:har (-o FILE)"),
+        (["read"], 2, "hark: hark read: which file? (hark read FILE, or - for standard input)"),
+        (["watch", "--max-body", "1k"], 2, "hark: --max-body does not apply to hark watch (it is an option of hark COMMAND, hark read and hark ui COMMAND)"),
+        (["watch", "-o", "x.pcapng"], 2, "hark: cannot write x.pcapng: a running hark hands over exchanges, not packets (hark COMMAND and hark read of packets write .pcapng)"),
+        (["watch", "--status", "teapot"], 2, "hark: --status teapot is not a status (such as 404, 4xx, 500-599, '>=400', 4xx,5xx)"),
+        (["ui", "--json"], 2, "hark: --json does not apply to hark ui (it is an option of hark COMMAND, hark read and hark watch)"),
+        (["ui", "-v", "touch", "ran"], 2, "hark: -v does not apply to hark ui COMMAND (it is an option of hark COMMAND, hark read, hark watch and hark --version)"),
+        (["ui", "-o", "-", "touch", "ran"], 2, "hark: cannot write -: standard output is the browser's (-o FILE, or --json=FD)"),
+        (["doctor", "-q"], 2, "hark: -q does not apply to hark doctor (it is an option of hark COMMAND, hark read and hark watch)"),
+        (["doctor", "x"], 2, "hark: hark doctor takes no x (hark --help)"),
+        (["--version", "x"], 2, "hark: hark --version takes no x (hark --help)"),
+        (["--man", "--json"], 2, "hark: --json does not apply to hark --man (it is an option of hark COMMAND, hark read and hark watch)"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_usage_errors_of_the_command(words: list[str], status: int, line: str, capsys, monkeypatch, tmp_path) -> None:
+    """One line, and nothing has run or been written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").write_bytes(b"\x0a\x0d\x0d\x0a")
+    assert main(words) == status
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", line + "\n")
+    assert os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.name != "run"], ids=lambda one: one.name)
+def test_every_option_where_it_does_not_belong(command: Command, capsys) -> None:
+    """The command itself refuses each, before it does anything; nothing is swallowed."""
+    operand = {"ui COMMAND": ["true"], "doctor": []}.get(command.name, ["1"])
+    for flag in ACTING:
+        if command.name not in flag.commands:
+            name, option = command.name.split()[0], words_of(flag)
+            for words in ([name, *option, *operand], [*option, name, *operand]):
+                assert main(words) == 2
+                line = capsys.readouterr().err
+                assert line.startswith(f"hark: {option[0]} does not apply to {command.title} (it is an option"), line
 
 
 # -- what is understood ----------------------------------------------------------------------------------------------
@@ -274,4 +336,28 @@ def test_every_shell_has_a_script() -> None:
             if "@(" not in line and "@hark/" not in line and "$@" not in line and "[@" not in line
         )
         for flag in LISTED:
-            assert flag.name.removeprefix("--").rstrip("=FDstart") in text or flag.name in text
+            assert flag.name.partition("=")[0].removeprefix("--") in text
+
+
+def test_the_pages_have_the_tables() -> None:
+    """docs/command-line.md says of every option, status and variable what the tables say."""
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    for flag in FLAGS:
+        if flag.listed:
+            assert f"`{flag.usage}`" in page or f"`{flag.short}`, `{flag.usage}`" in page, flag.name
+            assert flag.help in page, flag.name
+    for name, text in (*STATUSES, *READ, *SET):
+        assert name in page and text in page, name
+
+
+def test_an_ordinary_user_of_debian_needs_no_packages_that_are_there() -> None:
+    """/usr/sbin is not in such a user's PATH: what stands there is found by the set-up all the same."""
+    script = 'what=test; . tools/packages.sh; echo "missing:$missing"'
+    run = subprocess.run(
+        ["sh", "-eu", "-c", script],
+        cwd=ROOT,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout == "missing:\n", run.stdout + run.stderr
