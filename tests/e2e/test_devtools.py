@@ -308,8 +308,10 @@ def test_who_is_answered(show, driven, header: str, status: bytes) -> None:
 
 def test_hark_ends_with_its_own(show, driven) -> None:
     """The program's status stays its own; kill -9 of hark's first process ends the server too."""
-    run = driven.run("hark", "--devtools", "sh", "-c", "exit 7")
-    assert run.status == 7
+    shown = show("--devtools", "sh", "-c", "exit 7")
+    driven.wait_until(lambda: "DevTools is served until" in shown.said.read_text())
+    shown.running.send_signal(signal.SIGINT)
+    assert shown.running.wait(10) == 7
     shown = show("--devtools", "sleep", "30")
     shown.running.kill()
     shown.running.wait()

@@ -23,6 +23,8 @@ def test_wheel_and_sdist(world, tmp_path: pathlib.Path) -> None:
     sdist = next((tmp_path / "dist").glob("*.tar.gz"))
     assert wheel.name.startswith("hark-") and "-py3-none-linux_" in wheel.name
     names = zipfile.ZipFile(wheel).namelist()
+    assert "hark-0.1.0.data/data/share/man/man1/hark.1" in names
+    assert {f"hark/usage/shells/{shell}.in" for shell in ("bash", "zsh", "fish")} <= set(names)
     for needed in ("preload/libhark-keys.so", "node/hook.cjs", "private/README"):
         assert f"hark/agents/{needed}" in names
     venv = world.dir / "clean"
@@ -45,3 +47,47 @@ def test_wheel_and_sdist(world, tmp_path: pathlib.Path) -> None:
             f"{venv}/bin/hark", "curl", "-s", "--cacert", str(world.dir / "cert.pem"), "https://site.test:8443/hello"
         )
         assert run.out == b"hello\n" and "GET https://site.test:8443/hello 200" in run.err, run.err
+
+
+def test_without_a_compiler(world, tmp_path: pathlib.Path) -> None:
+    """hark is installed and works, without its agent; the run and `hark doctor` say what is missing."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in", "src"):
+        subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
+    for agent in (source / "src").rglob("*.so"):
+        agent.unlink()
+    venv = world.dir / "without-compiler"
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    site = next((venv / "lib").glob("*/site-packages"))
+    (site / "dependencies.pth").write_text(f"{next(p for p in sys.path if p.endswith('site-packages'))}\n")
+    install = [
+        venv / "bin/python",
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--ignore-installed",
+        str(source),
+    ]
+    done = subprocess.run(install, env={"PATH": "/usr/bin:/bin", "CC": "/bin/false"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not list(site.rglob("hark/**/*.so")) and (venv / "share/man/man1/hark.1").exists()
+    subprocess.run(["chmod", "-R", "a+rX", str(venv)], check=True)
+    missing = "hark: the agent for OpenSSL was not compiled when hark was installed: TLS of curl, Python and others on OpenSSL is not decrypted (sudo apt install gcc libc6-dev, then"
+    run = world.run(f"{venv}/bin/hark", "curl", "-s", "http://192.0.2.10:8080/hello")
+    assert run.status == 0 and run.out == b"hello\n" and run.err.startswith(missing)
+    assert "GET http://192.0.2.10:8080/hello 200" in run.err
+    assert world.run(f"{venv}/bin/hark", "-q", "true").err == ""
+    doctor = world.run(f"{venv}/bin/hark", "doctor")
+    assert (
+        doctor.status == 0
+        and "preloaded agent (OpenSSL): the agent for OpenSSL was not compiled" in doctor.out.decode()
+    )
+    assert "hark COMMAND works here." in doctor.out.decode()
+    assert (
+        "agent for OpenSSL" in (report := world.run(f"{venv}/bin/hark", "--version", "-v").out.decode())
+        and "missing" in report
+    )
