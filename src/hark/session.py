@@ -78,12 +78,12 @@ def run(options: Options) -> int:
     tapper = _fork("tapper", lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds, *outputs.fds)
     theirs.close()
     os.close(living)
+    options.started = time.time_ns()
     child.go()
     network = os.readlink(f"/proc/self/fd/{child.files['network']}")
     for fd in child.files.values():
         if fd >= 0:
             os.close(fd)  # the tapper's alone: the namespace goes when it goes
-    options.started = time.time_ns()
     teller = _fork("teller", lambda: _tell(child, options, outputs, ring, alive, feeds), control)
     for fd in (alive, *feeds, *outputs.fds):
         os.close(fd)

@@ -58,20 +58,11 @@ def test_without_a_compiler(world, tmp_path: pathlib.Path) -> None:
     for agent in (source / "src").rglob("*.so"):
         agent.unlink()
     venv = world.dir / "without-compiler"
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     site = next((venv / "lib").glob("*/site-packages"))
     (site / "dependencies.pth").write_text(f"{next(p for p in sys.path if p.endswith('site-packages'))}\n")
-    install = [
-        venv / "bin/python",
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--ignore-installed",
-        str(source),
-    ]
+    install = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python"), "install", "-q"]
+    install += ["--disable-pip-version-check", "--no-deps", "--ignore-installed", str(source)]
     done = subprocess.run(install, env={"PATH": "/usr/bin:/bin", "CC": "/bin/false"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not list(site.rglob("hark/**/*.so")) and (venv / "share/man/man1/hark.1").exists()
