@@ -12,7 +12,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from hark import flags
 from hark.errors import HarkError, UsageError
@@ -35,13 +35,16 @@ def say(text: str) -> None:
         os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
-class Target(NamedTuple):
-    """What one -o asks for. path: of a file; "" where it is descriptor fd."""
+class Target:
+    """What one -o or --json=FD asks for."""
 
-    name: str  # as it was given
-    path: str
-    fd: int
-    kind: str  # one of flags.KINDS
+    __slots__ = ("fd", "kind", "name", "path")
+
+    def __init__(self, name: str, path: str, fd: int, kind: str) -> None:
+        self.name = name  # as it was given
+        self.path = path  # of a file, where fd is -1
+        self.fd = fd
+        self.kind = kind  # one of flags.KINDS
 
 
 class Outputs:

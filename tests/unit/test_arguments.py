@@ -3,6 +3,7 @@
 import itertools
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -348,6 +349,18 @@ def test_the_pages_have_the_tables() -> None:
             assert flag.help in page, flag.name
     for name, text in (*STATUSES, *READ, *SET):
         assert name in page and text in page, name
+
+
+def test_every_variable_that_is_read_is_documented() -> None:
+    """By its name in the table; what is about the report of `hark --version -v` alone is not behaviour."""
+    known = " ".join(name for name, _ in READ)
+    for path in (ROOT / "src").rglob("*.py"):
+        if "usage" not in path.parts:
+            text = path.read_text()
+            for name in re.findall(
+                r'environ(?:ment)?(?:\.get\(|\[)"([A-Z_]+)"|"([A-Z_]+)" (?:not )?in os\.environ', text
+            ):
+                assert "".join(name) in [*re.findall("[A-Z_]+", known), "HOME"], (path, name)
 
 
 def test_an_ordinary_user_of_debian_needs_no_packages_that_are_there() -> None:

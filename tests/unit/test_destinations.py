@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from hark.destinations import Target, check_packets, check_standard_output, open_outputs, targets
+from hark.destinations import check_packets, check_standard_output, open_outputs, targets
 from hark.errors import HarkError, UsageError
 from hark.options import Options
 from hark.views.har import HarStream
@@ -40,7 +40,8 @@ def options(*names: str, descriptors: tuple[int, ...] = ()) -> Options:
     ],
 )
 def test_a_name_tells_its_kind(name: str, path: str, fd: int, kind: str) -> None:
-    assert targets(options(name)) == [Target(name, path, fd, kind)]
+    (target,) = targets(options(name))
+    assert (target.name, target.path, target.fd, target.kind) == (name, path, fd, kind)
 
 
 @pytest.mark.parametrize(

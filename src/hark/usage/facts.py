@@ -18,12 +18,14 @@ STATUSES: Final = (
 )  # fmt: skip
 
 READ: Final = (
-    ("NO_COLOR", "where it is set, to whatever, nothing is coloured."),
-    ("TERM", "dumb: nothing is coloured."),
+    ("NO_COLOR", "where it is set, even to nothing, output has no colours."),
+    ("TERM", "dumb: output has no colours."),
     ("PATH", "where COMMAND is looked for."),
     ("SSLKEYLOGFILE", "a key log of your own: it is written as without hark, and hark follows it."),
     ("NODE_OPTIONS, LD_PRELOAD", "what stands there stays; hark adds its own."),
     ("TMPDIR", "where the temporary files of --devtools and hark ui are made; they have no name."),
+    ("TZ", "the time zone of --time."),
+    ("XDG_CACHE_HOME", "where the profile of the browser that --devtools opens is kept; else ~/.cache."),
     ("DISPLAY, WAYLAND_DISPLAY", "--devtools opens a window where there is one of them."),
 )  # fmt: skip
 
