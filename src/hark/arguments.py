@@ -145,7 +145,8 @@ def _misplaced(flag: Flag, name: str, command: str) -> UsageError:
     """An option that the subcommand does not take: where it belongs."""
     places = [_TITLES[place] for place in flag.commands]
     where = places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
-    return UsageError(f"{name} does not apply to {_TITLES[command]}", "", f"it is an option of {where}")
+    remedy = f"it is an option of {where}" + (f"; {flag.instead}" if flag.instead else "")
+    return UsageError(f"{name} does not apply to {_TITLES[command]}", "", remedy)
 
 
 def _contradiction(flag: Flag, name: str, other: Flag, other_name: str) -> UsageError:

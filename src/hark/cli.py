@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from hark.arguments import Arguments
-from hark.errors import HarkError, UsageError
+from hark.errors import HarkError, NotFound, UsageError
 from hark.flags import VERSION
 from hark.options import Options
 
@@ -90,7 +90,22 @@ def _run(arguments: Arguments, command: str) -> int:
     arguments.options.command = arguments.left
     from hark.session import run
 
-    return run(arguments.options)
+    try:
+        return run(arguments.options)
+    except NotFound as error:
+        if not command and not error.remedy:
+            error.remedy = _meant(arguments.left[0])
+        raise
+
+
+def _meant(word: str) -> str:
+    """What a word that names no program was probably meant to be."""
+    from difflib import get_close_matches
+
+    if word in ("help", "version", "man", "completions"):
+        return f"hark --{word}"
+    near = get_close_matches(word, _SUBCOMMANDS, 1, 0.7)
+    return f"did you mean hark {near[0]}?" if near else ""
 
 
 def _doctor(arguments: Arguments) -> int:

@@ -25,7 +25,7 @@ class Flag:
     """One option, or one form of it: --json and --json=FD are two."""
 
     __slots__ = (
-        "attached", "commands", "constant", "default", "excludes", "field", "group", "help", "listed", "name",
+        "attached", "commands", "constant", "default", "excludes", "field", "group", "help", "instead", "listed", "name",
         "repeatable", "short", "taps", "value",
     )  # fmt: skip
 
@@ -45,6 +45,7 @@ class Flag:
         excludes: tuple[str, ...] = (),
         taps: tuple[str, ...] = (),
         listed: bool = True,
+        instead: str = "",
     ) -> None:
         self.name = name
         self.field = field  # of Options; "filters": a dictionary by name, without dashes; "": an action
@@ -60,6 +61,7 @@ class Flag:
         self.excludes = excludes  # what it cannot be combined with, written at one of the two
         self.taps = taps  # the ways of capturing of which it needs one; (): it needs none
         self.listed = listed  # whether help texts and completion name it
+        self.instead = instead  # what a refusal adds: another way to what was meant
 
     @property
     def usage(self) -> str:
@@ -140,6 +142,7 @@ FLAGS: Final = (
     Flag("--devtools", "devtools", "show the requests live in Chrome DevTools", _LINES, DISPLAY,
          excludes=("--detach",)),
     Flag("--ui", "ui", "show the requests in a full-screen browser", ("read", "watch"), DISPLAY,
+         instead="hark ui COMMAND runs a command beside it",
          excludes=("--verbose", "--quiet", "--json", "--curl", "--time", "--time=start", "--summary", "--waterfall",
          "--devtools")),
     Flag("--output", "outputs", "write FILE too: .pcapng .har .jsonl .html, or FILE:KIND", _SHOWN, FILES, "-o",

@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -30,6 +31,9 @@ URL = "http://192.0.2.10:8080/hello"
         (["curl -s URL"], 127, "hark: cannot run curl -s URL: no such command in PATH (a command line is for a shell: hark sh -c 'curl -s URL')"),
         (["it's | x"], 127, "hark: cannot run it's | x: no such command in PATH (a command line is for a shell: hark sh -c 'it'\"'\"'s | x')"),
         (["A=b", "curl"], 127, "hark: cannot run A=b: no such command in PATH (a variable for a command: hark env 'A=b' COMMAND)"),
+        (["raed", "x.pcapng"], 127, "hark: cannot run raed: no such command in PATH (did you mean hark read?)"),
+        (["help"], 127, "hark: cannot run help: no such command in PATH (hark --help)"),
+        (["run", "raed"], 127, "hark: cannot run raed: no such command in PATH"),
         ([""], 127, "hark: cannot run '': no such command in PATH"),
         (["--max-body", "²", "true"], 2, "hark: --max-body ² is not a size (such as 64k, 1M, 0)"),
         (["--feed", "99", "true"], 2, "hark: --feed 99 is not an open descriptor"),
@@ -337,3 +341,10 @@ def test_exit_statuses_are_those_that_are_documented(world) -> None:
         assert world.run("sh", "-c", command).status == status and str(status) in dict(STATUSES), command
     for command, status in (("exit 5", 5), ("kill -9 $$", 137), ("exit 2", 2)):
         assert world.run("hark", "-q", "sh", "-c", command).status == status
+
+
+def test_the_api_has_the_status(world) -> None:
+    """What the command would have exited with, by the error's type, through the process between."""
+    code = "import hark\nfor command in ['nope', '/etc']:\n try: hark.run([command])\n except hark.HarkError as error: print(error.status, error)"
+    run = world.run(sys.executable, "-c", code)
+    assert run.out == b"127 cannot run nope: no such command in PATH\n126 cannot run /etc: it is a directory\n", run.err

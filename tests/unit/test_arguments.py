@@ -191,7 +191,7 @@ def test_any_words_are_understood_or_refused(words: list[str]) -> None:
         (["--detach", "--devtools", "touch", "ran"], 2, "hark: --devtools and --detach do not go together (hark --help)"),
         (["--keys", "k", "--follow", "touch", "ran"], 2, "hark: --keys does not apply to hark COMMAND (it is an option of hark read)"),
         (["--follow", "--private-key=k", "touch", "ran"], 2, "hark: --follow does not apply to hark COMMAND (it is an option of hark read)"),
-        (["--ui", "touch", "ran"], 2, "hark: --ui does not apply to hark COMMAND (it is an option of hark read and hark watch)"),
+        (["--ui", "touch", "ran"], 2, "hark: --ui does not apply to hark COMMAND (it is an option of hark read and hark watch; hark ui COMMAND runs a command beside it)"),
         (["read", "--detach", "x"], 2, "hark: --detach does not apply to hark read (it is an option of hark COMMAND)"),
         (["--detach", "read", "x"], 2, "hark: --detach does not apply to hark read (it is an option of hark COMMAND)"),
         (["read", "--jsn", "x"], 2, "hark: unknown option --jsn (did you mean --json?)"),
