@@ -72,7 +72,7 @@ def _do(words: list[str], options: Options) -> int:
     if command:
         left.pop(0)
     if arguments.action:
-        return _tell(arguments, command)
+        return _about(arguments, command)
     if command in ("", "run"):
         return _run(arguments, command)
     if command == "doctor":
@@ -83,7 +83,7 @@ def _do(words: list[str], options: Options) -> int:
 def _run(arguments: Arguments, command: str) -> int:
     arguments.take()
     if arguments.action:
-        return _tell(arguments, command)
+        return _about(arguments, command)
     if not arguments.left:
         raise arguments.none_left("hark run: " if command else "")
     arguments.check("run")
@@ -111,7 +111,7 @@ def _meant(word: str) -> str:
 def _doctor(arguments: Arguments) -> int:
     word = arguments.operand()
     if arguments.action:
-        return _tell(arguments, "doctor")
+        return _about(arguments, "doctor")
     arguments.check("doctor")
     if word is not None:
         raise UsageError(f"hark doctor takes no {word}", "", "hark --help")
@@ -126,7 +126,7 @@ def _read(arguments: Arguments) -> int:
     while (word := arguments.operand()) is not None:
         files.append(word)
     if arguments.action:
-        return _tell(arguments, "read")
+        return _about(arguments, "read")
     arguments.check("read")
     if not files:
         raise UsageError("hark read: which file?", "", "hark read FILE, or - for standard input")
@@ -152,7 +152,7 @@ def _watch(arguments: Arguments, name: str) -> int:
             raise UsageError(f"hark {name} takes a process id, not {word}", "", remedy)
         pid = int(word)
     if arguments.action:
-        return _tell(arguments, name)
+        return _about(arguments, name)
     arguments.check(name)
     options.ui = options.ui or name == "ui"
     from hark.watching import watch
@@ -160,7 +160,7 @@ def _watch(arguments: Arguments, name: str) -> int:
     return watch(pid, options)
 
 
-def _tell(arguments: Arguments, command: str) -> int:
+def _about(arguments: Arguments, command: str) -> int:
     """--help, --version, --completions, --man."""
     if arguments.action == "--help":
         from hark.usage.screens import overview, screen

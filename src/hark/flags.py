@@ -25,8 +25,8 @@ class Flag:
     """One option, or one form of it: --json and --json=FD are two."""
 
     __slots__ = (
-        "attached", "commands", "constant", "default", "excludes", "field", "group", "help", "instead", "listed", "name",
-        "repeatable", "short", "taps", "value",
+        "attached", "commands", "constant", "default", "excludes", "field", "group", "help", "instead", "listed",
+        "name", "repeatable", "short", "taps", "value",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +97,7 @@ COMMANDS: Final = (
 _LINES: Final = ("run", "read", "watch")
 _SHOWN: Final = (*_LINES, "ui", "ui COMMAND")
 _KEEPING: Final = ("run", "read", "ui COMMAND")  # what decodes packets; watch and ui get what another hark has decoded
+TAPS: Final = ("namespace",)  # ways of capturing
 VERSION: Final = "--version"  # takes an option too
 
 KINDS: Final = ("pcapng", "jsonl", "har", "html")  # of -o: the file's extension, or FILE:KIND

@@ -15,7 +15,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from hark.destinations import BROWSERS, PACKETS, Outputs, open_outputs, say, schema_of, standard_output, targets
+from hark.destinations import (
+    BROWSERS,
+    PACKETS,
+    Outputs,
+    Target,
+    open_outputs,
+    say,
+    schema_of,
+    standard_output,
+    targets,
+)
 from hark.errors import HarkError, UsageError
 from hark.options import Options
 from hark.showing import build_teller, choice
@@ -37,6 +47,7 @@ _POLL = 0.1  # s between looks at a file that grows
 def read(paths: list[str], options: Options) -> int:
     """Tell recordings, merged by time; the exit status: 0, or 1 where one was not whole. Raises HarkError."""
     choice(options)  # what cannot be understood is told before anything is opened
+    _spare(paths, options)
     secrets = _secrets(options)
     told = 0
     if _plain_json(options) and _are_large(paths):
@@ -45,7 +56,6 @@ def read(paths: list[str], options: Options) -> int:
             return 0 if sound else 1
     with contextlib.ExitStack() as stack:
         files = _open_all(paths, stack)
-        _spare(files, options)
         _check_input(files, paths, options)
         outputs = open_outputs(options, say, BROWSERS if options.ui else "", _can_select(paths, options))
         title = f"hark read {' '.join(map(os.path.basename, paths))}"
@@ -176,11 +186,14 @@ def wait_for(server: DevTools) -> None:
     os.waitpid(server.pid, 0)
 
 
-def _spare(files: list[FileIO], options: Options) -> None:
-    """What is read is not written over. Raises HarkError."""
-    read = [os.fstat(file.fileno()) for file in files]
-    for target in targets(options):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError, OSError):
+def _spare(paths: list[str], options: Options) -> None:
+    """What is read is not written over, nor written to without end. Raises UsageError."""
+    read = []
+    for path in paths:
+        with contextlib.suppress(OSError):  # which is said when it is opened
+            read.append(os.fstat(0) if path == "-" else os.stat(path))
+    for target in [*targets(options), Target("standard output", "", 1, "")]:
+        with contextlib.suppress(OSError):  # there is none yet
             found = os.stat(target.path) if target.fd < 0 else os.fstat(target.fd)
             if stat.S_ISREG(found.st_mode) and any(os.path.samestat(found, one) for one in read):
                 raise UsageError(f"cannot write {target.name}", "it is what is read", "another name")

@@ -106,13 +106,14 @@ def _random_lines(count: int, seed: int) -> list[str]:
 @pytest.mark.parametrize("count", [24, pytest.param(600, marks=pytest.mark.soak)])
 def test_no_option_ends_in_a_traceback(world, count: int) -> None:
     """Every option of the table for every command: it runs, or one line says why not."""
-    lines = [f'timeout -s INT 20 {line} </dev/null; echo "= $?" >&2' for line in _random_lines(count, 7 + count)]
+    lines = [f'timeout -s INT 8 {line} </dev/null; echo "= $?" >&2' for line in _random_lines(count, 7 + count)]
     run = world.run("bash", "-c", "cd $(mktemp -d); : >empty\n" + "\n".join(lines), timeout=30 + 5 * count)
     answers = re.split(r"^= (\d+)$", run.err, flags=re.M)
     assert len(answers) == 2 * count + 1
     for line, said, status in zip(lines, answers[::2], answers[1::2], strict=False):
         assert "Traceback" not in said and "please report" not in said, (line, said)
-        assert int(status) in (0, 1, 2, 126, 127), (line, said, status)
+        goes_on = status == "124" and ("--devtools" in line or "--follow" in line)  # until ^C
+        assert goes_on or int(status) in (0, 1, 2, 126, 127), (line, said, status)
         if status == "2":
             assert said.strip().count("\n") == 0 and said.strip().startswith("hark: "), (line, said)
 
@@ -212,6 +213,10 @@ def test_what_does_not_apply_to_the_kind_of_input(world) -> None:
     ):
         run = world.run("hark", "read", *options.split())
         assert (run.status, run.out, run.err) == (2, b"", why + "\n")
+    (home / "own.jsonl").write_bytes(before := (home / "kind.jsonl").read_bytes())
+    run = world.run("sh", "-c", "hark read --json own.jsonl >>own.jsonl", timeout=10)
+    assert (run.status, run.err) == (2, "hark: cannot write standard output: it is what is read (another name)\n")
+    assert (home / "own.jsonl").read_bytes() == before
     run = world.run("sh", "-c", "cat kind.pcapng | hark read --follow -")
     assert (run.status, run.err) == (
         2,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hark.arguments import Arguments
 from hark.cli import main
 from hark.errors import HarkError, NotExecutable, NotFound, UsageError
-from hark.flags import COMMANDS, FLAGS, GROUPS, SHELL, VERSION, Command, Flag
+from hark.flags import COMMANDS, FLAGS, GROUPS, SHELL, TAPS, VERSION, Command, Flag
 from hark.options import Options
 from hark.usage import manual, screens
 from hark.usage.facts import READ, SET, STATUSES
@@ -60,7 +60,7 @@ def test_the_table_is_sound() -> None:
     for flag in FLAGS:
         assert not flag.field or hasattr(Options(), flag.field), flag.name
         assert set(flag.commands) <= known and flag.group in GROUPS, flag.name
-        assert set(flag.excludes) <= set(BY_NAME), flag.name
+        assert set(flag.excludes) <= set(BY_NAME) and set(flag.taps) <= set(TAPS), flag.name
         assert flag.help and "\n" not in flag.help and (flag.help[-1] != "." or flag.help.endswith(" ...")), flag.name
         assert not flag.attached or flag.value is not None, flag.name
         if not flag.field:
