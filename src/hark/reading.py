@@ -187,7 +187,7 @@ def wait_for(server: DevTools) -> None:
 
 
 def _spare(paths: list[str], options: Options) -> None:
-    """What is read is not written over, nor written to without end. Raises UsageError."""
+    """What is read is not written over, nor written to without end. Raises HarkError."""
     read = []
     for path in paths:
         with contextlib.suppress(OSError):  # which is said when it is opened
@@ -196,7 +196,7 @@ def _spare(paths: list[str], options: Options) -> None:
         with contextlib.suppress(OSError):  # there is none yet
             found = os.stat(target.path) if target.fd < 0 else os.fstat(target.fd)
             if stat.S_ISREG(found.st_mode) and any(os.path.samestat(found, one) for one in read):
-                raise UsageError(f"cannot write {target.name}", "it is what is read", "another name")
+                raise HarkError(f"cannot write {target.name}", "it is what is read", "another name")
 
 
 def _check_input(files: list[FileIO], paths: list[str], options: Options) -> None:

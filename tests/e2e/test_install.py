@@ -1,6 +1,7 @@
 """What `python -m build` makes installs and works in a clean environment."""
 
 import pathlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -67,18 +68,16 @@ def test_without_a_compiler(world, tmp_path: pathlib.Path) -> None:
     assert done.returncode == 0, done.stderr
     assert not list(site.rglob("hark/**/*.so")) and (venv / "share/man/man1/hark.1").exists()
     subprocess.run(["chmod", "-R", "a+rX", str(venv)], check=True)
-    missing = "hark: the agent for OpenSSL was not compiled when hark was installed: TLS of curl, Python and others on OpenSSL is not decrypted (sudo apt install gcc libc6-dev, then"
     run = world.run(f"{venv}/bin/hark", "curl", "-s", "http://192.0.2.10:8080/hello")
-    assert run.status == 0 and run.out == b"hello\n" and run.err.startswith(missing)
-    assert "GET http://192.0.2.10:8080/hello 200" in run.err
+    assert run.status == 0 and run.out == b"hello\n" and "GET http://192.0.2.10:8080/hello 200" in run.err
+    missing = "the preloaded agent was not compiled when hark was installed"
+    assert run.err.splitlines()[0].startswith(f"hark: most OpenSSL programs are not decrypted: {missing}: sudo apt ")
     assert world.run(f"{venv}/bin/hark", "-q", "true").err == ""
     doctor = world.run(f"{venv}/bin/hark", "doctor")
+    assert doctor.status == 0 and doctor.out.endswith(b"hark COMMAND works here.\n")
     assert (
-        doctor.status == 0
-        and "preloaded agent (OpenSSL): the agent for OpenSSL was not compiled" in doctor.out.decode()
+        "less  preloaded agent (OpenSSL): it was not compiled when hark was installed\n      fix: sudo apt "
+        in doctor.out.decode()
     )
-    assert "hark COMMAND works here." in doctor.out.decode()
-    assert (
-        "agent for OpenSSL" in (report := world.run(f"{venv}/bin/hark", "--version", "-v").out.decode())
-        and "missing" in report
-    )
+    report = world.run(f"{venv}/bin/hark", "--version", "-v").out.decode()
+    assert re.search(r"^agent for OpenSSL +missing$", report, re.M)
