@@ -214,7 +214,8 @@ def test_what_does_not_apply_to_the_kind_of_input(world) -> None:
         assert (run.status, run.out, run.err) == (2, b"", why + "\n")
     run = world.run("hark", "read", "-o", "kind.pcapng", "kind.pcapng")
     assert (run.status, run.err) == (1, "hark: cannot write kind.pcapng: it is what is read (another name)\n")
-    (home / "own.jsonl").write_bytes(before := (home / "kind.jsonl").read_bytes())
+    before = (home / "kind.jsonl").read_bytes()
+    world.run("cp", "kind.jsonl", "own.jsonl")
     run = world.run("sh", "-c", "hark read --json own.jsonl >>own.jsonl", timeout=10)
     assert (run.status, run.err) == (1, "hark: cannot write standard output: it is what is read (another name)\n")
     assert (home / "own.jsonl").read_bytes() == before

@@ -46,6 +46,8 @@ class Agent:
 
     def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
         """The variable that loads the agent."""
+        if not self._agent:
+            return {}  # ld.so would complain in every process of a file that is not there
         return preload(base, f"{place.private}/$LIB/{files_of_agent.NAME}" if place.private else self._agent)
 
     def missing(self, files: Mapping[str, int]) -> str:
