@@ -13,6 +13,7 @@ from hark.errors import UsageError
 from hark.flags import COMMANDS, FLAGS, Flag
 from hark.options import Options
 
+_DIGITS: Final = 18  # of a number: more is no size or descriptor of any machine, and int() refuses thousands of them
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 # By every spelling; one that ends in "=" is the form that has its value there.
 _NAMED: Final = {one: flag for flag in FLAGS for one in (flag.short, flag.name.partition("=")[0] + "=" * flag.attached)}
@@ -105,7 +106,9 @@ class Arguments:
         self._given[flag.name] = flag, name + "=" * flag.attached + text * flag.attached, text
         options = self.options
         if not flag.field:
-            self.action, self.word = self.action or flag.name, text or self.word
+            if self.action not in ("", flag.name):
+                raise UsageError(f"{self.action} and {flag.name} do not go together", "", "hark --help")
+            self.action, self.word = flag.name, text
             if flag.value is not None and text not in flag.value.words:
                 raise UsageError(f"{name} {text}: unknown", "", f"one of {', '.join(flag.value.words)}")
         elif flag.field == "filters":
@@ -164,7 +167,7 @@ def _size(name: str, text: str) -> int:
     bare = text.lower().removesuffix("b").removesuffix("i")
     unit = bare[-1:] if bare[-1:] in _UNITS else ""
     number = bare.removesuffix(unit)
-    if not (number.isascii() and number.isdecimal()):
+    if not (number.isascii() and number.isdecimal() and len(number) <= _DIGITS):
         raise UsageError(f"{name} {text} is not a size", "", "such as 64k, 1M, 0")
     return int(number) * _UNITS[unit]
 
@@ -174,7 +177,7 @@ def _descriptor(name: str, text: str) -> int:
     import fcntl
 
     try:
-        number = int(text) if text.isascii() and text.isdecimal() else -1
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else -1
         writable = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
     except (ValueError, OverflowError, OSError):
         raise UsageError(f"{name} {text} is not an open descriptor") from None

@@ -13,6 +13,7 @@ from hark.flags import VERSION
 from hark.options import Options
 
 _SUBCOMMANDS = ("run", "read", "watch", "ui", "doctor")
+_PID_DIGITS = 10
 _BROKEN_PIPE, _INTERRUPTED = 141, 130  # as a shell tells of a program that SIGPIPE or SIGINT ended
 
 
@@ -42,7 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _complain(error: HarkError) -> None:
     """One line on stderr, if there is one."""
     if sys.stderr is not None:
-        print(f"hark: {error}", file=sys.stderr)
+        line = "".join(
+            char if char.isprintable() else ascii(char)[1:-1] for char in str(error)
+        )  # names may hold anything
+        print(f"hark: {line}", file=sys.stderr)
 
 
 def _main(words: list[str]) -> int:
@@ -147,7 +151,7 @@ def _watch(arguments: Arguments, name: str) -> int:
             arguments.check("ui COMMAND")
             options.command = [word, *arguments.left]
             return browse(options)
-        if not (word.isascii() and word.isdecimal()) or pid is not None:
+        if not (word.isascii() and word.isdecimal() and len(word) <= _PID_DIGITS) or pid is not None:
             remedy = f"hark {name} [PID]; a command of that name: hark run {name} {word} ..."
             raise UsageError(f"hark {name} takes a process id, not {word}", "", remedy)
         pid = int(word)

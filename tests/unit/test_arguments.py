@@ -132,12 +132,15 @@ def test_every_pair_of_options(first: Flag, second: Flag) -> None:
         (["--keys"], "--keys needs a value (hark --help)"),
         (["-vo"], "-o needs a value (hark --help)"),
         (["--max-body", "12 parsecs"], "--max-body 12 parsecs is not a size (such as 64k, 1M, 0)"),
+        (["--max-body", "9" * 5000], f"--max-body {'9' * 5000} is not a size (such as 64k, 1M, 0)"),
+        (["--json=" + "9" * 5000], f"--json {'9' * 5000} is not an open descriptor"),
+        (["--man", "--version"], "--man and --version do not go together (hark --help)"),
         (["--json=x"], "--json x is not an open descriptor"),
         (["--json="], "--json  is not an open descriptor"),
         (["--json=99999999999999999999"], "--json 99999999999999999999 is not an open descriptor"),
         (["--completions", "tcsh"], "--completions tcsh: unknown (one of bash, zsh, fish)"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
 def test_one_line_for_what_cannot_be_understood(words: list[str], said: str) -> None:
     assert refusal("run", *words) == said
@@ -220,6 +223,18 @@ def test_usage_errors_of_the_command(words: list[str], status: int, line: str, c
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", line + "\n")
     assert os.listdir(tmp_path) == ["x"]
+
+
+def test_an_error_is_one_line_and_nothing_that_a_terminal_acts_on(capsys) -> None:
+    """Whatever stands in the words that it repeats."""
+    for word, shown in (
+        ("--a\nb", "--a\\nb"),
+        ("--\x1b[31m", "--\\x1b[31m"),
+        ("--\udcff", "--\\udcff"),
+        ("--é", "--é"),
+    ):
+        assert main([word]) == 2
+        assert capsys.readouterr().err.startswith(f"hark: unknown option {shown} (")
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.name != "run"], ids=lambda one: one.name)
