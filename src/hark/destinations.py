@@ -35,6 +35,16 @@ def say(text: str) -> None:
         os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
+def fill_streams(mode: int) -> None:
+    """Where hark was started with a standard stream closed, keep its number from being given to a file of ours. mode:
+    of what stands there instead (os.O_RDONLY: writing fails, as it would). What hark runs still finds it closed."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open("/dev/null", mode | os.O_CLOEXEC)
+
+
 class Target:
     """What one -o or --json=FD asks for."""
 

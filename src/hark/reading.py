@@ -20,6 +20,7 @@ from hark.destinations import (
     PACKETS,
     Outputs,
     Target,
+    fill_streams,
     open_outputs,
     say,
     schema_of,
@@ -46,6 +47,7 @@ _POLL = 0.1  # s between looks at a file that grows
 
 def read(paths: list[str], options: Options) -> int:
     """Tell recordings, merged by time; the exit status: 0, or 1 where one was not whole. Raises HarkError."""
+    fill_streams(os.O_RDONLY)
     choice(options)  # what cannot be understood is told before anything is opened
     _spare(paths, options)
     secrets = _secrets(options)
@@ -89,6 +91,8 @@ def _tell(
     teller = build_teller(options, outputs, 2 if outputs.standard else 1, told, feeds)
     wait = _follower(teller) if options.follow else None
     recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
+    if paths == ["-"] and (given := _about_packets(options)):
+        recordings = [_packets_only(recordings[0], given)]
     merged = reader.merge(recordings)
     return replay(chain(secrets, _noting(merged, options) if options.time == "start" else merged), teller, flows)
 
@@ -200,7 +204,7 @@ def _spare(paths: list[str], options: Options) -> None:
 
 
 def _check_input(files: list[FileIO], paths: list[str], options: Options) -> None:
-    """Refuse what does not apply to this kind of input. Raises UsageError."""
+    """Refuse what does not apply to this kind of input, as far as it can be looked into. Raises UsageError."""
     from hark.recording import reader
 
     if options.follow:
@@ -208,24 +212,40 @@ def _check_input(files: list[FileIO], paths: list[str], options: Options) -> Non
             raise UsageError("--follow does not apply to a pipe", "it is read until its writer closes it")
         if os.path.isfile(paths[0]) and reader.is_compressed(os.pread(files[0].fileno(), 4, 0)):
             raise UsageError("--follow does not apply to a compressed file", paths[0])
-    about_packets = {
+    given = _about_packets(options)
+    packets = [target.name for target in targets(options) if target.kind == PACKETS]
+    if (given or packets) and all(map(os.path.isfile, paths)):
+        archives = [path for path in paths if _is_archive(path)]
+        if archives and packets:
+            why = f"{archives[0]} holds requests, not packets"
+            raise UsageError(f"cannot write {packets[0]}", why, "x.har, x.jsonl")
+        if given and len(archives) == len(paths):
+            raise _decoded(given, archives[0])
+
+
+def _about_packets(options: Options) -> str:
+    """The first option that was given and only means something for what is decoded from packets, or ""."""
+    about = {
         "--keys": options.keys,
         "--private-key": options.private_keys,
         "--proto": options.protos,
         "--max-body": options.keep != Options().keep,
     }
-    given = [name for name, value in about_packets.items() if value]
-    packets = [target.name for target in targets(options) if target.kind == PACKETS]
-    if (given or packets) and all(map(os.path.isfile, paths)):
-        archives = [path for path in paths if _is_archive(path)]
-        if archives and packets:
-            raise UsageError(
-                f"cannot write {packets[0]}", f"{archives[0]} holds requests, not packets", "x.har, x.jsonl"
-            )
-        if given and len(archives) == len(paths):
-            raise UsageError(
-                f"{given[0]} does not apply to {archives[0]}", "it holds decoded requests", "it is for pcapng and pcap"
-            )
+    return next((name for name, value in about.items() if value), "")
+
+
+def _decoded(option: str, path: str) -> UsageError:
+    return UsageError(f"{option} does not apply to {path}", "it holds decoded requests", "it is for pcapng and pcap")
+
+
+def _packets_only(recording: Iterator[Block], option: str) -> Iterator[Block]:
+    """The blocks of standard input, of which only the first tells what they are. Raises UsageError."""
+    from hark.recording.blocks import Entry
+
+    for block in recording:
+        if isinstance(block, Entry):
+            raise _decoded(option, "standard input")
+        yield block
 
 
 def _is_archive(path: str) -> bool:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from hark.destinations import COMMANDS, Outputs, open_outputs, say
+from hark.destinations import COMMANDS, Outputs, fill_streams, open_outputs, say
 from hark.errors import HarkError
 from hark.keys import keylogfile
 from hark.options import Options
@@ -42,19 +42,9 @@ _LAST_WORDS = 10.0  # s that the teller may take to tell what is recorded once t
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------
 
 
-def _fill_streams() -> None:
-    """Where hark was started with a standard stream closed, keep its number from being given to a file of ours. The
-    program still finds it closed."""
-    for fd in range(3):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-
-
 def run(options: Options) -> int:
     """Run the command and tell what it does; its exit status. Raises HarkError where it cannot be run."""
-    _fill_streams()
+    fill_streams(os.O_RDWR)
     mapping = idmap.begin(os.getuid(), os.getgid())  # takes as long as all that follows
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hark import lookers
-from hark.destinations import BROWSERS, Outputs, check_packets, open_outputs, say
+from hark.destinations import BROWSERS, Outputs, check_packets, fill_streams, open_outputs, say
 from hark.errors import HarkError
 from hark.options import Options
 from hark.reading import serve_devtools, wait_for
@@ -27,6 +27,7 @@ _LOOK = 0.2  # s between looks for a hark that is not there yet
 
 def watch(pid: int | None, options: Options) -> int:
     """Show what the hark with this process id tells, or the only one there is. Raises HarkError."""
+    fill_streams(os.O_RDONLY)
     check_packets(options, "a running hark hands over exchanges, not packets")
     choice(options)  # what cannot be understood is said before hark waits
     outputs = open_outputs(options, say, BROWSERS if options.ui else "")

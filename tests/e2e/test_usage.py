@@ -169,6 +169,19 @@ def test_kinds_by_name_and_pipes(world) -> None:
     )
 
 
+def test_closed_streams_take_no_file(world) -> None:
+    """What is opened never gets the number of a standard stream that was closed: lines do not land in a file."""
+    home = world.dir / "home"
+    world.run("hark", "-q", "-o", "streams.pcapng", "curl", "-s", URL)
+    for closed in (">&-", "<&- >&-", "<&- >&- 2>&-", "2>&-"):
+        (home / "streams.jsonl").unlink(missing_ok=True)
+        run = world.run("sh", "-c", f"hark read -o streams.jsonl streams.pcapng {closed}")
+        assert run.status == (1 if ">&-" in closed.replace("2>&-", "") else 0), run.err
+        for line in (home / "streams.jsonl").read_text().splitlines():
+            assert json.loads(line)["request"]["url"] == URL
+    assert world.run("sh", "-c", "hark read -o - streams.pcapng >&-").status == 1
+
+
 def test_two_harks_do_not_tear_one_file(world) -> None:
     """The second is refused by a line, before it runs anything; the first one's file is whole."""
     first = world.popen(
@@ -220,6 +233,10 @@ def test_what_does_not_apply_to_the_kind_of_input(world) -> None:
     run = world.run("sh", "-c", "hark read --json own.jsonl >>own.jsonl", timeout=10)
     assert (run.status, run.err) == (1, "hark: cannot write standard output: it is what is read (another name)\n")
     assert (home / "own.jsonl").read_bytes() == before
+    run = world.run("sh", "-c", "cat kind.har | hark read --max-body 7 -")
+    why = "hark: --max-body does not apply to standard input: it holds decoded requests (it is for pcapng and pcap)\n"
+    assert (run.status, run.out, run.err) == (2, b"", why)
+    assert world.run("sh", "-c", "cat kind.pcapng | hark read -q --max-body 7 --keys keys -").status == 0
     run = world.run("sh", "-c", "cat kind.pcapng | hark read --follow -")
     assert (run.status, run.err) == (
         2,
