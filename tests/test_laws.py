@@ -130,6 +130,12 @@ def test_start_imports_nothing_that_is_not_needed() -> None:
     assert not {"difflib", "textwrap"} & loaded and not any(name.startswith("hark.usage") for name in loaded)
 
 
+def test_help_and_completion_are_imported_by_the_command_line_alone() -> None:
+    for path in FILES:
+        if path.parts[0] not in ("usage", "cli.py"):
+            assert not [name for name in imports(path) if name.startswith("hark.usage")], path
+
+
 def test_files_are_small() -> None:
     for path in FILES:
         lines = (SOURCE / path).read_text().count("\n")
