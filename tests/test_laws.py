@@ -25,7 +25,7 @@ MAY = {
     "system": {"system", "errors"},
     "tap": {"tap", "system", "recording", "wire", "errors"},
     "keys": {"keys", "system", "recording", "wire", "errors"},
-    "plan": {"keys", "tap.source", "tap.tun.decisions"},
+    "plan": {"keys"},
     "decode": {"decode", "recording.blocks", "wire"},
     "model": {"model", "wire", "decode.events", "decode.endings", "decode.limits", "recording.blocks"},
     "views": {"views", "model", "wire", "errors", "decode.events", "decode.endings", "recording.blocks"},

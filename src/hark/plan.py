@@ -3,13 +3,17 @@
 May hold: the table of key sources, and pure choices by facts that somebody else has found. Nothing else names a source.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hark.keys import keylogfile, node, openssl
-from hark.keys.keylogfile import Named
-from hark.tap.source import KeySource
-from hark.tap.tun.decisions import PASS_ALL, Decisions
+
+if TYPE_CHECKING:
+    from hark.keys.keylogfile import Named
+    from hark.tap.source import KeySource
+    from hark.tap.tun.decisions import Decisions
 
 
 class Facts(NamedTuple):
@@ -33,7 +37,7 @@ class Plan(NamedTuple):
 
     keys: tuple[KeySource, ...]
     missing: tuple[Missing, ...]
-    decisions: Decisions = PASS_ALL  # about traffic
+    decisions: Decisions | None = None  # about traffic; None: everything passes
 
 
 # In the order in which they are asked for a connection's secrets. A new key source is one line here, and its file.

@@ -23,7 +23,7 @@ from hark.system import kernel
 
 if TYPE_CHECKING:
     from hark.recording.blocks import Secrets
-    from hark.tap.source import Place
+    from hark.tap.place import Place
 
 VARIABLE = "SSLKEYLOGFILE"
 _PIECE = 1 << 20
@@ -100,12 +100,15 @@ class UserLog:
         return UserFile(path, known, Watch(*kernel.notifier())) if path or known is not None else None
 
 
-class Watch(NamedTuple):
+class Watch:
     """A descriptor that becomes readable when something may have changed; `add` watches one more path for the events
     of an inotify mask. Where the kernel has no more watches to give, the descriptor is a clock's."""
 
-    fd: int
-    add: Callable[[str, int], None]
+    __slots__ = ("add", "fd")
+
+    def __init__(self, fd: int, add: Callable[[str, int], None]) -> None:
+        self.fd = fd
+        self.add = add
 
 
 class Follower:

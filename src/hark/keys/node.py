@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hark.tap.source import Place, Source
+    from hark.tap.place import Place
+    from hark.tap.source import Source
 
 
 class Hook:

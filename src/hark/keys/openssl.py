@@ -17,7 +17,7 @@ from hark.keys import preload as files_of_agent
 
 if TYPE_CHECKING:
     from hark.recording.blocks import Secrets
-    from hark.tap.source import Place
+    from hark.tap.place import Place
 
 _UCRED = struct.Struct("iII")
 _LINE = 1024  # bytes; a key log line is 300 at most

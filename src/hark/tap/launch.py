@@ -8,6 +8,8 @@ Why    The program stays in hark's process group and session, so that the termin
 Limits PR_SET_PDEATHSIG ends the program when hark is killed -9; the rest of its tree is ended by the tapper.
 """
 
+from __future__ import annotations
+
 import array
 import contextlib
 import errno
@@ -15,12 +17,15 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from hark.errors import HarkError, NotExecutable, NotFound
 from hark.system import kernel
 from hark.tap.namespace import idmap, setup
-from hark.tap.source import KeySource
 from hark.tap.tun.network import Network
+
+if TYPE_CHECKING:
+    from hark.tap.source import KeySource
 
 _SI_KERNEL = 0x80
 FORWARDED = (

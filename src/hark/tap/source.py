@@ -1,21 +1,17 @@
 """What a key source is: the interface that keys/ has and that a run uses.
 
-May hold: protocols and the values in them. May not hold: a source, or the choice among them (plan.py).
+May hold: protocols, which only type checkers need: nothing imports this file when hark runs. May not hold: a source, or
+the choice among them (plan.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from hark.recording.blocks import Block
-
-
-class Place(NamedTuple):
-    """What the tap has made in the child, between fork and exec."""
-
-    private: str  # a directory that only the program's tree sees, and that is gone with it; "" where there is none
+    from hark.tap.place import Place
 
 
 class Source(Protocol):

@@ -23,7 +23,7 @@ from hark.system import kernel
 from hark.system.netlink import Diag, Route
 from hark.tap.namespace import host as hosts
 from hark.tap.namespace import idmap, mirror, ownertable
-from hark.tap.source import Place
+from hark.tap.place import Place
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network, links
 
 HOST_SOCKET = b"\0hark-host"
