@@ -3,15 +3,13 @@
 May hold: the table of key sources, and pure choices by facts that somebody else has found. Nothing else names a source.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from hark.keys import keylogfile, node, openssl
+from hark.keys.keylogfile import Named
 
 if TYPE_CHECKING:
-    from hark.keys.keylogfile import Named
     from hark.tap.source import KeySource
     from hark.tap.tun.decisions import Decisions
 
@@ -32,16 +30,22 @@ class Missing(NamedTuple):
     remedy: str
 
 
-class Plan(NamedTuple):
-    """What a run uses."""
+class Plan:
+    """What a run uses. decisions: about traffic; None: everything passes."""
 
-    keys: tuple[KeySource, ...]
-    missing: tuple[Missing, ...]
-    decisions: Decisions | None = None  # about traffic; None: everything passes
+    def __init__(
+        self,
+        keys: "tuple[KeySource, ...]",
+        missing: tuple[Missing, ...],
+        decisions: "Decisions | None" = None,
+    ) -> None:
+        self.keys = keys
+        self.missing = missing
+        self.decisions = decisions
 
 
 # In the order in which they are asked for a connection's secrets. A new key source is one line here, and its file.
-SOURCES: tuple[Callable[[Facts], KeySource], ...] = (
+SOURCES: "tuple[Callable[[Facts], KeySource], ...]" = (
     lambda facts: openssl.Agent(facts.agent),
     lambda facts: keylogfile.PrivateLog(),
     lambda facts: node.Hook(facts.hook),

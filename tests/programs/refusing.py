@@ -26,5 +26,12 @@ class Rules(PassAll):
         return REFUSED if bytes(data[:5]) == b"POST " else PASS
 
 
-hark.session.plan = lambda facts: plan(facts)._replace(decisions=Rules())
+def planned(facts):
+    """The plan, with the rules."""
+    made = plan(facts)
+    made.decisions = Rules()
+    return made
+
+
+hark.session.plan = planned
 sys.exit(main(sys.argv[1:]))

@@ -10,8 +10,6 @@ Limits Only whole lines are given on, of the user's file only those that have th
        shrinks is read again from its start. A relative path is followed where hark was started.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
@@ -45,7 +43,7 @@ class PrivateLog:
 
     name = "private key log"
 
-    def build(self, place: Place) -> dict[str, int]:
+    def build(self, place: "Place") -> dict[str, int]:
         """The file."""
         if not place.private:
             return {"keylog": -1}
@@ -53,7 +51,7 @@ class PrivateLog:
         os.fchmod(made, 0o622)  # others in the tree may add a line, not read one
         return {"keylog": made}
 
-    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
+    def environment(self, base: Mapping[str, str], place: "Place") -> dict[str, str]:
         """The variable, unless the user has set it."""
         return {VARIABLE: f"{place.private}/{_PRIVATE}"} if place.private and not base.get(VARIABLE) else {}
 
@@ -65,7 +63,7 @@ class PrivateLog:
             else "no private file system here: GnuTLS programs and Node are not decrypted"
         )
 
-    def open(self, files: Mapping[str, int]) -> Follower | None:
+    def open(self, files: Mapping[str, int]) -> "Follower | None":
         """The file's reader."""
         fd = files.get("keylog", -1)
         return Follower(fd, Watch(*kernel.notifier()), release=kernel.punch) if fd >= 0 else None
@@ -76,14 +74,14 @@ class UserLog:
 
     name = VARIABLE
 
-    def __init__(self, named: Named) -> None:
+    def __init__(self, named: "Named") -> None:
         self._named = named
 
-    def build(self, place: Place) -> dict[str, int]:
+    def build(self, place: "Place") -> dict[str, int]:
         """Nothing: the programs make and write it."""
         return {}
 
-    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
+    def environment(self, base: Mapping[str, str], place: "Place") -> dict[str, str]:
         """As the user has set it."""
         return {}
 
@@ -94,7 +92,7 @@ class UserLog:
             f"{VARIABLE} is not followed: {finding}; secrets that are written there alone are missed" if finding else ""
         )
 
-    def open(self, files: Mapping[str, int]) -> UserFile | None:
+    def open(self, files: Mapping[str, int]) -> "UserFile | None":
         """The file's follower."""
         path, known, _ = self._named
         return UserFile(path, known, Watch(*kernel.notifier())) if path or known is not None else None
@@ -128,12 +126,12 @@ class Follower:
         """What to wait on."""
         return self._watch.fd
 
-    def read(self) -> list[Secrets]:
+    def read(self) -> "list[Secrets]":
         """What has come since: one item at most."""
         drain(self._watch.fd)
         return self.appended()
 
-    def appended(self) -> list[Secrets]:
+    def appended(self) -> "list[Secrets]":
         """What stands behind what was read."""
         size = os.fstat(self._fd).st_size
         if size < self._at:
@@ -178,7 +176,7 @@ class UserFile:
         """What to wait on."""
         return self._watch.fd
 
-    def read(self) -> list[Secrets]:
+    def read(self) -> "list[Secrets]":
         """What has come since, of the file that had the name and of the one that has it now."""
         drain(self._watch.fd)
         found = self._lines()
@@ -200,7 +198,7 @@ class UserFile:
         self._identity = (info.st_dev, info.st_ino)
         self._follower = Follower(fd, self._watch, at)
 
-    def _lines(self) -> list[Secrets]:
+    def _lines(self) -> "list[Secrets]":
         if self._follower is None:
             return []
         import re  # a program that names no key log does not wait for it

@@ -21,7 +21,6 @@ from hark.system.netlink import LOCAL_TABLE, Match, Route
 from hark.tap.namespace import host as hosts
 from hark.tap.namespace.host import HELD_TABLE, LAST_TABLE, TABLE
 from hark.tap.tun.network import HERE4, HERE6, LOOPBACK_INDEX, Address, Link, Network, peers
-from hark.wire import ip
 
 MTU = 65521  # a TAP's largest: no datagram that a program can send to the Internet needs fragments
 QUEUE = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
@@ -48,10 +47,10 @@ def _protocol(place: tuple[int, int, int], proto: int) -> tuple[int, int, int]:
 
 
 LEAVES_LO = (
-    *(Match(1, _SIX, (_protocol(_PROTOCOL6, proto),)) for proto in (ip.TCP, ip.UDP)),
-    Match(2, _FOUR, (_protocol(_PROTOCOL4, ip.TCP),)),
+    *(Match(1, _SIX, (_protocol(_PROTOCOL6, proto),)) for proto in (socket.IPPROTO_TCP, socket.IPPROTO_UDP)),
+    Match(2, _FOUR, (_protocol(_PROTOCOL4, socket.IPPROTO_TCP),)),
     *(
-        Match(2, _FOUR, (_protocol(_PROTOCOL4, ip.UDP), (mask << 24, value << 24, _DESTINATION4)))
+        Match(2, _FOUR, (_protocol(_PROTOCOL4, socket.IPPROTO_UDP), (mask << 24, value << 24, _DESTINATION4)))
         for mask, value in _UNICAST4
     ),
 )
@@ -155,10 +154,10 @@ def _before_the_hosts(route: Route, network: Network, made: list[tuple[int, Link
     width = 4 if family == socket.AF_INET else 16
     route.delete_rule(family, 0, LOCAL_TABLE)
     route.rule(family, 0, LOCAL_TABLE, mark=LO_MARK)
-    for proto in (ip.TCP, ip.UDP):
+    for proto in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
         route.rule(family, 0, TABLE, proto, "lo")
     if any(held[0] == family for held in network.held):
-        route.rule(family, 0, HELD_TABLE, ip.TCP, "lo")
+        route.rule(family, 0, HELD_TABLE, socket.IPPROTO_TCP, "lo")
     route.rule(family, 0, LOCAL_TABLE)
     carrier = index_of(made[0][1].name)
     # Our listeners' address is one by a local route: no interface shows it.
@@ -169,7 +168,7 @@ def _before_the_hosts(route: Route, network: Network, made: list[tuple[int, Link
         route.route(TABLE, family, carrier, b"\x7f\0\0\0", 8, b"\x7f\0\0\1")
     if network.is_global(family):
         route.route(LAST_TABLE, family, carrier)
-        route.rule(family, _LAST_PRIORITY, LAST_TABLE, ip.TCP, "lo")
+        route.rule(family, _LAST_PRIORITY, LAST_TABLE, socket.IPPROTO_TCP, "lo")
 
 
 def _own(route: Route, address: Address, index: int, carrier: int, kind: int = netlink.NEWROUTE) -> None:
