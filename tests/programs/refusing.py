@@ -8,12 +8,12 @@ import sys
 import hark.session
 from hark.cli import main
 from hark.plan import plan
-from hark.tap.tun.decisions import PASS, Action, Decision, PassAll
+from hark.tap.tun.decisions import PASS, Action, Decision, Decisions
 
 REFUSED = Decision(Action.REFUSE, "by the test")
 
 
-class Rules(PassAll):
+class Rules(Decisions):
     """No TLS port, no datagram that says "no", no POST."""
 
     def connect(self, client, server, pid):

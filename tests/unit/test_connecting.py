@@ -5,13 +5,13 @@ import errno
 
 import pytest
 
-from hark.tap.tun.decisions import PASS, PASS_ALL, Action, Decision, Decisions, PassAll
+from hark.tap.tun.decisions import PASS, Action, Decision, Decisions
 from hark.tap.tun.device import Device
-from hark.tap.tun.flows import Address, Flow, Held, Local, Over, Released, Silent, State
+from hark.tap.tun.flows import Address, Arrival, Flow, Held, Local, Over, Released, Silent, State
 from hark.tap.tun.nat import Nat
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Link
 from hark.tap.tun.owners import Owner
-from hark.tap.tun.tcp import Arrival, Tcp
+from hark.tap.tun.tcp import Tcp
 from hark.wire import ip
 
 DEVICE = Device(-1, 0, Link(0, "eth0", bytes(6)), True)
@@ -22,9 +22,9 @@ SERVER: Address = (ip.packed("198.51.100.1"), 443)
 class Script:
     """The world around, which writes down what is asked of it."""
 
-    def __init__(self, decisions: Decisions = PASS_ALL) -> None:
+    def __init__(self, decisions: Decisions | None = None) -> None:
         self.nat = Nat(HERE4, HERE6, LISTEN_PORT)
-        self.tcp = Tcp(self.nat, self, decisions)
+        self.tcp = Tcp(self.nat, self, decisions or Decisions())
         self.done: list[str] = []
         self.attempt: tuple[Flow, Held] | None = None
         self.local = False
@@ -217,7 +217,7 @@ def test_both_ends_in_the_namespace_are_handed_straight_back() -> None:
     assert script.done == ["forget"]
 
 
-class RefusesHttps(PassAll):
+class RefusesHttps(Decisions):
     """Port 443 is closed."""
 
     def connect(self, client: Address, server: Address, pid: int) -> Decision:

@@ -7,7 +7,7 @@ from hark.tap.loop import Loop
 from hark.tap.namespace.follow import Follower
 from hark.tap.namespace.hostside import HostSide
 from hark.tap.recorder import Recorder
-from hark.tap.tun.decisions import PASS_ALL, Decisions
+from hark.tap.tun.decisions import Decisions
 from hark.tap.tun.network import Network
 from hark.tap.tun.plane import Plane
 
@@ -18,7 +18,7 @@ class NamespaceTap(Plane):
     def __init__(
         self, files: Mapping[str, int], network: Network, loop: Loop, recorder: Recorder, decisions: Decisions | None
     ) -> None:
-        super().__init__(files, network, loop, recorder, decisions or PASS_ALL)
+        super().__init__(files, network, loop, recorder, decisions or Decisions())
         self._follower = Follower(loop, self.tun, network, files["route"])
         self._host = HostSide(loop, files["host"], files["owners"], os.getuid() == 0)
 

@@ -23,13 +23,13 @@ from hark.tap.tun.borrow import Borrower, give_back
 from hark.tap.tun.decisions import Action, Decisions
 from hark.tap.tun.device import Device
 from hark.tap.tun.expire import expire
-from hark.tap.tun.flows import Address, Flow, Held, Over, Relayed, Released, State
+from hark.tap.tun.flows import Address, Arrival, Flow, Held, Over, Relayed, Released, State
 from hark.tap.tun.nat import Nat, rewrite
 from hark.tap.tun.network import peers
 from hark.tap.tun.owners import Owners
 from hark.tap.tun.probes import Probes
 from hark.tap.tun.relay import Relay, reset
-from hark.tap.tun.tcp import Arrival, Tcp
+from hark.tap.tun.tcp import Tcp
 from hark.tap.tun.tun import BATCH, Tun, router
 from hark.wire import ip
 

@@ -4,9 +4,9 @@ May hold: the questions, the possible answers, and the choice that passes everyt
 """
 
 import enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from hark.tap.tun.flows import Address
+Address = tuple[bytes, int]  # packed, and a port
 
 
 class Action(enum.Enum):
@@ -26,33 +26,17 @@ class Decision(NamedTuple):
 PASS = Decision(Action.PASS)
 
 
-class Decisions(Protocol):
-    """Whoever decides. Each answer depends on nothing but what is given."""
+class Decisions:
+    """Whoever decides, by what is given alone. This one passes everything: what has rules overrides it."""
 
     def connect(self, client: Address, server: Address, pid: int) -> Decision:
         """At the SYN."""
+        return PASS
 
     def datagram(self, client: Address, server: Address, data: memoryview, pid: int) -> Decision:
         """At a datagram, DNS questions among them."""
+        return PASS
 
     def first_bytes(self, client: Address, server: Address, data: memoryview, pid: int) -> Decision:
         """At the first bytes that the client sends on a connection."""
-
-
-class PassAll:
-    """Nothing is decided."""
-
-    def connect(self, client: Address, server: Address, pid: int) -> Decision:
-        """Pass."""
         return PASS
-
-    def datagram(self, client: Address, server: Address, data: memoryview, pid: int) -> Decision:
-        """Pass."""
-        return PASS
-
-    def first_bytes(self, client: Address, server: Address, data: memoryview, pid: int) -> Decision:
-        """Pass."""
-        return PASS
-
-
-PASS_ALL = PassAll()

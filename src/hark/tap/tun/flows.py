@@ -10,15 +10,31 @@ May hold: values. May not hold: what to do about them (tcp.py), or how its packe
 """
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from hark.system.netlink import Settings
 from hark.tap.tun.device import Device
-from hark.tap.tun.owners import NOBODY
+from hark.tap.tun.owners import NOBODY, Owner
 
 if TYPE_CHECKING:
     from hark.tap.tun.relay import Relay
 
 Address = tuple[bytes, int]
+
+
+class Arrival(NamedTuple):
+    """What is known of a SYN beside its bytes."""
+
+    owner: Owner
+    settings: Settings | None  # of the program's socket
+    local: bool  # the server is in the namespace too
+    device: Device  # by which it came
+    inlet: Device  # by which it goes on to our listener
+    way: Device | None  # by which packets go back to the program, where it is not the one that they come from
+    peers: bytes  # the network of the made-up peers
+    vnet: bytes  # the virtio header in front of it
+    tos: int
+    now: int  # ns since the epoch
 
 
 class Held:

@@ -1,7 +1,7 @@
 """What becomes of each TCP packet that belongs to no flow in progress: connection attempts, and strangers.
 
 May hold: the states of flows and what leads from one to the other. May not hold: a socket call, a clock; what is to be
-done outside goes through `Outside` (connections.py).
+done outside goes through `Outside` (outside.py, connections.py).
 
 SYN    A connection attempt is held until the real connect is decided: connected, then the SYN goes on to our
        listener; refused, a reset; unreachable, the ICMP error; timed out, silence. So connect() fails as it would.
@@ -13,70 +13,23 @@ SYN    A connection attempt is held until the real connect is decided: connected
 """
 
 import errno
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from hark.tap.tun.decisions import Action, Decisions
 from hark.tap.tun.device import Device
-from hark.tap.tun.flows import Address, Flow, Held, Local, Over, Released, Silent, State
+from hark.tap.tun.flows import Address, Flow, Held, Local, Over, Released, Silent
 from hark.tap.tun.nat import Nat, ends
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT
-from hark.tap.tun.owners import Owner
 from hark.wire import ip
 
 if TYPE_CHECKING:
-    from hark.system.netlink import Settings
-
-
-class Arrival(NamedTuple):
-    """What is known of a SYN beside its bytes."""
-
-    owner: Owner
-    settings: "Settings | None"  # of the program's socket
-    local: bool  # the server is in the namespace too
-    device: Device  # by which it came
-    inlet: Device  # by which it goes on to our listener
-    way: Device | None  # by which packets go back to the program, where it is not the one that they come from
-    peers: bytes  # the network of the made-up peers
-    vnet: bytes  # the virtio header in front of it
-    tos: int
-    now: int  # ns since the epoch
-
-
-class Outside(Protocol):
-    """What is done for the flows."""
-
-    def look(self, client: Address, server: Address, data: bytes) -> Arrival:
-        """Find out about a SYN that has just come."""
-
-    def record(self, data: bytes, pid: int = 0) -> None:
-        """Record a packet as it came."""
-
-    def hand(self, data: bytes, vnet: bytes) -> None:
-        """Hand a packet back as it came."""
-
-    def forward(self, flow: Flow, packet: bytes, vnet: bytes) -> None:
-        """Let a packet of the program go on to our listener."""
-
-    def answer(self, packet: bytes, device: Device | None) -> None:
-        """Record a packet of our making and hand it to the program."""
-
-    def unreachable(self, target: bytes, packet: bytes, name: str, device: Device | None) -> None:
-        """Answer with the ICMP error for that errno."""
-
-    def connect(self, flow: Flow, held: Held, settings: "Settings | None") -> None:
-        """Begin the real connect; Tcp.decided() is called with what came of it, at once or later."""
-
-    def abandon(self, state: State) -> None:
-        """The program has given up: end what stands for its connection."""
-
-    def forget(self, flow: Flow) -> None:
-        """Nat.close() it when its last packets have passed."""
+    from hark.tap.tun.outside import Outside
 
 
 class Tcp:
     """The namespace's TCP flows."""
 
-    def __init__(self, nat: Nat, outside: Outside, decisions: Decisions) -> None:
+    def __init__(self, nat: Nat, outside: "Outside", decisions: Decisions) -> None:
         self._nat = nat
         self._outside = outside
         self._decisions = decisions
