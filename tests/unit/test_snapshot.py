@@ -98,6 +98,6 @@ def test_what_is_written_anew_says_what_the_packets_had() -> None:
     raw = pcapng.header() + b"".join(pcapng.frame(f.time, f.data[:90], 0, len(f.data)) for f in conversation())
     frames = [b._replace(data=memoryview(bytes(b.data))) for b in read(io.BytesIO(raw), "x") if isinstance(b, Frame)]
     assert [(len(f.data), f.size) for f in frames] == [(min(f.size, 90), f.size) for f in conversation()]
-    item, again = _normal(Frame(1, 1, memoryview(bytes(12) + b"\x08\0" + bytes(50)), 0, 114))
+    item, again = _normal(Frame(1, 1, memoryview(bytes(12) + b"\x08\0" + bytes(50)), 0, 114), {})
     assert isinstance(item, Frame) and (len(item.data), item.size) == (50, 100)
     assert [b.size for b in read(io.BytesIO(pcapng.header() + bytes(again)), "x") if isinstance(b, Frame)] == [100]
