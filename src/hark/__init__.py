@@ -5,9 +5,10 @@ Gives  the exchanges that the command and its children made.
 Never  changes what the command does; makes the command line pay for importing the Python API.
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from hark.api import Exchange, Failure, Headers, Live, Process, Recording, Request, Response, listen, read, run
     from hark.errors import HarkError
 
@@ -18,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in __all__:
         from hark import api
 

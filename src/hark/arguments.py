@@ -5,13 +5,19 @@ What   Options are taken off the front of the words that are left; which subcomm
 Why    By hand: argparse costs 8 ms of every start, and cannot stop at the command without guessing.
 """
 
+from __future__ import annotations
+
 import os
-from typing import Final
 
 from hark import flags
 from hark.errors import UsageError
 from hark.flags import COMMANDS, FLAGS, Flag
 from hark.options import Options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
 
 _DIGITS: Final = 18  # of a number: more is no size or descriptor of any machine, and int() refuses thousands of them
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}

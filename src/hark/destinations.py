@@ -12,14 +12,16 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
 
 from hark import flags
 from hark.errors import HarkError, UsageError
 from hark.options import Options
 from hark.output import Output
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from hark.views.schema import Schema
 
 PACKETS: Final = "pcapng"

@@ -7,7 +7,11 @@ Why    Plain classes: all of it costs 0.2 ms of every start, and named tuples wo
 May hold: values. May not hold: behaviour.
 """
 
-from typing import Final
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 
 class Value:

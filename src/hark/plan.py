@@ -4,17 +4,18 @@ May hold: the table of key sources, and pure choices by facts that somebody else
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 
 from hark.keys import keylogfile, node, openssl
 from hark.keys.keylogfile import Named
+from hark.system.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.tap.source import KeySource
     from hark.tap.tun.decisions import Decisions
 
 
-class Facts(NamedTuple):
+class Facts(Record):
     """What is there before the run."""
 
     agent: str  # the compiled agent's file; "" where it was not compiled
@@ -22,7 +23,7 @@ class Facts(NamedTuple):
     keylog: Named  # what the user has set SSLKEYLOGFILE to
 
 
-class Missing(NamedTuple):
+class Missing(Record):
     """A capability that this run has not: what that means for the user, why, and what brings it."""
 
     effect: str

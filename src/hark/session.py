@@ -8,13 +8,14 @@ Ends   Each watches what it depends on by a pipe or socket that the kernel close
        So kill -9 of any of them leaves nothing.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
 
 from hark.destinations import COMMANDS, Outputs, fill_streams, open_outputs, say
 from hark.errors import HarkError
@@ -25,7 +26,10 @@ from hark.showing import build_teller, choice, title_of
 from hark.tap import launch, tree
 from hark.tap.namespace import idmap, setup
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from hark.devtools import DevTools
     from hark.recording.ring import Ring
 
@@ -89,7 +93,7 @@ def run(options: Options) -> int:
     return _Session(options, child.pid, tapper, teller, control, network, ring, server).wait()
 
 
-def _devtools(options: Options, outputs: Outputs) -> "DevTools":
+def _devtools(options: Options, outputs: Outputs) -> DevTools:
     from hark.devtools import start
 
     return start(options, title_of(options), outputs)
@@ -137,7 +141,7 @@ def _say_missing(chosen: Plan, child: launch.Child) -> None:
             say(f"hark: {missing}")
 
 
-def _tap(child: launch.Child, ring: "Ring", control: socket.socket, chosen: Plan) -> None:
+def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) -> None:
     """The tapper's body."""
     import gc
     import resource
@@ -159,7 +163,7 @@ def _tap(child: launch.Child, ring: "Ring", control: socket.socket, chosen: Plan
 
 
 def _tell(
-    child: launch.Child, options: Options, outputs: Outputs, ring: "Ring", alive: int, feeds: Sequence[int]
+    child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int, feeds: Sequence[int]
 ) -> None:
     """The teller's body."""
     from hark.recording.ring import Reader
@@ -188,8 +192,8 @@ class _Session:
         teller: int,
         control: socket.socket,
         network: str,
-        ring: "Ring",
-        server: "DevTools | None",
+        ring: Ring,
+        server: DevTools | None,
     ) -> None:
         self._options = options
         self._name = os.path.basename(options.command[0])

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from hark.destinations import Outputs, standard_output
 from hark.options import Options
 from hark.output import Output
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.lookers import Lookers
     from hark.teller import Teller

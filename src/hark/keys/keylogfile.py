@@ -15,10 +15,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
 from hark.system import kernel
+from hark.system.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.recording.blocks import Secrets
     from hark.tap.place import Place
@@ -237,7 +238,7 @@ def drain(fd: int) -> None:
             pass
 
 
-class Named(NamedTuple):
+class Named(Record):
     """What the user's variable names, before the program runs."""
 
     path: str  # absolute; "" where no name is to be followed

@@ -8,8 +8,8 @@ Limits A program that is started with NODE_OPTIONS removed is not heard.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.tap.place import Place
     from hark.tap.source import Source

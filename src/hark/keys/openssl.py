@@ -11,10 +11,10 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from hark.keys import preload as files_of_agent
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.recording.blocks import Secrets
     from hark.tap.place import Place

@@ -7,7 +7,8 @@ import contextlib
 import os
 import socket
 import struct
-from typing import NamedTuple
+
+from hark.system.record import Record
 
 NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
 _REQUEST, _ACK, _DUMP, REPLACE, EXCL, CREATE, APPEND = 1, 4, 0x300, 0x100, 0x200, 0x400, 0x800
@@ -41,7 +42,7 @@ def attributes(data: bytes, at: int) -> dict[int, bytes]:
     return found
 
 
-class Match(NamedTuple):
+class Match(Record):
     """What a filter of `Route.redirect` takes."""
 
     priority: int  # of the filter; one ethertype each
@@ -160,7 +161,7 @@ class Route:
             self.call(_NEWTFILTER, CREATE | EXCL, body, "add filter")
 
 
-class Settings(NamedTuple):
+class Settings(Record):
     """What sock_diag says of a socket."""
 
     inode: int

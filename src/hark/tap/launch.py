@@ -17,13 +17,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from hark.errors import HarkError, NotExecutable, NotFound
 from hark.system import kernel
 from hark.tap.namespace import idmap, setup
 from hark.tap.tun.network import Network
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.tap.source import KeySource
 

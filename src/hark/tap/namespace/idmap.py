@@ -9,9 +9,9 @@ Limits No one else's id can be mapped, root's neither: that takes privilege over
 
 import os
 import socket
-from typing import NamedTuple
 
 from hark.system import kernel
+from hark.system.record import Record
 
 MAPPERS = ("newuidmap", "newgidmap")
 _PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin")
@@ -20,7 +20,7 @@ _CAP_SETGID, _CAP_SETUID = 6, 7
 Range = tuple[int, int]  # the first id, and how many
 
 
-class Ranges(NamedTuple):
+class Ranges(Record):
     """What the user may map besides its own ids."""
 
     uids: tuple[Range, ...] = ()

@@ -16,11 +16,11 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
 
 from hark.errors import HarkError
 from hark.system import kernel
 from hark.system.netlink import Diag, Route
+from hark.system.record import Record
 from hark.tap.namespace import host as hosts
 from hark.tap.namespace import idmap, mirror, ownertable
 from hark.tap.place import Place
@@ -43,7 +43,7 @@ _MIRRORED = (
 )
 
 
-class Host(NamedTuple):
+class Host(Record):
     """What the namespace copies from the host, read before entering it."""
 
     uid: int

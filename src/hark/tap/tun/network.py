@@ -4,7 +4,8 @@ May hold: values. May not hold: how they are read (namespace/host.py) or made (n
 """
 
 import socket
-from typing import NamedTuple
+
+from hark.system.record import Record
 
 LOOPBACK_INDEX = 1  # lo's in every network namespace
 # No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.
@@ -19,7 +20,7 @@ OWN_MAC = bytes.fromhex("026861726b00")
 _HOST = 254  # the scope of 127.0.0.1
 
 
-class Link(NamedTuple):
+class Link(Record):
     """One interface."""
 
     ifindex: int
@@ -27,7 +28,7 @@ class Link(NamedTuple):
     mac: bytes  # empty where it is no Ethernet: it becomes a point-to-point interface
 
 
-class Address(NamedTuple):
+class Address(Record):
     """One address of one interface."""
 
     family: int
@@ -42,7 +43,7 @@ class Address(NamedTuple):
     deprecated: bool
 
 
-class Network(NamedTuple):
+class Network(Record):
     """What the namespace is to have. Routes and rules are messages' bodies, ready to be sent."""
 
     links: tuple[Link, ...] = ()
