@@ -125,7 +125,17 @@ def test_start_imports_nothing_that_is_not_needed() -> None:
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     )
-    heavy = {"asyncio", "typing", "argparse", "dataclasses", "json", "pathlib", "hpack", "cryptography", "hark.decode.decoder"}
+    heavy = {
+        "asyncio",
+        "typing",
+        "argparse",
+        "dataclasses",
+        "json",
+        "pathlib",
+        "hpack",
+        "cryptography",
+        "hark.decode.decoder",
+    }
     assert not loaded & heavy
     assert not {"difflib", "textwrap"} & loaded and not any(name.startswith("hark.usage") for name in loaded)
 

@@ -61,7 +61,10 @@ def run(options: Options) -> int:
     launch.hold_signals()
     chosen = plan(_facts())
     ready = launch.prepare(file, options.command, setup.look(PRIVATE), mapping, chosen.keys)
-    from hark.recording.ring import Ring  # loaded while the child builds the namespace
+    # Loaded while the child builds the namespace: what the tapper needs is then there when the program starts.
+    import hark.tap.capture
+    import hark.tap.namespace.tap  # noqa: F401
+    from hark.recording.ring import Ring
 
     ring = Ring()
     child = ready()

@@ -19,6 +19,7 @@ from hark.tap.recorder import Recorder
 from hark.tap.source import KeySource, Source
 
 _LOOK_MAX = 0.3  # s between looks whether what the program left running has ended
+_QUIET = 0.005  # s without any event after which nothing more is thought to be on its way
 _DRAIN = 3.0  # s without any event after which the end waits for nobody
 _KILL, _DETACH, _EXITED = b"kdx"
 
@@ -78,6 +79,7 @@ class Capture:
         self._detached = False
         self._killed = False
         self._patience = 0.01  # s between looks whether the tree is gone
+        self._pause = 0.0  # s that the loop may wait when the program has exited
         self._look = 0.0  # when to look again
         self.loop.add(control.fileno(), IN, self._on_control)
         for source in keys:
@@ -88,7 +90,7 @@ class Capture:
         self.loop.add(self._wake, IN, lambda event: self._on_room(tap))
         quiet_since = time.monotonic()
         while True:
-            pause = self._patience if self._exited else tap.pause()
+            pause = self._pause if self._exited else tap.pause()
             if self.loop.once(pause):
                 quiet_since = time.monotonic()
             else:
@@ -113,10 +115,12 @@ class Capture:
             else:  # orphans may live for days: look less and less often
                 self._patience = min(self._patience * 1.2, _LOOK_MAX)
             self._look = now + self._patience
+            self._pause = self._patience
             return False
+        self._pause = max(_QUIET - quiet, 0.0005) if quiet < _QUIET else self._patience
         if self._killed:
             return True
-        return (tap.settled() and quiet > 0.005) or quiet > _DRAIN
+        return (tap.settled() and quiet >= _QUIET) or quiet > _DRAIN
 
     def _on_control(self, event: int) -> None:
         try:

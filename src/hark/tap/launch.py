@@ -111,7 +111,7 @@ def prepare(
     something else to do meanwhile."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
-    owner = mapping.owner() if mapping is not None else 0
+    owner = mapping.start() if mapping is not None else 0
     pid = os.fork()
     if pid == 0:
         ours.close()

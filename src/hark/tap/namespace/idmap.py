@@ -8,7 +8,6 @@ Limits No one else's id can be mapped, root's neither: that takes privilege over
 """
 
 import os
-import socket
 
 from hark.system import kernel
 from hark.system.record import Record
@@ -89,84 +88,57 @@ def _write(path: str, text: str) -> None:
 
 
 class Mapping:
-    """A user namespace for the tree, and newuidmap and newgidmap at work on its ids. They take as long as all else of
-    the start, so a process of its own sees to them meanwhile: it makes a child with the namespace, has its ids mapped,
-    and ends it when this process is gone or says so."""
+    """A user namespace for the tree whose ids newuidmap and newgidmap map, which takes as long as much of the start: it
+    is begun first and waited for last. A child holds the namespace until another process has entered it."""
 
-    def __init__(self, uid: int, gid: int) -> None:
-        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if os.fork() == 0:
-            self._link.close()
-            _serve(theirs, uid, gid)
-        theirs.close()
-        self._owner = -1
+    def __init__(self, uid: int, gid: int, allowed: Ranges) -> None:
+        self._ids = (uid, gid, allowed)
+        self._running: list[int] = []
+        self._good = True
+        alive, self._living = os.pipe()
+        self._ready, is_ready = os.pipe()
+        self._holder = os.fork()
+        if self._holder == 0:
+            try:
+                os.close(self._living)
+                kernel.unshare(kernel.CLONE_NEWUSER)
+                os.write(is_ready, b"+")
+                os.read(alive, 1)  # until nobody holds the other end any more
+            finally:
+                os._exit(0)
+        os.close(alive)
+        os.close(is_ready)
 
-    def owner(self) -> int:
-        """Wait for a process that has the namespace: its id, 0 where the user has no ids to be mapped."""
-        if self._owner < 0:
-            self._owner = int(self._link.recv(32) or b"0")
-        return self._owner
+    def start(self) -> int:
+        """Have the ids mapped. The id of a process that has the namespace; 0 where there can be none."""
+        if not os.read(self._ready, 1):
+            return 0
+        uid, gid, allowed = self._ids
+        nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+        for name, own, more in (("newuidmap", uid, allowed.uids), ("newgidmap", gid, allowed.gids)):
+            words = [name, str(self._holder), *(str(n) for n in (own, own, 1))]
+            for first, count in more:
+                words += [str(first), str(first), str(count)]
+            try:
+                self._running.append(os.posix_spawn(mapper(name), words, {}, file_actions=nothing))
+            except OSError:
+                self._good = False  # it is not to be run here
+        return self._holder
 
     def done(self) -> bool:
-        """Wait for the end; whether all is mapped."""
-        return bool(self.owner()) and self._link.recv(1) == b"+"
+        """Wait until the ids are mapped; whether all of them are."""
+        return sum(os.waitpid(child, 0)[1] for child in self._running) == 0 and self._good
 
     def end(self) -> None:
-        """The namespace has processes of its own now, or is not needed."""
-        self._link.close()
+        """The namespace has processes of its own now, or is not needed; also in a child that has a copy of this."""
+        os.close(self._living)
+        os.close(self._ready)
 
 
 def begin(uid: int, gid: int) -> Mapping | None:
-    """Begin to map the user's ids; None for root and where nothing could map them."""
-    return Mapping(uid, gid) if uid and all(map(mapper, MAPPERS)) else None
-
-
-def _serve(link: socket.socket, uid: int, gid: int) -> None:
-    """The body of Mapping's process."""
-    try:
-        allowed = ranges(uid)
-        holder, pid = _holder() if allowed.usable else (-1, 0)
-        link.send(str(pid).encode())
-        if pid:
-            link.send(b"+" if _map(pid, uid, gid, allowed) else b"-")
-            link.recv(1)  # until nobody holds the other end any more
-            os.close(holder)
-    finally:
-        os._exit(0)
-
-
-def _holder() -> tuple[int, int]:
-    """A process in a user namespace of its own: it ends when the descriptor is closed. Its id is 0 where that is not
-    allowed."""
-    alive, living = os.pipe()
-    ready, is_ready = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.close(living)
-            kernel.unshare(kernel.CLONE_NEWUSER)
-            os.write(is_ready, b"+")
-            os.read(alive, 1)
-        finally:
-            os._exit(0)
-    os.close(is_ready)
-    return living, pid if os.read(ready, 1) else 0
-
-
-def _map(pid: int, uid: int, gid: int, allowed: Ranges) -> bool:
-    """Map the own ids and the ranges for another process; whether all of it was done."""
-    running: list[int] = []
-    good = True
-    nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-    for name, own, more in (("newuidmap", uid, allowed.uids), ("newgidmap", gid, allowed.gids)):
-        words = [name, str(pid), *(str(n) for n in (own, own, 1))]
-        for first, count in more:
-            words += [str(first), str(first), str(count)]
-        try:
-            running.append(os.posix_spawn(mapper(name), words, {}, file_actions=nothing))
-        except OSError:
-            good = False  # it is not to be run here
-    return sum(os.waitpid(child, 0)[1] for child in running) == 0 and good
+    """Begin to map the user's ids; None where there are none to map, as for root, or nothing could map them."""
+    allowed = ranges(uid)
+    return Mapping(uid, gid, allowed) if allowed.usable else None
 
 
 def run_inside(pid: int, program: str, words: list[str]) -> tuple[int, bytes]:
