@@ -30,10 +30,11 @@ from itertools import chain
 from typing import Any, Self, TypeVar, cast
 
 from hark.errors import HarkError
-from hark.model.archive import Shelf, body_bytes, time_ns
-from hark.model.changes import Change, Ended, Failed, Told
+from hark.model.archive import Shelf, body_bytes
+from hark.model.changes import Change, Ended, Failed, RecordingTrouble
 from hark.views.view import safe
 from hark.wire.fields import joined
+from hark.wire.isotime import time_ns
 
 __all__ = [
     "Exchange",
@@ -256,7 +257,7 @@ class Recording:
             from hark.views import failures
 
             self.failures.append(failure(failures.entry(change.failure), failures.line(change.failure)))
-        elif isinstance(change, Told):
+        elif isinstance(change, RecordingTrouble):
             self.failures.append(Failure("recording", "", 0, change.trouble.text))
         return None
 

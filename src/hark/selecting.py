@@ -9,7 +9,7 @@ Limits What shares a connection with something chosen is written with it. A conn
 """
 
 from hark.decode import limits, tunnels
-from hark.model.changes import Change, Ended, Failed, SpokeOther
+from hark.model.changes import Change, Ended, Failed, OtherProtocol
 from hark.model.exchange import Connection
 from hark.recording import pcapng
 from hark.recording.blocks import RAW, Block, Frame, Names, Process, Secrets
@@ -34,7 +34,7 @@ class Flows:
         """Learn from it."""
         if isinstance(change, Ended):
             self._learn(change.exchange.connection)
-        elif isinstance(change, SpokeOther):
+        elif isinstance(change, OtherProtocol):
             self._learn(change.connection)
         elif isinstance(change, Failed):
             if change.failure.connection is not None:

@@ -156,7 +156,8 @@ def _screens(
     width = 0
     if tty:
         with contextlib.suppress(OSError):
-            width = max(os.get_terminal_size(fd).columns, 40)
+            columns = os.get_terminal_size(fd).columns
+            width = columns and max(columns, 40)  # 0: not known, and nothing is cut
     if options.curl and not options.quiet:
         from hark.views.curl import Commands
 

@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from hark.errors import HarkError
-from hark.model.archive import Archived, Shelf, time_ns
+from hark.model.archive import Archived, Shelf
 from hark.recording.blocks import Entry, Torn
 from hark.recording.reader import read
+from hark.wire.isotime import time_ns
 
 HERE = pathlib.Path(__file__).parent.parent.parent / "recordings"
 

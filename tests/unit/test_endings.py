@@ -132,7 +132,7 @@ def h2(then: Sequence[Step], answer: bool = False, reset: tuple[Side, int] | Non
         (lambda: h2([], True, (C, 8)), f"the client reset the stream after 500 ms, {BODY}: CANCEL"),
         (lambda: h2([], reset=(S, 7)), "the server reset the stream after 500 ms, without a response: REFUSED_STREAM"),
         (lambda: h2([], True, (S, 2)), f"the server reset the stream after 500 ms, {BODY}: INTERNAL_ERROR"),
-        (lambda: h2([(2500, S, FIN)], away=11), "the server went away after 500 ms, without a response: ENHANCE_YOUR_CALM"),
+        (lambda: h2([(2500, S, FIN)], away=11), "the server sent GOAWAY after 500 ms, without a response: ENHANCE_YOUR_CALM"),
         (lambda: h2([(2500, S, FIN)], away=0), "the server closed without a response, after 2.5 s"),
         (lambda: h2([(2500, C, b"")], True), f"no end was recorded, {BODY}; nothing came for 0.0 ms"),
     ],

@@ -396,14 +396,17 @@ def test_feed_makes_the_same_changes_again() -> None:
 
 def test_redacted_talks_are_redacted_as_they_are_said() -> None:
     from hark.decode.events import Message, Side
-    from hark.model.changes import Spoke, Upgraded
+    from hark.model.changes import MessageSeen, Upgraded
     from hark.views.redact import Redacted
 
     view = Kept()
     redacted, mark = Redacted([view], b"salt"), Redaction(b"salt").mark
     socket = exchange("wss://example.com/s?token=t0ken-in-the-url", _webSocketMessages=[])
     redacted.change(Upgraded(socket))
-    redacted.change(Spoke(socket, Message(1, 1, Side.CLIENT, 1, "text", b'{"password": "p4ssw0rd-in-json"}', 32)))
+    redacted.change(MessageSeen(socket, Message(1, 1, Side.CLIENT, 1, "text", b'{"password": "p4ssw0rd-in-json"}', 32)))
     spoke = view.told[1]
-    assert isinstance(spoke, Spoke) and spoke.message.data == f'{{"password": "{mark("p4ssw0rd-in-json")}"}}'.encode()
+    assert (
+        isinstance(spoke, MessageSeen)
+        and spoke.message.data == f'{{"password": "{mark("p4ssw0rd-in-json")}"}}'.encode()
+    )
     assert spoke.exchange.url == f"wss://example.com/s?token={mark('t0ken-in-the-url')}"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from frames import segment
 from hark.decode.decoder import Decoder
-from hark.model.archive import Archived, Shelf, time_ns
+from hark.model.archive import Archived, Shelf
 from hark.model.book import Book
 from hark.model.changes import Ended
 from hark.recording.blocks import Entry
@@ -18,6 +18,7 @@ from hark.views.choose import choice
 from hark.views.curl import command
 from hark.views.entry import entry as entry_of
 from hark.views.redaction.entry import Redaction
+from hark.wire.isotime import time_ns
 
 NOW = "2026-01-02T03:04:05.678Z"
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from hark.decode.events import Message, Side
 from hark.model.archive import Shelf
-from hark.model.changes import Began, Ended, Spoke, Upgraded
+from hark.model.changes import Began, Ended, MessageSeen, Upgraded
 from hark.views.curl import Commands
 from hark.views.entries import Entries, JsonLines
 from hark.views.feed import Changes, Feed
@@ -435,7 +435,7 @@ def told(entries: list[dict[str, Any]], messages: list[Message]) -> bytes:
         for step in (Began, Upgraded):
             view.change(step(exchange))
         for message in messages:
-            view.change(Spoke(exchange, message))
+            view.change(MessageSeen(exchange, message))
         view.change(Ended(exchange))
     view.end()
     changes, behind = Changes(), Terminal(kept.write, 2)  # as hark watch shows it

@@ -140,7 +140,11 @@ def test_a_schema_names_the_fields(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "name, text, why",
-    [("no.proto", None, "No such file"), ("x.proto", "nonsense", "x.proto"), ("x.bin", "\0\1\2", "no descriptor set")],
+    [
+        ("no.proto", None, "No such file"),
+        ("x.proto", "nonsense", "x.proto"),
+        ("x.bin", "\0\1\2", "not a descriptor set"),
+    ],
 )
 def test_a_bad_schema_gets_one_line(tmp_path, name: str, text: str | None, why: str) -> None:
     path = tmp_path / name

@@ -92,8 +92,8 @@ def test_multipart_forms() -> None:
 
 
 @pytest.mark.parametrize("verbosity, line", [
-    (0, "hark: frames not followed: 12 of link type 147\n"),
-    (1, "hark: frames not followed: 12 of link type 147, 3 of ARP\n"),
+    (0, "hark: not decoded: 12 frames of link type 147\n"),
+    (1, "hark: not decoded: 12 frames of link type 147, 3 frames of ARP\n"),
 ])  # fmt: skip
 def test_what_may_hold_http_and_is_not_followed_is_said_always(verbosity: int, line: str) -> None:
     decoder, book, out = Decoder(), Book(0), []

@@ -96,6 +96,25 @@ def test_the_filter_acts_as_it_is_typed(typed: str, count: int) -> None:
     drive(script)
 
 
+@pytest.mark.parametrize(
+    "width, heads",
+    [(60, ["time"]), (80, ["type", "time", "process"]), (120, ["type", "size", "time", "process"])],
+)
+def test_columns_have_names_and_are_there_where_the_width_allows(width: int, heads: list[str]) -> None:
+    async def script(app, pilot) -> None:
+        lines = screen(app).splitlines()
+        head = next(line for line in lines if " URL " in line)
+        assert head.split() == ["status", "method", "URL", *heads], head
+        row = next(line for line in lines if "/item.json" in line and "200 GET" in line)
+        assert ("curl[" in row) == ("process" in heads) and (" json " in row) == ("type" in heads), row
+        assert head.index("method") == row.index("GET"), (head, row)
+        if "process" in heads:
+            assert head.index("process") == row.index("curl["), (head, row)
+        assert " 1-5 tabs" in screen(app)
+
+    drive(script, size=(width, 30))
+
+
 def test_copy_and_save(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

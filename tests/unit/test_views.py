@@ -10,8 +10,8 @@ import zstandard
 
 from hark.model.body import Body
 from hark.model.charset import text_of
-from hark.views.entry import iso
 from hark.views.view import duration, safe, size
+from hark.wire.isotime import iso
 
 TEXT = b'{"hark": [' + b"1, " * 999 + b"2]}"
 RAW = zlib.compressobj(wbits=-15)

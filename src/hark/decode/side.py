@@ -10,6 +10,11 @@ class Side(IntEnum):
     SERVER = 1
 
     @property
+    def word(self) -> str:
+        """ "client" or "server"."""
+        return self.name.lower()
+
+    @property
     def other(self) -> "Side":
         """The opposite end."""
         return Side(1 - self)

@@ -16,19 +16,12 @@ from hark.model.body import Content
 from hark.model.charset import bytes_of
 from hark.model.complete import complete, dict_of, int_of, is_base64, text_of
 from hark.model.exchange import EMPTY, Connection, Exchange
+from hark.model.versions import version_of
 from hark.recording.blocks import Process
+from hark.wire import websocket
+from hark.wire.isotime import time_ns
 
 Json = dict[str, Any]
-# ISO 8601 with and without its separators, down to a date alone; a zone or none.
-_ISO = re.compile(
-    r"\s*(\d{4})-?(\d\d)-?(\d\d)(?:[Tt ]+(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,9})\d*)?)?)?\s*"
-    r"([Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)?\s*$"
-)
-_VERSIONS = {
-    **dict.fromkeys(("h2", "h2c", "http/2", "http/2.0", "http2", "http/2+quic/46"), "HTTP/2"),
-    **dict.fromkeys(("h3", "http/3", "http/3.0", "http3"), "HTTP/3"),
-}
-_KINDS = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 
 
 class Archived(Exchange):
@@ -42,6 +35,11 @@ class Archived(Exchange):
     def url(self) -> str:
         """The absolute URL, as the archive has it."""
         return text_of(dict_of(self.entry, "request"), "url")
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        """The facts of the server's certificate, as the archive has them."""
+        return dict_of(dict_of(self.entry, "_tls"), "certificate")
 
     @property
     def socket(self) -> bool:
@@ -130,7 +128,7 @@ def _exchange(entry: Json, connection: Connection, number: int) -> Archived:
 def _messages(exchange: Archived, entry: Json) -> None:
     number, stream = exchange.connection.number, exchange.stream
     for said in entry.get("_webSocketMessages", ()):
-        side, kind = _side(said), _KINDS[said["opcode"]]
+        side, kind = _side(said), websocket.KINDS[said["opcode"]]
         data = _data(said["data"], kind not in ("text", "close"))
         if kind == "close" and "_code" in said:
             data = (int_of(said, "_code", 0) & 0xFFFF).to_bytes(2, "big") + data
@@ -153,7 +151,7 @@ def _side(said: Json) -> Side:
 def _request(entry: Json) -> RequestHead:
     asked = entry["request"]
     scheme, _, _, target = _url(asked["url"])
-    version = _version(asked)
+    version = version_of(text_of(asked, "httpVersion"))
     method = asked["method"]
     return RequestHead(
         0, 0, 0, 0, method, target, scheme, text_of(asked, "_authority"), version, _headers(asked, "headers", version),
@@ -162,16 +160,11 @@ def _request(entry: Json) -> RequestHead:
 
 
 def _response(told: Json, time: int, status: int) -> ResponseHead:
-    version = _version(told)
+    version = version_of(text_of(told, "httpVersion"))
     return ResponseHead(
         0, 0, time, time, status, text_of(told, "statusText"), version, _headers(told, "headers", version),
         int_of(told, "headersSize", -1), status < 200 and status != 101,
     )  # fmt: skip
-
-
-def _version(part: Json) -> str:
-    version = text_of(part, "httpVersion").strip()
-    return _VERSIONS.get(version.lower()) or ("HTTP/3" if version.lower().startswith("h3-") else version.upper())
 
 
 def _request_body(asked: Json) -> Content:
@@ -225,24 +218,6 @@ def _response_body(told: Json) -> Content:
     cut = text_of(content, "comment")
     missing = not data and int_of(content, "size", 0) > 0
     return Content(data, size, not cut.startswith("only the first") and not missing, cut)
-
-
-def time_ns(text: str) -> int:
-    """A time in ISO 8601 as ns since the epoch; 0 for what is none."""
-    found = _ISO.match(text)
-    if found is None:
-        return 0
-    year, month, day, hour, minute, second = (int(number or 0) for number in found.groups()[:6])
-    year -= month <= 2
-    era, yoe = divmod(year, 400)
-    doy = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    days = era * 146097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719468
-    ns = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000_000
-    zone = found[8] or "Z"
-    if zone[0] in "+-":
-        away = int(zone[1:3]) * 60 + int(zone[3:].lstrip(":") or 0)
-        ns -= (away if zone[0] == "+" else -away) * 60_000_000_000
-    return max(ns + int((found[7] or "0").ljust(9, "0")), 0)
 
 
 def _url(url: str) -> tuple[str, str, int, str]:

@@ -25,10 +25,10 @@ from hark.model.changes import (
     Ended,
     Failed,
     MadeUp,
+    MessageSeen,
+    OtherProtocol,
     PassedOver,
-    Spoke,
-    SpokeOther,
-    Told,
+    RecordingTrouble,
     Upgraded,
 )
 from hark.model.exchange import EMPTY, Connection, Exchange
@@ -203,7 +203,7 @@ class Book:
             self._fail(failure)
             return None
         other = connection.protocol is not None and connection.protocol not in _FOLLOWED
-        return SpokeOther(connection) if other and not connection.exchanges and not connection.failed else None
+        return OtherProtocol(connection) if other and not connection.exchanges and not connection.failed else None
 
     def _sealed(self, event: ev.Sealed) -> None:
         connection = self._connections.get(event.conn)
@@ -237,7 +237,7 @@ class Book:
     def _trouble(self, event: ev.Trouble) -> Change | None:
         connection = self._connections.get(event.conn)
         if connection is None:
-            return Told(event)
+            return RecordingTrouble(event)
         exchange = self._exchanges.get((event.conn, event.stream))
         if exchange is not None:
             exchange.trouble = exchange.trouble or event.text
@@ -304,7 +304,7 @@ class Book:
         if exchange.socket and exchange.response is not None:
             yield Upgraded(exchange)
         for message in exchange.messages:
-            yield Spoke(exchange, message)
+            yield MessageSeen(exchange, message)
         yield Ended(exchange)
 
     # -- exchanges -----------------------------------------------------------------------------------------------------
@@ -389,9 +389,9 @@ class Book:
         return self._spoke(exchange, event)
 
     @staticmethod
-    def _spoke(exchange: Exchange, message: ev.Message) -> Spoke:
+    def _spoke(exchange: Exchange, message: ev.Message) -> MessageSeen:
         exchange.add(message)
-        return Spoke(exchange, message)
+        return MessageSeen(exchange, message)
 
     def _end(self, event: ev.MessageEnd) -> Change | None:
         exchange = self._exchanges.get((event.conn, event.stream))
@@ -470,7 +470,8 @@ def _without_request(connection: Connection) -> str:
     for trouble in connection.troubles:
         if trouble.kind == "broken-http" and trouble.text.endswith("by the client"):
             return trouble.text
-    return "its request was not captured"
+    lost = any(trouble.kind.startswith("lost") for trouble in connection.troubles)
+    return "no request was seen for it" if connection.established and not lost else "its request was not captured"
 
 
 def _body_of(exchange: Exchange, side: ev.Side) -> Body:

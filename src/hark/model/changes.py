@@ -25,7 +25,7 @@ class Upgraded(NamedTuple):
     exchange: Exchange
 
 
-class Spoke(NamedTuple):
+class MessageSeen(NamedTuple):
     """A message inside an exchange that lasts: of a WebSocket, of server-sent events, of gRPC."""
 
     exchange: Exchange
@@ -33,7 +33,7 @@ class Spoke(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The head of the final response has come. Told only where the book was asked for steps."""
+    """The head of the final response has come. Made only where the book was asked for steps."""
 
     exchange: Exchange
 
@@ -51,14 +51,14 @@ class Failed(NamedTuple):
 
 
 class MadeUp(NamedTuple):
-    """An attempt that failed, and that the same process made up for: another address, another name of a search list, a
-    connection in reserve. It is worth a look, and is no failure."""
+    """An attempt that failed where another one of the same process succeeded: another address, another name of a search
+    list, a connection in reserve. It is worth a look, and is no failure."""
 
     failure: Failure
 
 
-class SpokeOther(NamedTuple):
-    """A connection on which something else was spoken: connection.protocol is its name, "" where it has none here."""
+class OtherProtocol(NamedTuple):
+    """A connection that carried another protocol: connection.protocol is its name, "" where it is not known."""
 
     connection: Connection
 
@@ -71,10 +71,12 @@ class PassedOver(NamedTuple):
     harmless: bool = False
 
 
-class Told(NamedTuple):
-    """A trouble of the recording itself."""
+class RecordingTrouble(NamedTuple):
+    """Something that is wrong with the recording itself."""
 
     trouble: Trouble
 
 
-Change = Began | Answered | Upgraded | Spoke | Ended | Failed | MadeUp | SpokeOther | PassedOver | Told
+Change = (
+    Began | Answered | Upgraded | MessageSeen | Ended | Failed | MadeUp | OtherProtocol | PassedOver | RecordingTrouble
+)

@@ -13,7 +13,7 @@ _VERBS = {
     How.CLOSE_NOTIFY: "closed",
     How.RST: "reset the connection",
     How.STREAM_RESET: "reset the stream",
-    How.GOAWAY: "went away",
+    How.GOAWAY: "sent GOAWAY",
     How.CONNECTION_CLOSE: "closed the connection",
     How.ALERT: "ended TLS",
     How.CLOSE_FRAME: "closed the WebSocket",
@@ -28,7 +28,7 @@ _LEAVING = frozenset({How.FIN, How.CLOSE_NOTIFY, How.RST, How.STREAM_RESET, How.
 
 def who(side: Side) -> str:
     """ "the client" or "the server"."""
-    return "the client" if side == Side.CLIENT else "the server"
+    return f"the {side.word}"
 
 
 def ending(end: Ending, lasted: int) -> str:
@@ -38,7 +38,7 @@ def ending(end: Ending, lasted: int) -> str:
     if end.how is How.OPEN:
         return "no end was recorded"
     if end.how is How.ABANDONED:
-        return f"hark stopped following it{detail}"
+        return f"hark stopped decoding it{detail}"
     if end.side is None or end.how not in _VERBS:
         return f"the host could not be reached{detail}"
     return f"{who(end.side)} {_VERBS[end.how]} {after}{detail}"

@@ -9,10 +9,11 @@ import json
 from base64 import b64decode
 from typing import Any
 
+from hark.model.versions import protocol_of
+from hark.wire import websocket
+
 Json = dict[str, Any]
 _MS_MOST = 1e12
-_OPCODES = frozenset({1, 2, 8, 9, 10})
-_PROTOCOLS = {"HTTP/2": "h2", "HTTP/2.0": "h2", "HTTP/3": "h3", "HTTP/3.0": "h3"}
 
 
 def complete(entry: Json) -> Json:
@@ -27,7 +28,7 @@ def complete(entry: Json) -> Json:
     entry["startedDateTime"] = _moment(entry.get("startedDateTime"))
     if not isinstance(entry.get("_protocol"), str):
         version = entry["request"]["httpVersion"] or entry["response"]["httpVersion"]
-        entry["_protocol"] = _PROTOCOLS.get(version.upper(), version.lower())
+        entry["_protocol"] = protocol_of(version.upper().replace("/2.0", "/2").replace("/3.0", "/3"))
     _known(entry, "_process", dict, _process)
     _known(entry, "_tls", dict, _tls)
     _known(entry, "_grpc", dict, _grpc)
@@ -161,7 +162,7 @@ def _said(told: Json) -> Json:
 def _message(told: Json) -> Json:
     _said(told)
     code = told["opcode"] = int_of(told, "opcode", 1)
-    if code not in _OPCODES:
+    if code not in websocket.KINDS:
         told["opcode"] = code = 2
     data = told["data"] = text_of(told, "data")
     if code in (2, 9, 10) and not is_base64(data):

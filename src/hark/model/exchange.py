@@ -4,11 +4,13 @@ May hold: mutable records with their derived facts. May not hold: events, text f
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from hark.decode.endings import Ending, Phase
 from hark.decode.events import Headers, Message, Noted, RequestHead, ResponseHead, Sealed, Side, TlsFacts, Trouble
 from hark.model.body import Body, Decoded
 from hark.model.talk import Talk
+from hark.model.versions import protocol_of
 from hark.recording.blocks import Process
 from hark.wire import fields
 
@@ -144,6 +146,40 @@ class Exchange:
         return Phase.WAITING if self.sent or self.request is None else Phase.REQUEST
 
     @property
+    def phases(self) -> tuple[tuple[str, int, int], ...]:
+        """(phase, from, to) in ns since the epoch, as far as they are known and in order of time: dns, connect, tls
+        (those of the connection, on its first exchange), send, wait, receive."""
+        connection, started = self.connection, self.started
+        sent = self.sent or self.answered or self.ended
+        answered = self.answered or self.ended
+        sent = max(sent, started)
+        own = (
+            ("send", started, sent),
+            ("wait", sent, max(answered, sent)),
+            ("receive", answered, max(self.ended, answered)),
+        )
+        if not self.first or not connection.established:
+            return own
+        found: list[tuple[str, int, int]] = []
+        if connection.dns is not None and connection.dns[0] <= connection.dns[1] <= connection.opened:
+            found.append(("dns", *connection.dns))
+        found.append(("connect", connection.opened, max(connection.established, connection.opened)))
+        tls = connection.tls
+        if tls is not None and tls.done:  # clocks of captures jump
+            found.append(("tls", tls.started, max(min(tls.done, started), tls.started)))
+        return (*found, *own)
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        """The facts of the server's certificate (model/certificate.py); empty where none was seen."""
+        chain = self.connection.certificates[Side.SERVER]
+        if not chain:
+            return {}
+        from hark.model import certificate  # reading certificates takes long to load
+
+        return certificate.facts(chain[0])
+
+    @property
     def socket(self) -> bool:
         """Whether it has become a WebSocket."""
         request, response = self.request, self.response
@@ -152,6 +188,14 @@ class Exchange:
         if response.status == 101:
             return "websocket" in self.response_header("upgrade").lower().replace(" ", "").split(",")
         return request.protocol == "websocket" and 200 <= response.status < 300
+
+    @property
+    def protocol(self) -> str:
+        """The protocol by its name in ALPN: "http/1.1", "h2", "h3"; "" where it is not known."""
+        version = (self.request.version if self.request is not None else "") or (
+            self.response.version if self.response is not None else ""
+        )
+        return protocol_of(version)
 
     @property
     def is_grpc(self) -> bool:

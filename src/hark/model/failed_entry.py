@@ -9,10 +9,11 @@ from typing import Any
 
 from hark.decode.endings import Ending, How, Phase
 from hark.decode.events import Dns, Side, TlsFacts
-from hark.model.archive import process_of, time_ns
+from hark.model.archive import process_of
 from hark.model.complete import complete, dict_of, int_of, list_of_text, number_of, text_of
 from hark.model.exchange import Connection
 from hark.model.failure import Failure, FailureKind
+from hark.wire.isotime import time_ns
 
 Json = dict[str, Any]
 _SIDES = {"client": Side.CLIENT, "server": Side.SERVER}

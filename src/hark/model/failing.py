@@ -54,7 +54,7 @@ def _unanswered(connection: Connection, end: Ending) -> Failure:
 def not_tls(connection: Connection, spoken: str, time: int) -> Failure:
     """A ClientHello was met by something else."""
     name = spoken or "something else"
-    end = Ending(Side.SERVER, How.ABANDONED, time, f"the server spoke {name}")
+    end = Ending(Side.SERVER, How.ABANDONED, time, f"the server answered in {name}")
     why = f"the server answered in {name}, not TLS"
     return failure(FailureKind.NOT_TLS, Phase.TLS, connection, end, why)
 
@@ -62,7 +62,7 @@ def not_tls(connection: Connection, spoken: str, time: int) -> Failure:
 def _encrypted(connection: Connection, end: Ending) -> Failure:
     assert connection.sealed is not None
     if connection.sealed.refused and end.side == Side.CLIENT:
-        why = "the client broke off the handshake, most likely for the server's certificate, which is encrypted"
+        why = "the client broke off the handshake, most likely because of the server's certificate, which is encrypted"
         found = failure(FailureKind.CERTIFICATE_REJECTED, Phase.TLS, connection, end, why)
         return found._replace(seen=ending(end, end.time - connection.opened))
     found = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, connection.sealed.why)
@@ -112,7 +112,7 @@ def _no_hello(connection: Connection, end: Ending, closed: Closed) -> Failure:
         kind = FailureKind.RESET if end.how is How.RST else FailureKind.TLS_FAILED
         return failure(kind, Phase.TLS, connection, end, f"{ending(end, lasted)}, in answer to the ClientHello")
     if closed.received and connection.established:
-        why = f"the server's answer to the ClientHello was not whole; {ending(end, lasted)}"
+        why = f"the server's answer to the ClientHello was incomplete; {ending(end, lasted)}"
         return failure(FailureKind.TLS_FAILED, Phase.TLS, connection, end, why)
     why = f"the server did not answer the ClientHello; {ending(end, lasted)}"
     if end.how is How.OPEN:
@@ -181,6 +181,7 @@ def _plain(connection: Connection, end: Ending, closed: Closed) -> Failure | Non
         return None
     if connection.protocol is not None and connection.protocol not in _OWN:
         return None
-    what = f"without a request, {closed.sent} bytes were sent" if closed.sent else "without a request"
+    sent = f"{closed.sent} byte was" if closed.sent == 1 else f"{closed.sent} bytes were"
+    what = f"without a request, {sent} sent" if closed.sent else "without a request"
     kind = FailureKind.RESET if end.how is How.RST else FailureKind.CLOSED_BEFORE_REQUEST
     return failure(kind, Phase.IDLE, connection, end, f"{ending(end, lasted)}, {what}")

@@ -13,7 +13,7 @@ from fnmatch import translate
 from typing import NamedTuple
 
 from hark.errors import UsageError
-from hark.model.changes import Answered, Began, Change, Ended, Failed, MadeUp, Spoke, SpokeOther, Upgraded
+from hark.model.changes import Answered, Began, Change, Ended, Failed, MadeUp, MessageSeen, OtherProtocol, Upgraded
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
 from hark.views.grep import Grep
@@ -54,7 +54,7 @@ class Choice(NamedTuple):
             at = f"{failure.host}:{failure.port}" if failure.port else ""
             names: tuple[str, ...] = (failure.host, at, *(_hosts_of(connected, "") if connected is not None else ()))
             who = _names_of(failure.process, failure.pid)
-        elif isinstance(change, SpokeOther):
+        elif isinstance(change, OtherProtocol):
             connection = change.connection
             names = ("", *_hosts_of(connection, ""))
             who = _names_of(connection.process, connection.pid)
@@ -93,7 +93,7 @@ class Chosen(Passing):
         if isinstance(change, Ended):
             self._tally.exchanges += 1
             wanted = self._choice.wants(change.exchange)
-        elif isinstance(change, Began | Answered | Upgraded | Spoke):
+        elif isinstance(change, Began | Answered | Upgraded | MessageSeen):
             wanted = self._choice.may(change.exchange)
         else:
             self._tally.failures += isinstance(change, Failed)
@@ -306,7 +306,7 @@ def failed(exchange: Exchange) -> bool:
     if exchange.trouble or exchange.response is None or exchange.response.status >= 400:
         return True
     if exchange.is_grpc:
-        from hark.views.talks import grpc_status
+        from hark.views.messages import grpc_status
 
         return bool(grpc_status(exchange)[0])
     return False

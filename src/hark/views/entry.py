@@ -5,7 +5,6 @@ HAR 1.2: times in ms, startedDateTime in ISO 8601, -1 for what does not apply.
 """
 
 import base64
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -16,10 +15,11 @@ from hark.model.body import Body, Decoded
 from hark.model.charset import encode, read
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
+from hark.views.messages import messages
 from hark.views.multipart import form_data
-from hark.views.talks import messages
 from hark.wire.fields import is_latin
 from hark.wire.fields import text as _text
+from hark.wire.isotime import iso
 
 if TYPE_CHECKING:
     from hark.model.archive import Archived
@@ -83,7 +83,7 @@ def notes(connection: Connection) -> list[Json]:
 def _ending(exchange: Exchange, ending: Ending) -> Json:
     """Who ended an exchange early (or a WebSocket at all), by what, how far it had come, after how long."""
     told: Json = {
-        "by": ending.side.name.lower() if ending.side is not None else None,
+        "by": ending.side.word if ending.side is not None else None,
         "how": ending.how.value,
         "phase": exchange.phase.value,
         "seconds": max(ending.time // 1000 - exchange.began // 1000, 0) / 1e6,
@@ -91,7 +91,7 @@ def _ending(exchange: Exchange, ending: Ending) -> Json:
     if ending.then is not None:
         side, how, time = ending.then
         seconds = max(time // 1000 - exchange.began // 1000, 0) / 1e6
-        told["then"] = {"by": side.name.lower() if side is not None else None, "how": how.value, "seconds": seconds}
+        told["then"] = {"by": side.word if side is not None else None, "how": how.value, "seconds": seconds}
     return told | {"detail": ending.detail} if ending.detail else told
 
 
@@ -106,26 +106,6 @@ def process(found: Process | None, pid: int) -> Json | None:
         "cmdline": list(found.cmdline),
         "ppid": found.ppid,
     }
-
-
-def iso(ns: int) -> str:
-    """A time in UTC with microseconds."""
-    seconds, rest = divmod(ns, 1_000_000_000)
-    return f"{_second(seconds)}.{rest // 1000:06d}Z"
-
-
-@lru_cache(64)
-def _second(seconds: int) -> str:
-    """The date and time of a second since 1970 (without a clock or a time zone, so that replay tells the same)."""
-    days, left = divmod(seconds, 86400)
-    days += 719468
-    era, doe = divmod(days, 146097)
-    yoe = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
-    doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
-    mp = (5 * doy + 2) // 153
-    month = mp + 3 if mp < 10 else mp - 9
-    year, day = yoe + era * 400 + (month <= 2), doy - (153 * mp + 2) // 5 + 1
-    return f"{year:04d}-{month:02d}-{day:02d}T{left // 3600:02d}:{left // 60 % 60:02d}:{left % 60:02d}"
 
 
 def _ms(ns: int) -> float:

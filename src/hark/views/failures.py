@@ -13,8 +13,9 @@ from urllib.parse import quote
 from hark.decode.endings import Phase
 from hark.model.failure import Failure, FailureKind
 from hark.views.advice import remedy
-from hark.views.entry import iso, notes, process
-from hark.views.view import plural, size, who
+from hark.views.entry import notes, process
+from hark.views.view import address, plural, size, who
+from hark.wire.isotime import iso
 
 Json = dict[str, Any]
 _US = 1000  # ns: entries have times to the microsecond, and so has whatever is shown
@@ -47,8 +48,17 @@ def what(failure: Failure) -> str:
     connection = failure.connection
     assert connection is not None
     if failure.kind in _TLS or (connection.tls is not None and failure.phase is not Phase.CONNECT):
-        return f"{'quic' if failure.version.startswith('QUIC') else 'tls'} {_end(failure.host, failure.port)}"
-    return f"connect {_end(*connection.server)}"
+        return f"{'quic' if failure.version.startswith('QUIC') else 'tls'} {address(failure.host, failure.port)}"
+    return f"connect {address(*connection.server)}"
+
+
+def seen(failure: Failure) -> str:
+    """The last thing that was seen of it; of a certificate that was rejected also which address had it."""
+    connection = failure.connection
+    at = connection.server[0] if connection is not None and failure.kind is FailureKind.CERTIFICATE_REJECTED else ""
+    if at in ("", failure.host):
+        return failure.seen
+    return f"{failure.seen}, shown by {at}" if failure.seen else f"the server is {at}"
 
 
 def reason(failure: Failure) -> str:
@@ -59,6 +69,22 @@ def reason(failure: Failure) -> str:
 def line(failure: Failure) -> str:
     """One line without layout."""
     return f"{what(failure)} {reason(failure)}"
+
+
+def layer(facts: Json) -> str:
+    """Where a failure was, of an entry's `_failure`, for whoever shows it where a request has its method: "DNS", "TLS"
+    (and QUIC), "CONNECT"."""
+    kind = facts.get("kind")
+    if kind in _NAMES:
+        return "DNS"
+    return "TLS" if kind in _TLS or facts.get("phase") == Phase.TLS else "CONNECT"
+
+
+def summed_up(facts: Json) -> str:
+    """What failed and what happened to it, of an entry's `_failure`: "example.com:443: no answer"."""
+    host, port, why = str(facts.get("host", "")), facts.get("port", 0), str(facts.get("why", ""))
+    named = host if "rcode" in facts else address(host, port)
+    return f"{named}: {'not decrypted: ' if facts.get('kind') == FailureKind.ENCRYPTED else ''}{why}"
 
 
 def taken(failure: Failure) -> int:
@@ -92,19 +118,19 @@ class Counts:
 
     def clauses(self) -> list[str]:
         """Such as "2 failed connections (1 refused, 1 reset)", "1 name not found", "1 TLS connection not decrypted"."""
-        told = []
+        clauses = []
         failed = {k: n for k, n in sorted(self._kinds.items()) if k not in _NAMES and k is not FailureKind.ENCRYPTED}
         if failed:
             counted = [f"{count} {_KINDS[kind]}" if len(failed) > 1 else _KINDS[kind] for kind, count in failed.items()]
-            told.append(f"{plural(sum(failed.values()), 'failed connection')} ({', '.join(counted)})")
+            clauses.append(f"{plural(sum(failed.values()), 'failed connection')} ({', '.join(counted)})")
         for kind, name in (
             (FailureKind.NAME_NOT_FOUND, "name"),
             (FailureKind.NAME_NO_ANSWER, "name"),
             (FailureKind.ENCRYPTED, "connection"),
         ):
             if self._kinds[kind]:
-                told.append(f"{plural(self._kinds[kind], name)} {_KINDS[kind]}")
-        return told
+                clauses.append(f"{plural(self._kinds[kind], name)} {_KINDS[kind]}")
+        return clauses
 
 
 # -- the entry -------------------------------------------------------------------------------------------------------
@@ -116,7 +142,7 @@ def entry(failure: Failure) -> Json:
         return failure.entry
     connection = failure.connection
     found = connection.tls if connection is not None else None
-    told: Json = {
+    result: Json = {
         "startedDateTime": iso(failure.started),
         "time": _ms(taken(failure)),
         "request": {
@@ -138,24 +164,24 @@ def entry(failure: Failure) -> Json:
         "_process": process(failure.process, failure.pid),
     }  # fmt: skip
     if found is not None:
-        told["_tls"] = {"version": found.version, "cipher": found.cipher, "sni": found.sni, "alpn": found.alpn}
+        result["_tls"] = {"version": found.version, "cipher": found.cipher, "sni": found.sni, "alpn": found.alpn}
     if connection is not None and connection.notes:
-        told["_notes"] = notes(connection)
-    told["_failure"] = _facts(failure)
-    return told
+        result["_notes"] = notes(connection)
+    result["_failure"] = _facts(failure)
+    return result
 
 
 def _facts(failure: Failure) -> Json:
     ending = failure.ending
     side = ending.side if ending is not None else None
-    told: Json = {
+    facts: Json = {
         "kind": failure.kind.value,
         "host": failure.host,
         "port": failure.port,
         "process": who(failure.process, failure.pid),
         "seconds": taken(failure) / 1e9,
         "phase": failure.phase.value,
-        "by": side.name.lower() if side is not None else None,
+        "by": side.word if side is not None else None,
         "how": ending.how.value if ending is not None else None,
         "why": failure.why,
         "seen": failure.seen,
@@ -163,18 +189,14 @@ def _facts(failure: Failure) -> Json:
         "bytes": failure.size,
     }
     if ending is not None and ending.detail:
-        told["detail"] = ending.detail
+        facts["detail"] = ending.detail
     if failure.version:
-        told["version"] = failure.version
+        facts["version"] = failure.version
     if libraries(failure):
-        told["libraries"] = list(libraries(failure))
+        facts["libraries"] = list(libraries(failure))
     if failure.answer is not None:
-        told |= {"rcode": failure.answer.rcode, "type": failure.answer.qtype}
-    return told
-
-
-def _end(host: str, port: int) -> str:
-    return f"{f'[{host}]' if ':' in host else host}:{port}"
+        facts |= {"rcode": failure.answer.rcode, "type": failure.answer.qtype}
+    return facts
 
 
 def _url(failure: Failure) -> str:
@@ -187,20 +209,20 @@ def _url(failure: Failure) -> str:
 
 def _timings(failure: Failure) -> Json:
     """The phases, in ms, which add up to the time: what was not reached is -1, what HAR wants to be there 0."""
-    told: Json = {"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0}
+    timings: Json = {"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0}
     connection, whole = failure.connection, taken(failure)
     if connection is None:
-        return told | {"dns": _ms(whole)}
+        return timings | {"dns": _ms(whole)}
     at, end = failure.started // _US * _US, failure.started // _US * _US + whole
     if connection.dns is not None and failure.started <= connection.dns[0] <= connection.dns[1] <= connection.opened:
-        told["dns"] = _ms(min(connection.opened // _US * _US, end) - at)
+        timings["dns"] = _ms(min(connection.opened // _US * _US, end) - at)
         at = min(connection.opened // _US * _US, end)
     ready, tls = connection.established or end, connection.tls
     if tls is not None and tls.started and connection.established:
         ready = tls.done or end
-        told["ssl"] = _ms(max(min(ready, end) - tls.started, 0))
+        timings["ssl"] = _ms(max(min(ready, end) - tls.started, 0))
     ready = max(min(ready // _US * _US, end), at)
-    return told | {"connect": _ms(ready - at), "wait": _ms(end - ready)}
+    return timings | {"connect": _ms(ready - at), "wait": _ms(end - ready)}
 
 
 def _ms(ns: int) -> float:

@@ -21,10 +21,10 @@ from hark.model.changes import (
     Ended,
     Failed,
     MadeUp,
+    MessageSeen,
+    OtherProtocol,
     PassedOver,
-    Spoke,
-    SpokeOther,
-    Told,
+    RecordingTrouble,
     Upgraded,
 )
 from hark.model.exchange import Connection, Exchange
@@ -33,8 +33,8 @@ from hark.recording.blocks import Process
 from hark.views import failures
 from hark.views.entries import encode
 from hark.views.entry import entry, process
+from hark.views.messages import shown
 from hark.views.schema import Schema
-from hark.views.talks import shown
 
 Json = dict[str, Any]
 _STEPS: dict[str, type[Any]] = {"began": Began, "answered": Answered, "upgraded": Upgraded, "ended": Ended}
@@ -78,17 +78,17 @@ class Feed:
         match change:
             case Began() | Answered() | Upgraded() | Ended():
                 exchange = change.exchange
-                made = entry(exchange, self._schema)
-                return {"what": _NAMES[type(change)], "n": exchange.number, "entry": made}
-            case Spoke():
+                found = entry(exchange, self._schema)
+                return {"what": _NAMES[type(change)], "n": exchange.number, "entry": found}
+            case MessageSeen():
                 return {"what": "spoke", "n": change.exchange.number, "message": self._message(change)}
             case Failed():
                 return {"what": "failed", "entry": failures.entry(change.failure)}
-            case SpokeOther():
+            case OtherProtocol():
                 return {"what": "other", "connection": _connection(change.connection)}
             case PassedOver():
                 return {"what": "passed", "name": change.what, "frames": change.frames, "harmless": change.harmless}
-            case Told():
+            case RecordingTrouble():
                 return {
                     "what": "told",
                     "time": change.trouble.time,
@@ -96,22 +96,22 @@ class Feed:
                     "text": change.trouble.text,
                 }
 
-    def _message(self, change: Spoke) -> Json:
-        said = change.message
-        told: Json = {
-            "from": said.side.name.lower(),
-            "time": said.time,
-            "kind": said.kind,
-            "data": b64encode(said.data).decode("ascii"),
-            "size": said.size,
-            "name": said.name,
-            "id": said.id,
+    def _message(self, change: MessageSeen) -> Json:
+        message = change.message
+        fields: Json = {
+            "from": message.side.word,
+            "time": message.time,
+            "kind": message.kind,
+            "data": b64encode(message.data).decode("ascii"),
+            "size": message.size,
+            "name": message.name,
+            "id": message.id,
         }
-        if said.wrong:
-            told["wrong"] = said.wrong
-        if said.kind == "grpc":
-            told["shown"] = shown(change.exchange, said, self._schema)
-        return told
+        if message.wrong:
+            fields["wrong"] = message.wrong
+        if message.kind == "grpc":
+            fields["shown"] = shown(change.exchange, message, self._schema)
+        return fields
 
 
 def _connection(connection: Connection) -> Json:
@@ -132,8 +132,8 @@ def _connection(connection: Connection) -> Json:
 
 def _process_of(found: Process | None, pid: int) -> Json | None:
     """A process without its command line, in which secrets may stand: what failed is told by name and id."""
-    told = process(found, pid)
-    return told | {"cmdline": []} if told and "cmdline" in told else told
+    fields = process(found, pid)
+    return fields | {"cmdline": []} if fields and "cmdline" in fields else fields
 
 
 def whole_lines(buffer: bytearray) -> list[bytes]:
@@ -153,58 +153,62 @@ class Changes:
         self._shelf = Shelf()
         self._open: dict[int, Exchange] = {}
 
-    def change(self, told: Json) -> Change | None:
+    def change(self, line: Json) -> Change | None:
         """The change that a line tells; None for one that is none (the end)."""
-        what = told["what"]
+        what = line["what"]
         if what in _STEPS:
-            exchange = self._shelf.exchange(told["entry"])
-            exchange.number = told["n"]
+            exchange = self._shelf.exchange(line["entry"])
+            exchange.number = line["n"]
             if what == "ended":
                 self._open.pop(exchange.number, None)
             else:
                 self._open[exchange.number] = exchange
-            made: Change = _STEPS[what](exchange)
-            return made
+            step: Change = _STEPS[what](exchange)
+            return step
         if what == "spoke":
-            return self._spoke(told)
+            return self._spoke(line)
         if what == "failed":
-            return Failed(failure(told["entry"]))
+            return Failed(failure(line["entry"]))
         if what == "other":
-            return SpokeOther(_connected(told["connection"]))
+            return OtherProtocol(_connected(line["connection"]))
         if what == "passed":
-            return PassedOver(told["name"], told["frames"], told["harmless"])
+            return PassedOver(line["name"], line["frames"], line["harmless"])
         if what == "told":
-            return Told(Trouble(told["time"], told["kind"], 0, told["text"]))
+            return RecordingTrouble(Trouble(line["time"], line["kind"], 0, line["text"]))
         return None
 
-    def _spoke(self, told: Json) -> Spoke | None:
-        exchange = self._open.get(told["n"])
+    def _spoke(self, line: Json) -> MessageSeen | None:
+        exchange = self._open.get(line["n"])
         if exchange is None:
             return None
-        said = told["message"]
-        data, kind = b64decode(said["data"]), said["kind"]
-        if "shown" in said:
-            kind, data = "text", said["shown"].encode("utf-8", "replace")
-        side = Side.CLIENT if said["from"] == "client" else Side.SERVER
+        fields = line["message"]
+        data, kind = b64decode(fields["data"]), fields["kind"]
+        if "shown" in fields:
+            kind, data = "text", fields["shown"].encode("utf-8", "replace")
+        side = Side.CLIENT if fields["from"] == "client" else Side.SERVER
         number, stream = exchange.connection.number, exchange.stream
-        size, wrong = said["size"], said.get("wrong", "")
-        message = Message(number, stream, side, said["time"], kind, data, size, said["name"], said["id"], wrong)
-        return Spoke(exchange, message)
+        size, wrong = fields["size"], fields.get("wrong", "")
+        message = Message(number, stream, side, fields["time"], kind, data, size, fields["name"], fields["id"], wrong)
+        return MessageSeen(exchange, message)
 
 
-def _connected(told: Json) -> Connection:
-    found = _process(told["process"], tuple(told["tls"]))
-    pid = found.pid if found is not None else (told["process"] or {}).get("pid", 0)
-    ends = (told["client"][0], told["client"][1]), (told["server"][0], told["server"][1])
-    made = Connection(told["number"], told["opened"], *ends, pid, found)
-    made.established, made.name, made.protocol = told["established"], told["name"], told["protocol"]
-    if told["sni"]:
-        made.tls = TlsFacts(made.number, 0, 0, 0, "", "", told["sni"], "", False, "", b"")
-    return made
+def _connected(fields: Json) -> Connection:
+    found = _process(fields["process"], tuple(fields["tls"]))
+    pid = found.pid if found is not None else (fields["process"] or {}).get("pid", 0)
+    ends = (fields["client"][0], fields["client"][1]), (fields["server"][0], fields["server"][1])
+    connection = Connection(fields["number"], fields["opened"], *ends, pid, found)
+    connection.established, connection.name, connection.protocol = (
+        fields["established"],
+        fields["name"],
+        fields["protocol"],
+    )
+    if fields["sni"]:
+        connection.tls = TlsFacts(connection.number, 0, 0, 0, "", "", fields["sni"], "", False, "", b"")
+    return connection
 
 
-def _process(told: Json | None, tls: tuple[str, ...] = ()) -> Process | None:
-    if not told or "name" not in told:
+def _process(fields: Json | None, tls: tuple[str, ...] = ()) -> Process | None:
+    if not fields or "name" not in fields:
         return None
-    cmdline = tuple(told["cmdline"])
-    return Process(0, told["pid"], told["name"], told["exe"], cmdline, told["ppid"], tls=tls)
+    cmdline = tuple(fields["cmdline"])
+    return Process(0, fields["pid"], fields["name"], fields["exe"], cmdline, fields["ppid"], tls=tls)

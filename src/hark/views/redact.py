@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from hark.decode.events import Message
 from hark.model.archive import Archived, Shelf
-from hark.model.changes import Answered, Began, Change, Ended, Failed, Spoke, SpokeOther, Upgraded
+from hark.model.changes import Answered, Began, Change, Ended, Failed, MessageSeen, OtherProtocol, Upgraded
 from hark.model.exchange import Connection, Exchange
 from hark.model.failed_entry import failure
 from hark.recording.blocks import Process
 from hark.views import failures
 from hark.views.entry import entry
+from hark.views.messages import shown
 from hark.views.redaction.entry import Redaction
-from hark.views.talks import shown
 from hark.views.view import Passing, View
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class Redacted(Passing):
             else:
                 self._open[made.number] = made
             change = type(change)(made)
-        elif isinstance(change, Spoke):
+        elif isinstance(change, MessageSeen):
             exchange = self._open.get(change.exchange.number) or self._exchange(change.exchange)
-            change = Spoke(exchange, self._message(change.exchange, change.message))
+            change = MessageSeen(exchange, self._message(change.exchange, change.message))
         elif isinstance(change, Failed):
             change = Failed(failure(self._redaction.entry(failures.entry(change.failure))))
-        elif isinstance(change, SpokeOther):
-            change = SpokeOther(self._connection(change.connection))
+        elif isinstance(change, OtherProtocol):
+            change = OtherProtocol(self._connection(change.connection))
         self._pass(change)
 
     def _exchange(self, exchange: Exchange) -> Archived:

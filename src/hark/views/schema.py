@@ -32,7 +32,7 @@ class Schema:
             except OSError as error:
                 raise HarkError(f"cannot read {path}", error.strerror or "") from error
             except Exception as error:  # the library raises errors of several unrelated kinds for a bad file
-                raise HarkError(f"cannot use {path}", f"it is no descriptor set: {error}", _INSTALL) from error
+                raise HarkError(f"cannot use {path}", f"it is not a descriptor set: {error}", _INSTALL) from error
 
     def message(self, path: str, response: bool, data: bytes) -> dict[str, Any] | None:
         """The message of the call to `path` ("/package.Service/Method"); None where the schema does not know it, or it

@@ -121,8 +121,8 @@ class Summary:
         matched = self._tally.of(count, len(self._counts)) if self._tally is not None else ""
         if self._hosts:
             answers = ", ".join(f"{many} {name}" for name, many in sorted(self._status.items()))
-            told = f"{matched or plural(count, 'exchange')} with {plural(len(self._hosts), 'host')}"
-            lines.append(f"{told}: {answers}{failed}")
+            counted = f"{matched or plural(count, 'exchange')} with {plural(len(self._hosts), 'host')}"
+            lines.append(f"{counted}: {answers}{failed}")
             self._table(lines)
             self._most(
                 lines, "slowest", [(duration(taken), what) for taken, _, what in sorted(self._slowest, reverse=True)]
@@ -162,8 +162,8 @@ class Summary:
             lines.append(f"  and {plural(len(ordered) - _SHOWN, 'host')} more")
 
     def _counted(self, lines: list[str], title: str, counted: Counter[str]) -> None:
-        shown = [(f"{many} x", what) for what, many in counted.most_common(_SHOWN)]
-        self._most(lines, f"{title} ({sum(counted.values())})" if counted else title, shown)
+        rows = [(f"{many} x", what) for what, many in counted.most_common(_SHOWN)]
+        self._most(lines, f"{title} ({sum(counted.values())})" if counted else title, rows)
         if len(counted) > _SHOWN:
             lines.append(f"  and {len(counted) - _SHOWN} more")
 

@@ -3,8 +3,9 @@
 What   Lines gathered during a batch and written in one call at its end, so that they neither tear the program's own
        output nor cost a system call each.
 Why    A line says what a developer looks for first: what was asked, what came, how long it took, who asked.
-Limits On a terminal a line fits its width: the URL is cut in the middle. Elsewhere nothing is cut. Bodies (-vv) end
-       after BODY_LINES.
+Limits On a terminal a line fits its width: the URL gives way (views/fitting.py), but for its path; then a long reason
+       goes to a line of its own, and what is left may take a second row. Nothing is padded: in which column a program
+       has left the cursor is not known here. Elsewhere nothing is cut. Bodies (-vv) end after a screenful.
 """
 
 from collections import Counter
@@ -13,11 +14,24 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hark.decode.events import Headers, Message, Side
-from hark.model.changes import Began, Change, Ended, Failed, MadeUp, PassedOver, Spoke, SpokeOther, Told, Upgraded
+from hark.model.changes import (
+    Began,
+    Change,
+    Ended,
+    Failed,
+    MadeUp,
+    MessageSeen,
+    OtherProtocol,
+    PassedOver,
+    RecordingTrouble,
+    Upgraded,
+)
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure, FailureKind
 from hark.views import failures
 from hark.views.advice import remedy
+from hark.views.excerpt import screenful
+from hark.views.fitting import columns, fit, least
 from hark.views.view import asked, duration, hexdump, host, plural, pretty, safe, size, who
 from hark.wire.fields import text as text_of_field
 
@@ -27,11 +41,12 @@ if TYPE_CHECKING:
     from hark.views.schema import Schema
 
 PATIENCE = 1_000_000_000  # ns after which a request without an answer is worth a line
-BODY_LINES = 200
 _HEXDUMP_BYTES = 512
+_LEAST = 20  # columns of what a line is about
 _MATCHES = 5  # places of --grep that are shown of an exchange
 _ADVISED = 10_000  # programs with their remedies that are remembered; those behind them are told again and again
 _MESSAGE_WIDTH = 200  # columns of a message's line at -v
+_CONNECTIONS = 10_000  # connections of which it is remembered that they were described
 
 _RED, _GREEN, _YELLOW, _CYAN, _DIM, _BOLD = "31", "32", "33", "36", "2", "1"
 
@@ -67,6 +82,7 @@ class Terminal:
         self._exchanges = self._errors = 0
         self._failed = failures.Counts()
         self._advised: set[tuple[str, str]] = set()  # (program, remedy): each is told once
+        self._described: set[tuple[int, bool]] = set()  # (connection's number, whether inside a proxied TLS)
 
     # -- the view's interface --------------------------------------------------------------------------------------
 
@@ -76,7 +92,7 @@ class Terminal:
             self._ended(change.exchange)
         elif isinstance(change, Began):
             self._waiting[change.exchange.number] = change.exchange
-        elif isinstance(change, Spoke):
+        elif isinstance(change, MessageSeen):
             if self._verbosity:
                 self._spoke(change.exchange, change.message)
         elif isinstance(change, Upgraded):
@@ -86,14 +102,14 @@ class Terminal:
         elif isinstance(change, MadeUp):
             if self._verbosity:
                 tried = change.failure
-                why = self._paint(_DIM, f"{safe(tried.why)}; another attempt came through")
-                self._line(failures.what(tried), why, who(tried.process, tried.pid), tried.started)
-        elif isinstance(change, SpokeOther):
-            self._others[change.connection.protocol or "something unknown"] += 1
+                why = self._paint(_DIM, f"{safe(tried.why)}; another attempt succeeded")
+                self._line(failures.what(tried), "", who(tried.process, tried.pid), tried.started, why)
+        elif isinstance(change, OtherProtocol):
+            self._others[change.connection.protocol or "an unknown protocol"] += 1
         elif isinstance(change, PassedOver):
             if self._verbosity or not change.harmless:
-                self._passed.append(f"{change.frames} of {change.what}")
-        elif isinstance(change, Told):
+                self._passed.append(f"{plural(change.frames, 'frame')} of {change.what}")
+        elif isinstance(change, RecordingTrouble):
             self._lines.append(self._paint(_YELLOW, f"hark: {safe(change.trouble.text)}"))
 
     def tick(self, now: int) -> None:
@@ -110,7 +126,7 @@ class Terminal:
     def end(self) -> None:
         """Write what is left, and the summary."""
         if self._passed:
-            self._lines.append(self._paint(_DIM, f"hark: frames not followed: {', '.join(self._passed)}"))
+            self._lines.append(self._paint(_DIM, f"hark: not decoded: {', '.join(self._passed)}"))
         self._lines.append(self._paint(_BOLD, self.summary()))
         self._flush()
 
@@ -128,7 +144,7 @@ class Terminal:
         notes += self._failed.clauses()
         if self._others:
             count = sum(self._others.values())
-            notes.append(f"{plural(count, 'connection')} spoke {', '.join(sorted(self._others))}")
+            notes.append(f"{plural(count, 'connection')} with {', '.join(sorted(self._others))}")
         return told + "".join(f", {note}" for note in notes)
 
     # -- lines -------------------------------------------------------------------------------------------------------
@@ -146,24 +162,19 @@ class Terminal:
         if exchange.socket:
             self._socket_ended(exchange)
             return
-        told = [self._status(status)] if status else []
-        if exchange.is_grpc:
-            told += self._grpc(exchange)
-        if exchange.trouble:
-            told.append(self._paint(_RED, safe(exchange.trouble)))
+        facts = []
         kind = _kind(exchange.response_header("content-type"))
         if kind and exchange.response_body.size:
-            told.append(safe(kind))
+            facts.append(safe(kind))
         if status:
-            told.append(size(exchange.response_body.size))
-        told.append(duration(exchange.ended - exchange.began))
-        version = (exchange.request or response).version if exchange.request or response else ""  # type: ignore[union-attr]
-        told.append(
-            {"HTTP/2": "h2", "HTTP/3": "h3", "HTTP/1.1": "http/1.1", "HTTP/1.0": "http/1.0"}.get(
-                version, version.lower()
-            )
-        )
-        self._line(asked(exchange), " ".join(told), _maker(exchange), exchange.began)
+            facts.append(size(exchange.response_body.size))
+        facts.append(duration(exchange.ended - exchange.began))
+        facts.append(exchange.protocol)
+        reasons = self._grpc(exchange) if exchange.is_grpc else []
+        if exchange.trouble:
+            reasons.append(self._paint(_RED, safe(exchange.trouble)))
+        first = self._status(status) if status else ""
+        self._line(asked(exchange), " ".join(facts), _maker(exchange), exchange.began, " ".join(reasons), first)
         self._more(exchange)
 
     # -- exchanges that last -----------------------------------------------------------------------------------------
@@ -177,29 +188,32 @@ class Terminal:
 
     def _socket_ended(self, exchange: Exchange) -> None:
         sent, received = exchange.messages_seen
-        told = [f"closed {sent} sent, {received} received", duration(exchange.ended - exchange.started)]
-        if exchange.trouble:
-            told.insert(0, self._paint(_RED, safe(exchange.trouble)))
-        self._line(asked(exchange), " ".join(told), _maker(exchange), exchange.started)
+        facts = f"closed {sent} sent, {received} received {duration(exchange.ended - exchange.started)}"
+        reason = self._paint(_RED, safe(exchange.trouble)) if exchange.trouble else ""
+        self._line(asked(exchange), facts, _maker(exchange), exchange.started, reason)
         self._more(exchange)
 
     def _spoke(self, exchange: Exchange, message: Message) -> None:
-        from hark.views.talks import shown
+        from hark.views.messages import shown
 
         mark = ">" if message.side == Side.CLIENT else "<"
         text = shown(exchange, message, self._schema)
-        lines = text.splitlines() or [""]
-        most = BODY_LINES if self._verbosity > 1 else 1
+        lines, more = text.splitlines() or [""], ""
+        if self._verbosity > 1:
+            lines, more = screenful(lines, self._width)
         name = f"{message.kind} {message.name}" if message.name not in ("", "message") else message.kind
         first = f"{mark} {self._paint(_CYAN, safe(name))} {size(message.size)} {safe(lines[0])}".rstrip()
         if self._verbosity < 2 and len(first) > _MESSAGE_WIDTH:
             first = first[:_MESSAGE_WIDTH] + "…"
         first = f"{self._stamp(message.time)} {first}" if self._stamp is not None else first
         self._lines.append(f"{first}  {self._paint(_DIM, safe(asked(exchange)))}")
-        self._lines += [f"{mark} {safe(line)}" for line in lines[1:most]]
+        if self._verbosity > 1:
+            self._lines += [f"{mark} {safe(line)}" for line in lines[1:]]
+            if more:
+                self._lines.append(self._paint(_DIM, f"{mark} … {more}; {size(message.size)} in all"))
 
     def _grpc(self, exchange: Exchange) -> list[str]:
-        from hark.views.talks import grpc_status, status_name
+        from hark.views.messages import grpc_status, status_name
 
         status, text = grpc_status(exchange)
         if not status:
@@ -207,17 +221,23 @@ class Terminal:
         self._errors += 1
         return [self._paint(_RED, safe(f"{status_name(status)}{f': {text}' if text else ''}"))]
 
-    def _line(self, left: str, middle: str, right: str, time: int) -> None:
-        left, right = safe(left), safe(right)
-        tail = f"{middle} {right}".rstrip()
+    def _line(self, left: str, facts: str, maker: str, time: int, reason: str = "", first: str = "") -> None:
+        """What it is about, a status, a reason, facts, who; all but `left` and `maker` safe, perhaps with colours. A
+        reason that leaves too little of a screen's width to `left` has a line below. time: what the stamp says."""
+        left, maker = safe(left), safe(maker)
+        tail = " ".join(part for part in (first, reason, facts, maker) if part)
+        inside = True
         stamp = f"{self._stamp(time)} " if self._stamp is not None else ""
-        if self._width:
-            room = max(self._width - len(stamp) - _visible(tail) - 1, 20)
-            if len(left) > room:
-                keep = room - 1
-                left = f"{left[: keep - keep // 3]}…{left[len(left) - keep // 3 :]}"
-            left = left.ljust(room)
+        width = max(self._width - len(stamp), 1) if self._width else 0
+        if width and columns(left) + columns(tail) >= width:
+            enough = max(min(least(left), width // 2), _LEAST)  # columns that it gets however long the rest is
+            inside = not reason or width - columns(tail) - 1 >= enough
+            if not inside:
+                tail = " ".join(part for part in (first, facts, maker) if part)
+            left = fit(left, max(width - columns(tail) - 1, enough))
         self._lines.append(f"{self._paint(_DIM, stamp) if stamp else ''}{left} {tail}")
+        if not inside:
+            self._lines.append(f"  {reason}")
 
     def _status(self, status: int) -> str:
         color = _GREEN if status < 300 else _CYAN if status < 400 else _YELLOW if status < 500 else _RED
@@ -232,10 +252,12 @@ class Terminal:
         encrypted = failure.kind is FailureKind.ENCRYPTED
         why = f"not decrypted, {failures.ciphertext(failure)}" if encrypted else failure.why
         took = duration(failures.taken(failure))
-        middle = self._paint(_YELLOW if encrypted else _RED, safe(why))
-        middle += "" if f"after {took}" in why else f" {took}"
-        self._line(failures.what(failure), middle, who(failure.process, failure.pid), failure.started)
-        below = [part for part in (failure.why if encrypted else "", failure.seen, self._advice(failure)) if part]
+        reason = self._paint(_YELLOW if encrypted else _RED, safe(why))
+        facts = "" if f"after {took}" in why else took
+        self._line(failures.what(failure), facts, who(failure.process, failure.pid), failure.started, reason)
+        below = [
+            part for part in (failure.why if encrypted else "", failures.seen(failure), self._advice(failure)) if part
+        ]
         if below:
             self._lines.append(self._paint(_YELLOW, f"  {safe('; '.join(below))}"))
 
@@ -264,7 +286,21 @@ class Terminal:
 
     # -- details -----------------------------------------------------------------------------------------------------
 
+    def _connection(self, exchange: Exchange) -> None:
+        """The connection of its first request, and again of the first one inside TLS that a proxy passed on."""
+        connection = exchange.connection
+        again = connection.through and connection.tls is not None
+        if (connection.number, again) in self._described or not (exchange.first or again):
+            return
+        from hark.views.connecting import line
+
+        if len(self._described) >= _CONNECTIONS:
+            self._described.clear()
+        self._described.add((connection.number, again))
+        self._lines.append(self._paint(_DIM, f"* {safe(line(exchange))}"))
+
     def _details(self, exchange: Exchange) -> None:
+        self._connection(exchange)
         request, response = exchange.request, exchange.response
         if request is not None:
             first = request.line or f"{request.method} {request.target} {request.version}"
@@ -298,19 +334,15 @@ class Terminal:
         self._lines.append(mark)
         text = text_of(data, mime, body.whole and not cut)
         if text is not None:
-            lines = pretty(text, mime).splitlines()
+            lines, more = screenful(pretty(text, mime).splitlines(), self._width)
         else:
-            lines = hexdump(data[:_HEXDUMP_BYTES])
+            lines, more = hexdump(data[:_HEXDUMP_BYTES]), ""
             if len(data) > _HEXDUMP_BYTES:
                 lines.append(f"… {size(len(data))} of binary data")
-        for line in lines[:BODY_LINES]:
-            self._lines.append(f"{mark} {safe(line)}")
-        if len(lines) > BODY_LINES:
-            self._lines.append(self._paint(_DIM, f"{mark} … {len(lines) - BODY_LINES} more lines"))
-        if not body.whole:
-            self._lines.append(self._paint(_DIM, f"{mark} … {size(body.size)} in all"))
-        elif cut:
-            self._lines.append(self._paint(_DIM, f"{mark} … more than {size(len(data))} in all"))
+        self._lines += [f"{mark} {safe(line)}" for line in lines]
+        rest = _rest(more, body.size, len(data), body.whole, cut)
+        if rest:
+            self._lines.append(self._paint(_DIM, f"{mark} … {rest}"))
         if wrong:
             self._lines.append(self._paint(_YELLOW, f"{mark} ({safe(wrong)})"))
 
@@ -331,12 +363,11 @@ def _kind(mime: str) -> str:
     return name.partition("/")[2].removeprefix("x-").rpartition("+")[2] or name
 
 
-def _visible(text: str) -> int:
-    """Columns that a text with colours takes."""
-    count, at = 0, 0
-    while at < len(text):
-        if text[at] == "\x1b":
-            at = text.index("m", at) + 1
-        else:
-            count, at = count + 1, at + 1
-    return count
+def _rest(more: str, came: int, decoded: int, whole: bool, cut: bool) -> str:
+    """What there is of a body beside what is shown, and how to get it."""
+    if not whole:
+        most = f"{-(-max(came, 1) // 1_000_000)}M"
+        return f"{more or 'the rest was not kept'}; {size(came)} in all (-o FILE.har --max-body {most} keeps them)"
+    if cut:
+        return f"{more or 'the rest was not kept'}; more than {size(decoded)} in all (--max-body SIZE keeps more)"
+    return f"{more}; {size(decoded)} in all (-o FILE.har has them)" if more else ""

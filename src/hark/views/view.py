@@ -95,6 +95,11 @@ def host(exchange: Exchange) -> str:
     return rest.partition("/")[0].partition("?")[0] or exchange.connection.server[0]
 
 
+def address(host: str, port: int) -> str:
+    """An address, or a host, with its port: "[::1]:443"."""
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def asked(exchange: Exchange) -> str:
     """A request in a line."""
     method = exchange.request.method if exchange.request is not None else "?"
@@ -102,15 +107,19 @@ def asked(exchange: Exchange) -> str:
 
 
 def pretty(text: str, mime: str) -> str:
-    """JSON in lines; any other text as it is, without a byte order mark."""
+    """JSON in lines, also where it ends too early; any other text as it is, without a byte order mark."""
     text = text.removeprefix("\ufeff")
     if "json" in mime.lower() or text[:1] in ("{", "["):
         import json
 
         try:
             return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        except (ValueError, RecursionError):
+        except RecursionError:
             return text
+        except ValueError:
+            from hark.views.indent import indented
+
+            return indented(text) or text
     return text
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hark.model.changes import Change, Ended, Failed
-from hark.model.exchange import Exchange
 from hark.model.failure import Failure
 from hark.views import failures
+from hark.views.fitting import columns, fit, least
 from hark.views.view import asked, duration, plural, safe
 
 _ROWS = 2000
 _WIDTH, _LEAST = 100, 60  # columns where nothing says how many there are; below which it cannot be drawn
+_BAR = 24  # columns of the bars that are left where paths are long
 _PHASES = {
     "dns": ("D", "36"),
     "connect": ("C", "33"),
@@ -30,53 +31,34 @@ class Row(NamedTuple):
     """One exchange, or failure: what it was, and (phase, from, to) in ns."""
 
     what: str
+    name: str  # what stands for it where that is too long
     status: int
     phases: tuple[tuple[str, int, int], ...]
-
-
-def phases(exchange: Exchange) -> tuple[tuple[str, int, int], ...]:
-    """(phase, from, to) of an exchange, in ns since the epoch, as far as they are known; in order of time."""
-    connection = exchange.connection
-    told: list[tuple[str, int, int]] = []
-    if exchange.first and connection.established:
-        if connection.dns is not None and connection.dns[0] <= connection.dns[1] <= connection.opened:
-            told.append(("dns", *connection.dns))
-        told.append(("connect", connection.opened, connection.established))
-        tls = connection.tls
-        if tls is not None and tls.done and tls.started:
-            told.append(("tls", tls.started, min(tls.done, max(exchange.started, tls.started))))
-    sent = exchange.sent or exchange.answered or exchange.ended
-    answered = exchange.answered or exchange.ended
-    told.append(("send", exchange.started, max(sent, exchange.started)))
-    if answered > sent:
-        told.append(("wait", sent, answered))
-    told.append(("receive", answered, exchange.ended))
-    return tuple(told)
 
 
 def failed_phases(failure: Failure) -> tuple[tuple[str, int, int], ...]:
     """The same of a failure; as far as it came, one phase at least."""
     timings, at = failures.entry(failure)["timings"], failure.started
-    told: list[tuple[str, int, int]] = []
+    spans: list[tuple[str, int, int]] = []
     for name in ("dns", "connect", "wait"):
         taken = round(timings.get(name, -1) * 1e6)
         if taken < 0 or (name == "wait" and not taken):
             continue
         secure = max(round(timings.get("ssl", -1) * 1e6), 0) if name == "connect" else 0
-        told.append((name, at, at + taken - secure))
+        spans.append((name, at, at + taken - secure))
         if secure:
-            told.append(("tls", at + taken - secure, at + taken))
+            spans.append(("tls", at + taken - secure, at + taken))
         at += taken
-    return tuple(told) or (("wait", failure.started, failure.time),)
+    return tuple(spans) or (("wait", failure.started, failure.time),)
 
 
 class Waterfall:
-    """Gathers rows; draws them at the end. width 0: as wide as without a terminal."""
+    """Gathers rows; draws them at the end. width: columns of the screen; 0: nothing is cut."""
 
     def __init__(self, write: Callable[[bytes], None], color: bool = False, width: int = 0) -> None:
         self._write = write
         self._color = color
-        self._width = max(width or _WIDTH, _LEAST)
+        self._width = width
         self._rows: list[Row] = []
         self._more = 0
 
@@ -85,15 +67,16 @@ class Waterfall:
         if type(change) is Ended:
             exchange = change.exchange
             status = exchange.response.status if exchange.response is not None else 0
-            self._keep(asked(exchange), status, phases(exchange))
+            self._keep(asked(exchange), asked(exchange), status, exchange.phases)
         elif type(change) is Failed:
-            self._keep(failures.line(change.failure), 0, failed_phases(change.failure))
+            failure = change.failure
+            self._keep(failures.line(failure), failures.what(failure), 0, failed_phases(failure))
 
-    def _keep(self, what: str, status: int, took: tuple[tuple[str, int, int], ...]) -> None:
+    def _keep(self, what: str, name: str, status: int, took: tuple[tuple[str, int, int], ...]) -> None:
         if len(self._rows) >= _ROWS:
             self._more += 1
             return
-        self._rows.append(Row(safe(what), status, took))
+        self._rows.append(Row(safe(what), safe(name), status, took))
 
     def tick(self, now: int) -> None:
         """Nothing is told before the end."""
@@ -109,18 +92,20 @@ class Waterfall:
         rows = sorted(self._rows, key=lambda row: row.phases[0][1])
         begin = min(start for row in rows for _, start, _ in row.phases)
         span = max(max(end for row in rows for _, _, end in row.phases) - begin, 1)
-        left = min(max(len(row.what) for row in rows), self._width // 2 - 10)
-        room = self._width - left - 16
+        left = max(columns(row.what) for row in rows)
+        if self._width:
+            width = max(self._width, _LEAST)
+            left = min(left, max(width // 2 - 10, min(max(least(row.name) for row in rows), width - 16 - _BAR)))
+            room = width - left - 16
+        else:
+            room = max(_WIDTH - left - 16, _BAR)
         legend = " ".join(f"{self._paint(name, letter)} {name}" for name, (letter, _) in _PHASES.items())
         lines = [f"{'':{left}}      0{duration(span):>{room - 1}}"]
         for row in rows:
-            what = (
-                row.what
-                if len(row.what) <= left
-                else f"{row.what[: left // 2]}…{row.what[len(row.what) - left + left // 2 + 1 :]}"
-            )
+            what = row.what if columns(row.what) <= left else fit(row.name, left)
+            what += " " * (left - columns(what))
             taken = duration(row.phases[-1][2] - row.phases[0][1])
-            lines.append(f"{what:{left}} {row.status or '---'!s:>3} |{self._bar(row, begin, span, room)}| {taken}")
+            lines.append(f"{what} {row.status or '---'!s:>3} |{self._bar(row, begin, span, room)}| {taken}")
         return [*lines, legend]
 
     def _bar(self, row: Row, begin: int, span: int, room: int) -> str:

@@ -5,6 +5,7 @@ May hold: tables and pure functions. May not hold: a connection's state.
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KINDS = {TEXT: "text", BINARY: "binary", CLOSE: "close", PING: "ping", PONG: "pong"}
+OPCODES = {name: code for code, name in KINDS.items()}
 FIN, RSV1, MASKED = 0x80, 0x40, 0x80
 NO_STATUS = 1005  # a close frame without a code (§7.1.5)
 GOOD = frozenset({1000, 1001, NO_STATUS})  # normal closure, going away

@@ -9,7 +9,10 @@ Limits Field for field what frontends need (docs: Network domain of the protocol
 
 from typing import Any
 
-from hark.model.archive import time_ns
+from hark.model.charset import parameter
+from hark.views.failures import layer
+from hark.wire import websocket
+from hark.wire.isotime import time_ns
 
 Json = dict[str, Any]
 Event = tuple[str, Json]
@@ -22,8 +25,6 @@ _KINDS = (
 )  # fmt: skip
 _POST_MOST = 1 << 16  # characters of a request body that are sent unasked
 _LOADER = "hark"
-_METHODS = {"name-not-found": "DNS", "name-no-answer": "DNS", "encrypted": "TLS", "not-tls": "TLS", "tls-silent": "TLS",
-            "certificate-rejected": "TLS", "tls-failed": "TLS"}  # fmt: skip
 
 
 def began(n: int, entry: Json) -> list[Event]:
@@ -39,7 +40,7 @@ def began(n: int, entry: Json) -> list[Event]:
             request["postData"] = text
     elif _will_post(asked) and not entry["response"]["status"]:
         request["hasPostData"] = True  # its body is still to come: it is asked for when it is looked at
-    told = {
+    sent = {
         "requestId": identity(n),
         "loaderId": _LOADER,
         "documentURL": asked["url"],
@@ -56,7 +57,7 @@ def began(n: int, entry: Json) -> list[Event]:
         "headers": _wire_headers(entry),
         "connectTiming": {"requestTime": start},
     }
-    return [("Network.requestWillBeSent", told), ("Network.requestWillBeSentExtraInfo", extra)]
+    return [("Network.requestWillBeSent", sent), ("Network.requestWillBeSentExtraInfo", extra)]
 
 
 def answered(n: int, entry: Json) -> list[Event]:
@@ -79,7 +80,7 @@ def answered(n: int, entry: Json) -> list[Event]:
         extra["headersText"] = "\r\n".join(lines) + "\r\n\r\n"
     timing = _timing(entry)
     head_time = timing["requestTime"] + timing["receiveHeadersEnd"] / 1000
-    told = {
+    received = {
         "requestId": identity(n),
         "loaderId": _LOADER,
         "timestamp": head_time,
@@ -87,16 +88,16 @@ def answered(n: int, entry: Json) -> list[Event]:
         "hasExtraInfo": True,
         "response": _response(entry, headers, timing, head_time),
     }
-    return [("Network.responseReceivedExtraInfo", extra), ("Network.responseReceived", told)]
+    return [("Network.responseReceivedExtraInfo", extra), ("Network.responseReceived", received)]
 
 
 def messages(n: int, entry: Json) -> list[Event]:
     """What was said in an exchange that lasted, as far as it was kept."""
-    told: list[Event] = [_frame(n, said) for said in entry.get("_webSocketMessages", ())]
-    for said in entry.get("_events", ()):
-        params = _event_source(n, said["time"], said["event"], said["id"], said["data"])
-        told.append(("Network.eventSourceMessageReceived", params))
-    return told
+    events: list[Event] = [_frame(n, message) for message in entry.get("_webSocketMessages", ())]
+    for message in entry.get("_events", ()):
+        params = _event_source(n, message["time"], message["event"], message["id"], message["data"])
+        events.append(("Network.eventSourceMessageReceived", params))
+    return events
 
 
 def ended(n: int, entry: Json, data: str | None = None) -> list[Event]:
@@ -109,16 +110,16 @@ def ended(n: int, entry: Json, data: str | None = None) -> list[Event]:
     if is_socket(entry):
         closed: Event = ("Network.webSocketClosed", base)
         return [("Network.webSocketFrameError", base | {"errorMessage": trouble}), closed] if trouble else [closed]
-    told: list[Event] = []
+    events: list[Event] = []
     if answer["status"] > 0 and (size or data):
         piece = base | {"dataLength": answer["content"]["size"], "encodedDataLength": size}
-        told.append(("Network.dataReceived", piece | ({"data": data} if data is not None else {})))
+        events.append(("Network.dataReceived", piece | ({"data": data} if data is not None else {})))
     if trouble or answer["status"] <= 0:
-        told.append(("Network.loadingFailed", base | _failure(kind(entry), trouble or "no answer")))
+        events.append(("Network.loadingFailed", base | _failure(kind(entry), trouble or "no answer")))
     else:
         length = size + max(answer["headersSize"], 0)
-        told.append(("Network.loadingFinished", base | {"encodedDataLength": length}))
-    return told
+        events.append(("Network.loadingFinished", base | {"encodedDataLength": length}))
+    return events
 
 
 def spoke(n: int, message: Json) -> list[Event]:
@@ -129,10 +130,10 @@ def spoke(n: int, message: Json) -> list[Event]:
     if name == "event":
         data = b64decode(message["data"]).decode("utf-8", "replace")
         return [("Network.eventSourceMessageReceived", _event_source(n, time, message["name"], message["id"], data))]
-    code = {"text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}.get(name)
+    code = websocket.OPCODES.get(name)
     if code is None:
         return []  # a gRPC message: it is read in the body
-    data = b64decode(message["data"]).decode("utf-8", "replace") if code == 1 else message["data"]
+    data = b64decode(message["data"]).decode("utf-8", "replace") if code == websocket.TEXT else message["data"]
     return [
         _frame(
             n,
@@ -151,8 +152,8 @@ def failed(n: str, entry: Json) -> list[Event]:
     request has its headers: the frontend has no other place for them that a person looks at."""
     facts, url = entry["_failure"], entry["request"]["url"]
     start, end = _seconds(entry), _seconds(entry) + entry["time"] / 1000
-    request = _request(url, _METHODS.get(str(facts["kind"]), "CONNECT"), [])
-    told = {
+    request = _request(url, layer(facts), [])
+    sent = {
         "requestId": n, "loaderId": _LOADER, "documentURL": url, "request": request, "timestamp": start,
         "wallTime": start, "initiator": _initiator(entry.get("_process")), "redirectHasExtraInfo": False,
         "type": "Other",
@@ -163,7 +164,7 @@ def failed(n: str, entry: Json) -> list[Event]:
     extra = {"requestId": n, "associatedCookies": [], "headers": notes, "connectTiming": {"requestTime": start}}
     fail = {"requestId": n, "timestamp": end} | _failure("Other", why)
     return [
-        ("Network.requestWillBeSent", told),
+        ("Network.requestWillBeSent", sent),
         ("Network.requestWillBeSentExtraInfo", extra),
         ("Network.loadingFailed", fail),
     ]
@@ -201,10 +202,12 @@ def readable(entry: Json, part: Json, client: bool) -> str:
 
     side = "send" if client else "receive"
     found = [
-        said.get("message", said.get("fields", said.get("base64"))) for said in call["messages"] if said["type"] == side
+        message.get("message", message.get("fields", message.get("base64")))
+        for message in call["messages"]
+        if message["type"] == side
     ]
-    told: Any = found[0] if len(found) == 1 else found
-    return json.dumps(told, ensure_ascii=False, indent=1) if found else ""
+    value: Any = found[0] if len(found) == 1 else found
+    return json.dumps(value, ensure_ascii=False, indent=1) if found else ""
 
 
 def _request(url: str, method: str, headers: list[Json]) -> Json:
@@ -227,12 +230,12 @@ def _cookie(url: str, cookie: Json) -> Json:
     """A cookie that was sent: of what the server once said about it, only name and value are known."""
     name, value = str(cookie.get("name", "")), str(cookie.get("value", ""))
     secure = url.startswith(("https:", "wss:"))
-    told = {
+    fields = {
         "name": name, "value": value, "domain": "", "path": "", "expires": -1, "size": len(name) + len(value),
         "httpOnly": False, "secure": secure, "session": True, "priority": "Medium",
         "sourceScheme": "Secure" if secure else "NonSecure", "sourcePort": -1,
     }  # fmt: skip
-    return {"blockedReasons": [], "exemptionReason": "None", "cookie": told}
+    return {"blockedReasons": [], "exemptionReason": "None", "cookie": fields}
 
 
 def _failure(name: str, why: str) -> Json:
@@ -245,19 +248,19 @@ def _seconds(entry: Json) -> float:
 
 def _headers(pairs: list[Json]) -> dict[str, str]:
     """By name; values of a repeated one by lines, as the protocol has it."""
-    told: dict[str, str] = {}
+    values: dict[str, str] = {}
     for pair in pairs:
         name = pair["name"]
-        told[name] = f"{told[name]}\n{pair['value']}" if name in told else pair["value"]
-    return told
+        values[name] = f"{values[name]}\n{pair['value']}" if name in values else pair["value"]
+    return values
 
 
 def _wire_headers(entry: Json) -> dict[str, str]:
     """A request's, with HTTP/2's pseudo headers."""
     asked = entry["request"]
-    told = _headers(asked["headers"])
-    if entry["_protocol"] not in ("h2", "h3") or any(name.startswith(":") for name in told):
-        return told
+    headers = _headers(asked["headers"])
+    if entry["_protocol"] not in ("h2", "h3") or any(name.startswith(":") for name in headers):
+        return headers
     scheme, _, rest = asked["url"].partition("://")
     authority, slash, path = rest.partition("/")
     pseudo = {
@@ -266,14 +269,14 @@ def _wire_headers(entry: Json) -> dict[str, str]:
         ":scheme": scheme,
         ":path": slash + path,
     }
-    return pseudo | told
+    return pseudo | headers
 
 
-def _frame(n: int, said: Json) -> Event:
-    sent = said["type"] == "send"
-    frame = {"opcode": said["opcode"], "mask": sent, "payloadData": str(said.get("data", ""))}
+def _frame(n: int, message: Json) -> Event:
+    sent = message["type"] == "send"
+    frame = {"opcode": message["opcode"], "mask": sent, "payloadData": str(message.get("data", ""))}
     name = "Network.webSocketFrameSent" if sent else "Network.webSocketFrameReceived"
-    return name, {"requestId": identity(n), "timestamp": said["time"], "response": frame}
+    return name, {"requestId": identity(n), "timestamp": message["time"], "response": frame}
 
 
 def _initiator(process: Json | None) -> Json:
@@ -285,18 +288,18 @@ def _initiator(process: Json | None) -> Json:
 
 def _response(entry: Json, headers: dict[str, str], timing: Json, time: float) -> Json:
     answer = entry["response"]
-    mime, _, parameters = answer["content"]["mimeType"].partition(";")
+    mime = answer["content"]["mimeType"]
     address = entry["serverIPAddress"]
     protocol = "websocket" if is_socket(entry) else entry["_protocol"]
     number = entry["connection"]
-    told: Json = {
+    result: Json = {
         "url": entry["request"]["url"],
         "status": answer["status"],
         "statusText": answer["statusText"],
         "headers": headers,
         "requestHeaders": _wire_headers(entry),
-        "mimeType": "application/json" if "_grpc" in entry else mime.strip().lower(),
-        "charset": _charset(parameters),
+        "mimeType": "application/json" if "_grpc" in entry else mime.partition(";")[0].strip().lower(),
+        "charset": parameter(mime, "charset"),
         "connectionReused": entry["timings"].get("connect", -1) < 0,
         "connectionId": int(number) if number.isdecimal() else 0,
         "remoteIPAddress": f"[{address}]" if ":" in address else address,
@@ -312,20 +315,12 @@ def _response(entry: Json, headers: dict[str, str], timing: Json, time: float) -
     }
     tls = entry.get("_tls")
     if tls:
-        told |= {"securityState": "secure", "securityDetails": _security(tls)}
-    return told
-
-
-def _charset(parameters: str) -> str:
-    for part in parameters.split(";"):
-        name, _, value = part.strip().partition("=")
-        if name.lower() == "charset":
-            return value.strip("\"' ")
-    return ""
+        result |= {"securityState": "secure", "securityDetails": _security(tls)}
+    return result
 
 
 def _security(tls: Json) -> Json:
-    shown = tls.get("certificate") or {}
+    certificate = tls.get("certificate") or {}
     name = str(tls.get("version", ""))
     return {
         "protocol": name.replace("TLSv", "TLS "),
@@ -333,11 +328,11 @@ def _security(tls: Json) -> Json:
         "keyExchangeGroup": "",
         "cipher": str(tls.get("cipher", "")),
         "certificateId": 0,
-        "subjectName": _common_name(shown.get("subject", "")) or str(tls.get("sni", "")),
-        "sanList": [str(one) for one in shown.get("names", [])],
-        "issuer": _common_name(shown.get("issuer", "")),
-        "validFrom": time_ns(str(shown.get("notBefore", ""))) // 1_000_000_000,
-        "validTo": time_ns(str(shown.get("notAfter", ""))) // 1_000_000_000,
+        "subjectName": _common_name(certificate.get("subject", "")) or str(tls.get("sni", "")),
+        "sanList": [str(one) for one in certificate.get("names", [])],
+        "issuer": _common_name(certificate.get("issuer", "")),
+        "validFrom": time_ns(str(certificate.get("notBefore", ""))) // 1_000_000_000,
+        "validTo": time_ns(str(certificate.get("notAfter", ""))) // 1_000_000_000,
         "signedCertificateTimestampList": [],
         "certificateTransparencyCompliance": "unknown",
         "encryptedClientHello": bool(tls.get("ech")),
@@ -359,24 +354,24 @@ def _timing(entry: Json) -> Json:
     }
     for name in phases:
         phases[name] = max(phases[name], 0.0)
-    told: Json = dict.fromkeys(
+    offsets: Json = dict.fromkeys(
         ("proxyStart", "proxyEnd", "dnsStart", "dnsEnd", "connectStart", "connectEnd", "sslStart", "sslEnd",
          "workerStart", "workerReady", "workerFetchStart", "workerRespondWithSettled"), -1,
     )  # fmt: skip
     at = 0.0
     if phases["dns"]:
-        told["dnsStart"], told["dnsEnd"] = 0.01, max(phases["dns"], 0.02)  # the frontend takes 0 for "was not"
+        offsets["dnsStart"], offsets["dnsEnd"] = 0.01, max(phases["dns"], 0.02)  # the frontend takes 0 for "was not"
         at = phases["dns"]
     if phases["connect"]:
-        told["connectStart"] = max(at, 0.01)
+        offsets["connectStart"] = max(at, 0.01)
         at += phases["connect"]
-        told["connectEnd"] = at
+        offsets["connectEnd"] = at
         if phases["ssl"]:
-            told["sslStart"], told["sslEnd"] = at - phases["ssl"], at
+            offsets["sslStart"], offsets["sslEnd"] = at - phases["ssl"], at
     at += phases["blocked"]
-    told["sendStart"], told["sendEnd"] = at, at + phases["send"]
-    at = told["sendEnd"] + phases["wait"]
-    return told | {
+    offsets["sendStart"], offsets["sendEnd"] = at, at + phases["send"]
+    at = offsets["sendEnd"] + phases["wait"]
+    return offsets | {
         "requestTime": _seconds(entry),
         "receiveHeadersStart": at,
         "receiveHeadersEnd": at,

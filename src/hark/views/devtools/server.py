@@ -198,7 +198,7 @@ class Server:
         """What chrome://inspect shows; a target of type "node" opens the frontend that has a Network panel alone."""
         where = f"{host}/devtools/page/{self._key}"
         return {
-            "description": "hark: what the program exchanges by HTTP",
+            "description": "hark: the HTTP requests of the program",
             "devtoolsFrontendUrl": frontend_url(self._port, self._key),
             "id": self._key,
             "title": self._title,

@@ -11,18 +11,11 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
-from textual.geometry import Region, Size
-from textual.message import Message
-from textual.reactive import reactive
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 from textual.widgets import Input, Static, TabbedContent, TabPane
 
 from hark.errors import HarkError
@@ -30,6 +23,7 @@ from hark.model.archive import Shelf
 from hark.model.failed_entry import failure, is_failure
 from hark.views.curl import command, comment
 from hark.views.ui import details
+from hark.views.ui.listing import Heads, Listing
 from hark.views.ui.rows import Row, Rows
 from hark.views.view import plural, safe
 
@@ -41,101 +35,12 @@ _TABS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Connection": details.connection,
 }
 _KEYS = (
-    ("/", "filter"), ("⏎", "details"), ("1-5", "what of it"), ("f", "follow"), ("c", "copy as curl"), ("s", "save as"),
+    ("/", "filter"), ("⏎", "details"), ("1-5", "tabs"), ("f", "follow"), ("c", "copy as curl"), ("s", "save as"),
     ("o", "output"), ("q", "quit"),
 )  # fmt: skip
 _TICK = 0.05  # s between looks at what has come
 _OUTPUT = 1 << 16  # bytes of the command's output that are shown
-_WIDE = 100  # columns from which on there is room for all that a line can tell
 _BATCH = 2000  # lines taken at a time, so that keys are not kept waiting
-
-
-class Listing(ScrollView, can_focus=True):
-    """The exchanges, one a line."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup", "move(-20)", show=False),
-        Binding("pagedown", "move(20)", show=False),
-        Binding("home,g", "move(-100000000)", show=False),
-        Binding("end,G", "move(100000000)", show=False),
-    ]
-    cursor: reactive[int] = reactive(0)
-
-    class Chosen(Message):
-        """Another line is the chosen one."""
-
-    def __init__(self, rows: Rows) -> None:
-        super().__init__()
-        self._rows = rows
-        self.follow = True
-
-    @property
-    def chosen(self) -> Row | None:
-        """The row under the cursor."""
-        shown = self._rows.shown
-        return shown[self.cursor] if self.cursor < len(shown) else None
-
-    def renew(self) -> None:
-        """The rows have changed."""
-        count = len(self._rows.shown)
-        self.virtual_size = Size(0, count)
-        last = max(count - 1, 0)
-        if self.follow or self.cursor > last:
-            self.cursor = last
-            self._reveal()
-        self.refresh()
-
-    def action_move(self, by: int) -> None:
-        """Move the cursor; moving off the end stops following, moving onto it begins again."""
-        last = max(len(self._rows.shown) - 1, 0)
-        self.cursor = min(max(self.cursor + by, 0), last)
-        self.follow = self.cursor == last
-        self._reveal()
-
-    def on_click(self, event: Any) -> None:
-        """The line that was clicked at."""
-        at = event.y + self.scroll_offset.y
-        if at < len(self._rows.shown):
-            self.cursor = at
-            self.follow = False
-
-    def watch_cursor(self) -> None:
-        """Show it."""
-        self.post_message(self.Chosen())
-        self.refresh()
-
-    def _reveal(self) -> None:
-        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False)
-
-    def render_line(self, y: int) -> Strip:
-        """One line of the screen."""
-        at = y + self.scroll_offset.y
-        width = self.scrollable_content_region.width
-        if at >= len(self._rows.shown):
-            return Strip.blank(width)
-        return _line(self._rows.shown[at], width, at == self.cursor, self.has_focus)
-
-
-def _line(row: Row, width: int, chosen: bool, focus: bool) -> Strip:
-    base = Style(reverse=chosen and focus, bold=chosen)
-    color = "red" if row.bad else "green" if row.status[:1] == "2" else "cyan" if row.status[:1] == "3" else "default"
-    right = (
-        f"{row.kind[:14]:>14} {row.size:>8} {row.time:>8} {row.process[:22]:22}" if width >= _WIDE else f"{row.time:>8}"
-    )
-    left = f" {row.method[:7]:7} "
-    room = max(width - len(right) - len(left) - 8, 10)
-    url = (
-        row.url if len(row.url) <= room else f"{row.url[: room - room // 3 - 1]}…{row.url[len(row.url) - room // 3 :]}"
-    )
-    segments = [
-        Segment(f" {row.status[:6]:>6}", base + Style(color=color)),
-        Segment(left, base),
-        Segment(f"{url:{room}} ", base + Style(color="red" if row.bad else None)),
-        Segment(right, base + Style(dim=not chosen)),
-    ]
-    return Strip(segments).adjust_cell_length(width, base)
 
 
 class Ask(ModalScreen[str]):
@@ -183,7 +88,9 @@ class Browser(App[None]):
     #filter { border: none; height: 1; padding: 0 1; background: $surface }
     #status { height: 1; padding: 0 1; color: $text-muted }
     #keys { height: 1; background: $surface }
-    Listing { width: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; background: $background }
+    #list { width: 1fr }
+    Heads { height: 1; background: $surface }
+    Listing { scrollbar-size-vertical: 1; overflow-x: hidden; background: $background }
     TabbedContent { width: 1fr; border-left: solid $surface-lighten-2 }
     #main.narrow TabbedContent { display: none }
     """
@@ -220,7 +127,10 @@ class Browser(App[None]):
             placeholder="filter: words, host:example.com status:4xx,5xx method:POST type:json process:curl", id="filter"
         )
         with Horizontal(id="main", classes="narrow"):
-            yield Listing(self.rows)
+            with Vertical(id="list"):
+                listing = Listing(self.rows)
+                yield Heads(listing)
+                yield listing
             with TabbedContent():
                 for name in _TABS:
                     with TabPane(name, id=name.lower()), VerticalScroll():

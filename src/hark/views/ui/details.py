@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from hark.views.view import duration, hexdump, pretty, safe, size
+from hark.views.view import duration, hexdump, plural, pretty, safe, size
 
 Json = dict[str, Any]
 _LINES, _HEXDUMP_BYTES = 5000, 4096
@@ -151,7 +151,7 @@ def _body(entry: Json, part: Json, encoding: str | None, mime: str, side: str) -
     for line in lines[:_LINES]:
         text.append(safe(line) + "\n")
     if len(lines) > _LINES:
-        text.append(f"… {len(lines) - _LINES} more lines\n", _DIM)
+        text.append(f"… {plural(len(lines) - _LINES, 'more line')}\n", _DIM)
     if part.get("comment"):
         text.append(f"\n{safe(part['comment'])}\n", _BAD)
-    return text if text.plain.strip() else Text("nothing", _DIM)
+    return text if text.plain.strip() else Text("no body", _DIM)

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hark.model.complete import text_of
 from hark.views.choose import fits, parts_of
 from hark.views.entries import decode
+from hark.views.failures import layer, summed_up
 from hark.views.spool import Spool
 from hark.views.view import duration, safe, size
 
@@ -134,11 +134,7 @@ def _fill_failure(row: Row, entry: Json) -> None:
     facts = entry["_failure"]
     row.over = row.bad = True
     row.status = "failed"
-    named = "rcode" in facts
-    row.method = "DNS" if named else "TLS" if facts["kind"] == "encrypted" or facts.get("phase") == "tls" else "CONNECT"
-    host, port = text_of(facts, "host"), facts.get("port", 0)
-    at = host if named else f"{f'[{host}]' if ':' in host else host}:{port}"
-    row.url = safe(f"{at}: {'not decrypted: ' if facts['kind'] == 'encrypted' else ''}{text_of(facts, 'why')}")
+    row.method, row.url = layer(facts), safe(summed_up(facts))
     row.time = duration(int(entry["time"] * 1e6)) if entry["time"] else ""
     process = entry.get("_process") or {}
     row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process.get("pid") else ""

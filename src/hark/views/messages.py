@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from hark.decode.events import Message, Side
 from hark.model.exchange import Exchange
-from hark.wire import protobuf
+from hark.wire import protobuf, websocket
 from hark.wire.fields import text as text_of_field
 
 if TYPE_CHECKING:
     from hark.views.schema import Schema
 
 Json = dict[str, Any]
-_OPCODES = {"text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
 GRPC_STATUS = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
@@ -25,20 +24,20 @@ GRPC_STATUS = (
 
 def messages(exchange: Exchange, schema: "Schema | None") -> Json:
     """The entry's fields about the messages."""
-    told: Json = {}
+    fields: Json = {}
     if exchange.socket:
-        told["_webSocketMessages"] = [_socket(message) for message in exchange.messages]
+        fields["_webSocketMessages"] = [_socket(message) for message in exchange.messages]
     elif exchange.is_grpc:
-        told["_grpc"] = _grpc(exchange, schema)
+        fields["_grpc"] = _grpc(exchange, schema)
     elif any(message.kind == "event" for message in exchange.messages):
-        told["_events"] = [
+        fields["_events"] = [
             {"time": _seconds(m.time), "event": m.name, "id": m.id, "data": m.data.decode("utf-8", "replace")}
             for m in exchange.messages
         ]
     left = sum(exchange.messages_seen) - len(exchange.messages)
     if left:
-        told["_messagesNotKept"] = left
-    return told
+        fields["_messagesNotKept"] = left
+    return fields
 
 
 def _seconds(ns: int) -> float:
@@ -52,18 +51,18 @@ def _way(message: Message) -> str:
 def _socket(message: Message) -> Json:
     """As Chrome's own HAR has it; of a close, its code and reason."""
     data = message.data
-    told: Json = {"type": _way(message), "time": _seconds(message.time), "opcode": _OPCODES[message.kind]}
+    result: Json = {"type": _way(message), "time": _seconds(message.time), "opcode": websocket.OPCODES[message.kind]}
     if message.kind == "text":
-        told["data"] = data.decode("utf-8", "backslashreplace")
+        result["data"] = data.decode("utf-8", "backslashreplace")
     elif message.kind == "close" and len(data) >= 2:
-        told |= {"data": data[2:].decode("utf-8", "backslashreplace"), "_code": int.from_bytes(data[:2], "big")}
+        result |= {"data": data[2:].decode("utf-8", "backslashreplace"), "_code": int.from_bytes(data[:2], "big")}
     else:
-        told["data"] = base64.b64encode(data).decode("ascii")
+        result["data"] = base64.b64encode(data).decode("ascii")
     if message.size != len(data):
-        told["_size"] = message.size
+        result["_size"] = message.size
     if message.wrong:
-        told["_error"] = message.wrong
-    return told
+        result["_error"] = message.wrong
+    return result
 
 
 def grpc_status(exchange: Exchange) -> tuple[int | None, str]:
@@ -94,34 +93,34 @@ def _grpc(exchange: Exchange, schema: "Schema | None") -> Json:
     path = exchange.request.target if exchange.request is not None else ""
     service, _, method = path.lstrip("/").partition("?")[0].rpartition("/")
     status, text = grpc_status(exchange)
-    told: Json = {
+    call: Json = {
         "service": service,
         "method": method,
         "messages": [_call(m, path, schema) for m in exchange.messages if m.kind in ("grpc", "sealed")],
         "status": status,
     }
     if status is not None:
-        told["statusName"] = status_name(status)
+        call["statusName"] = status_name(status)
     if text:
-        told["statusMessage"] = text
-    return told
+        call["statusMessage"] = text
+    return call
 
 
 def _call(message: Message, path: str, schema: "Schema | None") -> Json:
-    told: Json = {"type": _way(message), "time": _seconds(message.time), "size": message.size}
+    result: Json = {"type": _way(message), "time": _seconds(message.time), "size": message.size}
     if message.kind == "sealed" or message.size != len(message.data):
-        told["base64"] = base64.b64encode(message.data).decode("ascii")
-        return told
+        result["base64"] = base64.b64encode(message.data).decode("ascii")
+        return result
     known = schema.message(path, message.side == Side.SERVER, message.data) if schema is not None else None
     if known is not None:
-        told["message"] = known
-        return told
+        result["message"] = known
+        return result
     fields = protobuf.message(message.data)
     if fields is not None:
-        told["fields"] = fields
+        result["fields"] = fields
     else:
-        told["base64"] = base64.b64encode(message.data).decode("ascii")
-    return told
+        result["base64"] = base64.b64encode(message.data).decode("ascii")
+    return result
 
 
 def shown(exchange: Exchange, message: Message, schema: "Schema | None") -> str:
@@ -131,9 +130,9 @@ def shown(exchange: Exchange, message: Message, schema: "Schema | None") -> str:
     if message.kind in ("text", "event", "trailers"):
         return message.data.decode("utf-8", "backslashreplace").strip("\r\n")
     if message.kind == "close":
-        code = int.from_bytes(message.data[:2], "big") if len(message.data) >= 2 else 1005
+        code = int.from_bytes(message.data[:2], "big") if len(message.data) >= 2 else websocket.NO_STATUS
         return f"{code} {message.data[2:].decode('utf-8', 'backslashreplace')}".rstrip()
     if message.kind == "grpc":
-        told = _call(message, exchange.request.target if exchange.request is not None else "", schema)
-        return json.dumps(told.get("message", told.get("fields", told.get("base64"))), ensure_ascii=False)
+        call = _call(message, exchange.request.target if exchange.request is not None else "", schema)
+        return json.dumps(call.get("message", call.get("fields", call.get("base64"))), ensure_ascii=False)
     return message.data[:64].hex(" ")
