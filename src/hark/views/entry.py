@@ -30,7 +30,6 @@ SCHEMA = 2  # of our own fields (docs/json.md): higher whenever one is renamed, 
 _PAIRS: dict[tuple[bytes, bytes], Json] = {}
 _PAIRS_MOST, _PAIR_BYTES = 4096, 256
 _EXACT = 10**15  # ns up to which a double has more than ns in ms
-_PROTOCOLS = {"HTTP/2": "h2", "HTTP/3": "h3", "HTTP/1.1": "http/1.1", "HTTP/1.0": "http/1.0"}
 # What was told of TLS sessions, by their facts' identity.
 _SESSIONS: dict[int, tuple[TlsFacts, list[tuple[bytes, ...]], Json]] = {}
 _SESSIONS_MOST = 256
@@ -52,7 +51,7 @@ def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
         "timings": timings,
         "serverIPAddress": connection.server[0],
         "connection": str(connection.number),
-        "_protocol": _protocol(exchange),
+        "_protocol": exchange.protocol,
         "_serverPort": connection.server[1],
         "_stream": exchange.stream,
         "_process": process(connection.process, connection.pid),
@@ -323,13 +322,6 @@ def _query(url: str) -> list[Json]:
 
 def _unquoted(text: str) -> str:
     return unquote_plus(text) if "%" in text or "+" in text else text
-
-
-def _protocol(exchange: Exchange) -> str:
-    version = exchange.request.version if exchange.request is not None else ""
-    if not version and exchange.response is not None:
-        version = exchange.response.version
-    return _PROTOCOLS.get(version) or version.lower()
 
 
 def _tls(connection: Connection) -> Json:
