@@ -50,7 +50,9 @@ def read(script: Sequence[tuple[Side, bytes]]) -> Read:
     events: list[ev.Event] = []
     for time, (side, data) in enumerate(script, 1):
         for event in layer.feed(side, data, time) if data else layer.end(side, How.FIN, time):
-            events.append(event._replace(data=bytes(event.data)) if isinstance(event, ev.BodyData) else event)
+            if isinstance(event, ev.BodyData):
+                event.data = bytes(event.data)
+            events.append(event)
     events += layer.close(Ending(S, How.FIN, len(script) + 1))
     for event in events:
         match event:
