@@ -2,8 +2,12 @@
 
 import ast
 import functools
+import io
 import pathlib
+import re
 import sys
+import tokenize
+from collections.abc import Iterator
 
 import pytest
 
@@ -133,3 +137,92 @@ def test_files_are_small() -> None:
     for path in FILES:
         lines = (SOURCE / path).read_text().count("\n")
         assert lines <= 600, f"{path} has {lines} lines: a wall is missing"
+
+
+# -- prose -----------------------------------------------------------------------------------------------------------
+
+ROOT = pathlib.Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PARTS = ("src", "tests", "docs", "tools", "bench", "fuzz", "recordings", ".github")
+KEPT = [
+    f"/{path.relative_to(ROOT)}"
+    for path in (*ROOT.iterdir(), *(path for part in PARTS for path in (ROOT / part).rglob("*")))
+    if path.is_file()
+]
+# A file of ours by its name, with folders or without. NAME and x stand for any.
+MENTIONED = re.compile(r"(?<![\w./*-])(?!(?:[\w/-]*NAME|x)\b)[\w/-]+(?:\.test)?\.(?:py|c|h|cjs|sh|md|yml|toml)\b(?!/)")
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    """(place, text) of every page, and of every docstring and comment of the source."""
+    for page in PAGES:
+        yield page.name, page.read_text()
+    for path in FILES:
+        text = (SOURCE / path).read_text()
+        yield str(path), "\n".join(_docstrings(ast.parse(text)))
+        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+        yield str(path), "\n".join(token.string for token in tokens if token.type == tokenize.COMMENT)
+
+
+def _docstrings(tree: ast.Module) -> list[str]:
+    places = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    return [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, places)]
+
+
+def test_files_that_prose_names_exist() -> None:
+    missing = [
+        (place, name)
+        for place, text in _texts()
+        for name in MENTIONED.findall(text)
+        if not any(path.endswith(f"/{name}") for path in KEPT)
+    ]
+    assert not missing
+
+
+# Words of ours that nobody else has, and words in senses that mislead: "closed" is no word for "not decrypted".
+OLD_WORDS = re.compile(
+    r"\b(?:hears?|heard|unheard|tellers?|tappers?|lookers?|untold|tells?|told|telling)\b"
+    r"|\bstay(?:s|ed)? closed\b|\bas closed\b"
+    r"|\b(?:exchanges?|entry|line|descriptors) an? (?:line|exchange|connection|request)\b"
+    r"|\bbehind (?:the|a|its|their|that) (?:command|end|failure|browser|hole|run)\b",
+    re.I,
+)
+
+
+def _messages() -> Iterator[tuple[str, str]]:
+    """(place, text) of what a person may read: pages, help, and strings of several words in the source."""
+    for page in PAGES:
+        text = re.sub(r"\]\([^)]*\)", "]", page.read_text())  # where a link leads is a name, not prose
+        yield page.name, MENTIONED.sub("", text)
+    for path in FILES:
+        tree = ast.parse((SOURCE / path).read_text())
+        prose = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+                if " " in node.value.strip():
+                    yield f"{path}:{node.lineno}", node.value
+
+
+def test_pages_and_messages_are_free_of_old_words() -> None:
+    found = [(place, word[0]) for place, text in _messages() for word in OLD_WORDS.finditer(text)]
+    assert not found
+
+
+def test_each_known_limit_is_a_line_in_the_readme() -> None:
+    """A strict expected failure says "Limits: " and the first words of its line."""
+    readme = (ROOT / "README.md").read_text()
+    limits = readme[readme.index("\n## Limits\n") : readme.index("\n## ", readme.index("\n## Limits\n") + 1)]
+    named = [
+        (path.name, words)
+        for folder in ("unit", "e2e", "faithful")
+        for path in (ROOT / "tests" / folder).rglob("*.py")
+        for words in re.findall(r'(?:Limits: |\blimit=")([^"{}\n]+)"', path.read_text())
+    ]
+    assert named
+    assert not [(name, words) for name, words in named if f"\n- {words}" not in limits]

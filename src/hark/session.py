@@ -283,10 +283,10 @@ class _Session:
             return
         if name == "teller":
             self._ring.leave()
-            say(f"hark: the teller {how}: nothing more is told; {self._name} runs on")
+            say(f"hark: the decoder process {how}: nothing more is shown; {self._name} runs on")
             return
         if self._interrupts < 2:
-            say(f"hark: the tapper {how}: {self._name} has lost its network and is ended")
+            say(f"hark: the capture process {how}: {self._name} has lost its network and is ended")
         for _ in range(20):  # one that forks while it is looked for is met the next time
             if not tree.end(self._network):
                 return

@@ -170,7 +170,7 @@ def _become(
             os._exit(1)
         except OSError as error:
             reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
-            link.send("\0".join(("cannot set up the namespace", reason, "`hark doctor` tells more")).encode())
+            link.send("\0".join(("cannot set up the namespace", reason, "`hark doctor` says more")).encode())
             os._exit(1)
         names = " ".join(name if fd >= 0 else f"-{name}" for name, fd in files.items())
         numbers = array.array("i", [fd for fd in files.values() if fd >= 0])

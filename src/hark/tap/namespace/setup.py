@@ -134,7 +134,7 @@ def enter(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False
 
 
 def _refused(error: OSError) -> HarkError:
-    remedy = "`hark doctor` tells what forbids it and the command that allows it"
+    remedy = "`hark doctor` says what forbids it and the command that allows it"
     return HarkError("cannot make a network namespace", error.strerror or str(error), remedy)
 
 
@@ -157,7 +157,7 @@ def _devices(host: Host) -> list[int]:
                 errno.ENOENT: "sudo mkdir -p /dev/net && sudo mknod -m 0666 /dev/net/tun c 10 200",
                 errno.EACCES: "sudo chmod 0666 /dev/net/tun",
                 errno.ENODEV: "sudo modprobe tun",
-            }.get(error.errno or 0, "`hark doctor` tells what forbids it")
+            }.get(error.errno or 0, "`hark doctor` says what forbids it")
             raise HarkError("cannot open /dev/net/tun", error.strerror or "", remedy) from error
     return found
 
