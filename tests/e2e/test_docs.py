@@ -122,7 +122,12 @@ def test_options_that_pages_name_exist(world) -> None:
             assert option in known | FOREIGN, (page, option)
 
 
-SHELL = [line for page in PAGES for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.S) for line in block.splitlines()]
+SHELL = [
+    line
+    for page in PAGES
+    for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.S)
+    for line in block.splitlines()
+]
 
 
 @pytest.mark.parametrize("line", sorted(set(SHELL)))
