@@ -230,3 +230,8 @@ def test_each_known_limit_is_a_line_in_the_readme() -> None:
     ]
     assert named
     assert not [(name, words) for name, words in named if f"\n- {words}" not in limits]
+
+
+def test_the_glossary_is_short() -> None:
+    rows = re.findall(r"^\| (?!term |-)", (ROOT / "docs" / "glossary.md").read_text(), re.M)
+    assert 0 < len(rows) <= 15
