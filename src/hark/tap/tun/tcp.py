@@ -1,4 +1,4 @@
-"""What becomes of each TCP packet that belongs to no flow in progress: connection attempts, and packets of no known flow.
+"""What becomes of each TCP packet that belongs to no flow in progress: connection attempts, and unknown packets.
 
 May hold: the states of flows and what leads from one to the other. May not hold: a socket call, a clock; what is to be
 done outside goes through `Outside` (connections.py).
