@@ -226,7 +226,7 @@ def test_each_known_limit_is_a_line_in_the_readme() -> None:
         (path.name, words)
         for folder in ("unit", "e2e", "faithful")
         for path in (ROOT / "tests" / folder).rglob("*.py")
-        for words in re.findall(r'(?:Limits: |\blimit=")([^"{}\n]+)"', path.read_text())
+        for words in re.findall(r'(?:Limits: |\blimit="|\bLIMIT = ")([^"{}\n]+)"', path.read_text())
     ]
     assert named
     assert not [(name, words) for name, words in named if f"\n- {words}" not in limits]
