@@ -1,11 +1,19 @@
 # Two commands matter: `make demo` shows what hark does, `make test` proves it. Both set up what they need.
-.PHONY: demo test soak bench compare lint clean mutations fuzz screenshots
+.PHONY: demo quick test dist soak bench compare lint clean mutations fuzz screenshots
 
 demo:
 	@what=demo; . tools/setup.sh && tools/demo.sh
 
 test:
 	@what=test; . tools/setup.sh && tools/test.sh $(ARGS)
+
+# The laws, the golden recordings and the unit tests but those marked slow: under a minute.
+quick:
+	@what=test; . tools/setup.sh && tools/test.sh -m "not soak and not slow" tests/test_laws.py tests/test_golden.py tests/unit $(ARGS)
+
+# A wheel and an sdist, in dist/.
+dist:
+	@what=test; . tools/setup.sh && "$$HARK_VENV/bin/python" -m build
 
 # What is too long or heavy for `make test`: the tests marked soak, and 10,000 damaged recordings.
 soak:

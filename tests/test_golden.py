@@ -41,6 +41,7 @@ def test_golden(name: str, request: pytest.FixtureRequest) -> None:
     assert lines == expected.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_tshark_finds_nothing_more(name: str) -> None:
     path = HERE / f"{name}.pcapng"

@@ -3,7 +3,9 @@
 import ast
 import functools
 import pathlib
+import re
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -153,3 +155,103 @@ def test_files_are_small() -> None:
     for path in FILES:
         lines = (SOURCE / path).read_text().count("\n")
         assert lines <= 600, f"{path} has {lines} lines: a wall is missing"
+
+
+# -- prose -----------------------------------------------------------------------------------------------------------
+
+ROOT = pathlib.Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PARTS = ("src", "tests", "docs", "tools", "bench", "fuzz", "recordings", ".github")
+KEPT = [
+    f"/{path.relative_to(ROOT)}"
+    for path in (*ROOT.iterdir(), *(path for part in PARTS for path in (ROOT / part).rglob("*")))
+    if path.is_file()
+]
+# A file of ours by its name, with folders or without. NAME and x stand for any.
+MENTIONED = re.compile(r"(?<![\w./*-])(?!(?:[\w/-]*NAME|x)\b)[\w/-]+(?:\.test)?\.(?:py|c|h|cjs|sh|md|yml|toml)\b(?!/)")
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    """(place, text) of every page, and of the docstrings and comments of every file of the source."""
+    for page in PAGES:
+        yield page.name, page.read_text()
+    for path in FILES:
+        text = (SOURCE / path).read_text()
+        comments = re.findall(r"#.*", text)  # and "#" in strings, which does not matter here
+        yield str(path), "\n".join([*map(_docstring, ast.walk(ast.parse(text))), *comments])
+
+
+def _docstring(node: ast.AST) -> str:
+    return ast.get_docstring(node) or "" if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) else ""
+
+
+def test_files_that_prose_names_exist() -> None:
+    missing = [
+        (place, name)
+        for place, text in _texts()
+        for name in MENTIONED.findall(text)
+        if not any(path.endswith(f"/{name}") for path in KEPT)
+    ]
+    assert not missing
+
+
+# Words of ours that nobody else has, and words in senses that mislead: "closed" is no word for "not decrypted".
+OLD_WORDS = re.compile(
+    r"\b(?:hears?|heard|unheard|tellers?|tappers?|lookers?|untold|tells?|told|telling)\b"
+    r"|\bstay(?:s|ed)? closed\b|\bas closed\b"
+    r"|\b(?:exchanges?|entry|line|descriptors) an? (?:line|exchange|connection|request)\b"
+    r"|\bbehind (?:the|a|its|their|that) (?:command|end|failure|browser|hole|run)\b",
+    re.I,
+)
+
+
+def _messages() -> Iterator[tuple[str, str]]:
+    """(place, text) of what a person may read: pages, help, and strings of several words in the source."""
+    for page in PAGES:
+        text = re.sub(r"\]\([^)]*\)", "]", page.read_text())  # where a link leads is a name, not prose
+        yield page.name, MENTIONED.sub("", text)
+    for path in FILES:
+        tree = ast.parse((SOURCE / path).read_text())
+        prose = {id(node.body[0].value) for node in ast.walk(tree) if _docstring(node)}  # type: ignore[attr-defined]
+        for node in ast.walk(tree):
+            is_text = isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose
+            if is_text and " " in node.value.strip() and not node.value.endswith(" | None"):  # an annotation
+                yield f"{path}:{node.lineno}", node.value
+
+
+def test_pages_and_messages_are_free_of_old_words() -> None:
+    found = [(place, word[0]) for place, text in _messages() for word in OLD_WORDS.finditer(text)]
+    assert not found
+
+
+# Packages whose docstrings and comments are free of them too.
+REWORDED = ("recording", "keys", "wire", "tap")
+
+
+def test_docstrings_are_free_of_old_words() -> None:
+    found = [
+        (place, word[0])
+        for place, text in _texts()
+        if place.split("/")[0] in REWORDED
+        for word in OLD_WORDS.finditer(text)
+    ]
+    assert not found
+
+
+def test_each_known_limit_is_a_line_in_the_readme() -> None:
+    """A strict expected failure says "Limits: " and the first words of its line."""
+    readme = (ROOT / "README.md").read_text()
+    limits = readme[readme.index("\n## Limits\n") : readme.index("\n## ", readme.index("\n## Limits\n") + 1)]
+    named = [
+        (path.name, words)
+        for folder in ("unit", "e2e", "faithful")
+        for path in (ROOT / "tests" / folder).rglob("*.py")
+        for words in re.findall(r'(?:Limits: |\blimit="|\bLIMIT = ")([^"{}\n]+)"', path.read_text())
+    ]
+    assert named
+    assert not [(name, words) for name, words in named if f"\n- {words}" not in limits]
+
+
+def test_the_glossary_is_short() -> None:
+    rows = re.findall(r"^\| (?!term |-)", (ROOT / "docs" / "glossary.md").read_text(), re.M)
+    assert 0 < len(rows) <= 15

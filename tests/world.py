@@ -56,7 +56,11 @@ http {{
   }}
   server {{
     listen 192.0.2.10:443 ssl http2; server_name example.com; root {dir}/www;
-    location = / {{ return 200 "hello\n"; }}
+    location = / {{ default_type text/html; return 200 "<!doctype html><title>Example Domain</title>\n"; }}
+  }}
+  server {{
+    listen 192.0.2.10:443 ssl http2; server_name api.github.com; default_type application/json;
+    location = / {{ return 200 '{{"current_user_url": "https://api.github.com/user"}}\n'; }}
   }}
   server {{ listen [::1]:8083; location / {{ return 200 "six\n"; }} }}
   server {{ listen 127.0.0.1:8082; location /sink {{ client_body_in_file_only off; return 200 "taken\\n"; }} }}
@@ -110,7 +114,8 @@ class World:
         self._make_files()
         self.start(["dnsmasq", "-k", "-C", "/dev/null", "-R", "-h", "-u", USER if self.root else getpass.getuser(), "-i", "lo",
                     "--bind-interfaces", "-a", "127.0.0.53", "--pid-file=", "--no-hosts", "--local=/test/", "--local=/invalid/",
-                    f"--address=/site.test/{ADDRESS4}", f"--address=/example.com/{ADDRESS4}", f"--address=/six.test/{ADDRESS6}"], as_user=False)  # fmt: skip
+                    f"--address=/site.test/{ADDRESS4}", f"--address=/example.com/{ADDRESS4}",
+                    f"--address=/api.github.com/{ADDRESS4}", f"--address=/six.test/{ADDRESS6}"], as_user=False)  # fmt: skip
         self.start(["nginx", "-e", f"{self.dir}/nginx.log", "-c", f"{self.dir}/nginx.conf"])
         self.wait_for("127.0.0.1", 8443)
 
@@ -187,7 +192,7 @@ class World:
                 )
             )
         key = serialization.load_pem_private_key(key_path.read_bytes(), None)
-        names = [x509.DNSName(n) for n in ("localhost", "site.test", "six.test", "example.com")]
+        names = [x509.DNSName(n) for n in ("localhost", "site.test", "six.test", "example.com", "api.github.com")]
         names += [x509.IPAddress(ipaddress.ip_address(a)) for a in (ADDRESS4, ADDRESS6, "127.0.0.1")]
         start = datetime.datetime(2020, 1, 1) if expired else datetime.datetime.now() - datetime.timedelta(days=2)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])

@@ -69,7 +69,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = outcome.get_result()
     heard = item.stash.get(_HEARD, [])
     if report.when == "call" and report.failed and heard:
-        report.sections.append(("what hark heard", "\n".join(map(repr, heard))))
+        report.sections.append(("exchanges that hark captured", "\n".join(map(repr, heard))))
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:

@@ -39,6 +39,7 @@ PRIVATE = os.path.join(_AGENTS, "private")
 HOOK = os.path.join(_AGENTS, "node", "hook.cjs")
 _HEAD_START = 0.03  # s that the program has before the teller begins to load
 _LINGER = 1.0  # s after the program's end before hark says for what it still waits
+_CAPTURE, _DECODER = "capture process", "decoder process"  # as messages name them
 DONE = b"."
 _LAST_WORDS = 10.0  # s that the teller may take to tell what is recorded once the tapper is gone
 
@@ -72,7 +73,7 @@ def run(options: Options) -> int:
         _say_missing(chosen, child)
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    tapper = _fork("tapper", lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds, *outputs.fds)
+    tapper = _fork(_CAPTURE, lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds, *outputs.fds)
     theirs.close()
     os.close(living)
     options.started = time.time_ns()
@@ -81,7 +82,7 @@ def run(options: Options) -> int:
     for fd in child.files.values():
         if fd >= 0:
             os.close(fd)  # the tapper's alone: the namespace goes when it goes
-    teller = _fork("teller", lambda: _tell(child, options, outputs, ring, alive, feeds), control)
+    teller = _fork(_DECODER, lambda: _tell(child, options, outputs, ring, alive, feeds), control)
     for fd in (alive, *feeds, *outputs.fds):
         os.close(fd)
     try:
@@ -206,7 +207,7 @@ class _Session:
         self._network = network
         self._ring = ring
         self._server = server
-        children = {tapper: "tapper", teller: "teller"} | ({server.pid: "DevTools server"} if server else {})
+        children = {tapper: _CAPTURE, teller: _DECODER} | ({server.pid: "DevTools server"} if server else {})
         self._waiter = launch.Waiter(program, children)
         self._left = set(children.values())
         self._said = False
@@ -224,7 +225,7 @@ class _Session:
         if self._options.detach:
             self._order(b"x")
             return waiter.status
-        while "teller" in self._left or ("tapper" in self._left and not self._tapper_done()):
+        while _DECODER in self._left or (_CAPTURE in self._left and not self._tapper_done()):
             for event, status in waiter.step(0.2):
                 if event == "^C" and status == signal.SIGHUP:  # what outlives its terminal outlives it here too
                     self._order(b"d")
@@ -269,7 +270,7 @@ class _Session:
         """The tapper or the teller has ended."""
         self._left.discard(name)
         if not os.WIFSIGNALED(status):
-            if name == "tapper" and self._waiter.status is None:
+            if name == _CAPTURE and self._waiter.status is None:
                 self._lost(name, "ended too early")
             return
         self._lost(name, f"was killed by signal {os.WTERMSIG(status)}")
@@ -278,12 +279,12 @@ class _Session:
         if name == "DevTools server":
             say(f"hark: the DevTools server {how}: nothing more is shown there; {self._name} runs on")
             return
-        if name == "teller":
+        if name == _DECODER:
             self._ring.leave()
-            say(f"hark: the teller {how}: nothing more is told; {self._name} runs on")
+            say(f"hark: the {name} {how}: nothing more is shown; {self._name} runs on")
             return
         if self._interrupts < 2:
-            say(f"hark: the tapper {how}: {self._name} has lost its network and is ended")
+            say(f"hark: the {name} {how}: {self._name} has lost its network and is ended")
         for _ in range(20):  # one that forks while it is looked for is met the next time
             if not tree.end(self._network):
                 return
@@ -301,7 +302,7 @@ class _Session:
 
     def _explain(self) -> None:
         waited = time.monotonic() - self._ended
-        if "tapper" in self._left:
+        if _CAPTURE in self._left:
             if not self._said and waited > _LINGER:
                 self._said = True
                 pids = tree.members(self._network)

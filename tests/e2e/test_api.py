@@ -146,7 +146,7 @@ def test_the_pytest_plugin_helps(world) -> None:
     run = world.run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py")
     text = run.out.decode()
     assert "1 passed" in text and "2 failed" in text, text + run.err
-    assert text.count("what hark heard") == 2 and "GET https://site.test:8443/fail 503 3 B" in text
+    assert text.count("exchanges that hark captured") == 2 and "GET https://site.test:8443/fail 503 3 B" in text
     assert "comparison by == of" in text and "GET http://192.0.2.10:8080/moved 302" in text
 
 

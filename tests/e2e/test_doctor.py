@@ -77,7 +77,7 @@ def test_without_namespaces(world) -> None:
     assert (run.status, run.err) == (
         1,
         "hark: cannot make a network namespace: Operation not permitted "
-        "(`hark doctor` tells what forbids it and the command that allows it)\n",
+        "(`hark doctor` says what forbids it and the command that allows it)\n",
     )
     run = world.run(sys.executable, "-c", refuse, "hark", "doctor")
     assert run.status == 1

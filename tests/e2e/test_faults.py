@@ -160,7 +160,7 @@ def test_a_killed_teller_leaves_the_program_alone(world) -> None:
     os.kill(teller, signal.SIGKILL)
     out, err = started.communicate(timeout=20)
     assert (out, started.returncode) == (b"taken\n", 3)
-    assert b"hark: the teller was killed by signal 9: nothing more is told; sh runs on" in err
+    assert b"hark: the decoder process was killed by signal 9: nothing more is shown; sh runs on" in err
 
 
 def test_hostile_bytes_are_inert_on_a_terminal(world) -> None:

@@ -286,6 +286,6 @@ except TimeoutError: print('nothing')
 """,
         server,
         NETWORK,
-        limit="A broadcast is taken in only on a port from which one was sent before.",
+        limit="Broadcasts are received only on a port from which one was sent before.",
     ),
 ]

@@ -237,7 +237,7 @@ CASES = [
         "sg",
         ["sh", "-c", "sg $(id -Gn | cut -d' ' -f2) 'id -g'"],
         made_by_root(_further_group),
-        limit="Set-id programs",
+        limit="Set-user-ID and set-group-ID programs",
     ),
     Case(
         "ssh",

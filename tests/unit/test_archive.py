@@ -178,6 +178,7 @@ def test_what_is_no_archive_gets_one_line(text: bytes, why: str) -> None:
 WRONG = [None, True, -1, 1e400, "x", [], {}, [None], [[]], [{"name": 3, "value": []}], {"a": {}}, "\ud800", "9" * 400]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
 def test_hostile_values_are_not_known(wrong: object) -> None:
     """Any value at any place: told as far as it can be, by every view, without a traceback."""
@@ -198,6 +199,7 @@ def test_hostile_values_are_not_known(wrong: object) -> None:
         assert b"Traceback" not in done.stderr and done.returncode == 0, done.stderr.decode()[-2000:]
 
 
+@pytest.mark.slow
 def test_deep_and_long_values_do_no_harm() -> None:
     for data in (b'{"log": {"entries": [' + b"[" * 100_000, b"{" * 100_000, b'{"log": {"entries": [' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"]}}"):  # fmt: skip
         done = subprocess.run([sys.executable, "-m", "hark", "read", "-"], input=data, capture_output=True)
@@ -232,6 +234,7 @@ def test_times(text: str, ns: int) -> None:
     assert time_ns(text) == ns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.pcapng")), ids=lambda path: path.stem)
 def test_har_and_json_lines_tell_the_same(path: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """A recording, its HAR, its JSON lines, and the HAR of its HAR: the same JSON, to the byte."""

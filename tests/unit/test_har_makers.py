@@ -258,6 +258,7 @@ FIELDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(FIELDS), JUNK, max_size=5), min_size=1, max_size=3))
 def test_no_entry_is_lost_and_nothing_raises(changes: list[dict]) -> None:

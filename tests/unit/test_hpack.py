@@ -20,6 +20,7 @@ VALUES = st.sampled_from([b"", b"GET", b"/index.html", b"gzip, deflate"]) | st.b
 LISTS = st.lists(st.tuples(NAMES, VALUES, st.booleans()), max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(LISTS, st.booleans(), st.none() | st.integers(0, 9000)), min_size=1, max_size=6))
 def test_reads_what_the_library_writes(blocks: list[tuple[list[tuple[bytes, bytes, bool]], bool, int | None]]) -> None:

@@ -250,7 +250,7 @@ def test_what_is_not_followed_is_named(link: int, data: bytes, what: str, harmle
     assert [e[1:] for e in decoder.finish() if isinstance(e, ev.PassedOver)] == [(what, 1, harmless)]
 
 
-@pytest.mark.xfail(strict=True, reason="README, Limits: hark read does not decrypt 802.11 or IPsec")
+@pytest.mark.xfail(strict=True, reason="Limits: `hark read` does not decrypt 802.11 or IPsec")
 @pytest.mark.parametrize("link, data", [(105, wifi(TALK[0], flags=0x41)), (101, outer(50, bytes(8) + TALK[0]))])
 def test_encrypted_links_are_not_followed(link: int, data: bytes) -> None:
     assert heard([(link, data)]) == ["/wrapped"]

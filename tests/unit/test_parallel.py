@@ -18,6 +18,7 @@ from hark.recording.reader import read
 from hark.teller import Teller, replay
 from hark.views.entries import Entries, JsonLines
 
+pytestmark = pytest.mark.slow
 SOAK = pytest.mark.soak
 RECORDINGS = pathlib.Path(__file__).parent.parent.parent / "recordings"
 

@@ -166,6 +166,7 @@ def test_zeros_in_the_middle_are_passed_over() -> None:
         assert [data for _, data, _ in frames] == PAYLOADS and len(torn) == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.binary(max_size=300), st.sampled_from([0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34, 0x1C0001AC]), st.sampled_from("<>")
@@ -175,6 +176,7 @@ def test_anything_behind_a_magic_number_is_survived(noise: bytes, magic: int, or
     back(head(magic, order) + noise + b"".join(record(d, order=order) for d in PAYLOADS))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
@@ -214,6 +216,7 @@ def test_what_is_no_capture_is_one_clear_line(name: str) -> None:
 TSHARK = shutil.which("tshark")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(TSHARK is None, reason="tshark is the referee")
 @pytest.mark.parametrize("case", [*CLOCKS, "usual", "nanoseconds", "modified", "odd lengths"])
 def test_tshark_sees_the_same_packets(case: str, tmp_path: pathlib.Path) -> None:

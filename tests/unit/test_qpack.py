@@ -15,6 +15,7 @@ VALUES = st.sampled_from([b"", b"GET", b"/index.html", b"gzip, deflate"]) | st.b
 LISTS = st.lists(st.tuples(NAMES, VALUES), min_size=1, max_size=10)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.tuples(LISTS, st.booleans()), min_size=1, max_size=12),

@@ -447,6 +447,7 @@ def told(entries: list[dict[str, Any]], messages: list[Message]) -> bytes:
     return bytes(kept.data + lines.data)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, phases=[Phase.generate])  # seeds have nothing to shrink
 @given(names(), st.integers(0, 1 << 32))
 def test_no_secret_in_any_output(name: str, seed: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hark.views.redaction.entry import Redaction
 
-LIMIT = "`--redact` cannot know"
+LIMIT = "`--redact` cannot find"
 README = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
 SECRET = "Geheim-23-ist-es"
 KNOWN = {"request": {"headers": [{"name": "X-Api-Key", "value": SECRET}]}, "response": {}}

@@ -244,6 +244,7 @@ def test_repeats_at_random_change_nothing(seed: int) -> None:
     assert len(heard.opened) == len(talks) and len(heard.asked) == len(heard.answers) == truth.total()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.integers())
 def test_cut_repeated_and_out_of_order_nothing_is_invented(seed: int) -> None:

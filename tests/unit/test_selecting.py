@@ -9,6 +9,8 @@ import pytest
 
 from conformance import missed
 
+pytestmark = pytest.mark.slow
+
 HERE = pathlib.Path(__file__).parent.parent.parent / "recordings"
 # Where names are looked up inside TLS, the look-up is another connection's: it is chosen or not by itself.
 ALL = [path for path in sorted(HERE.glob("*.pcapng")) if not path.stem.startswith("dns-over-")]

@@ -77,6 +77,7 @@ TOLD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOLD)
 def test_all_ways(name: str) -> None:
     script, keys = conversation(name)

@@ -15,6 +15,8 @@ from hark.views.feed import Feed
 from hark.views.ui.app import Browser, Listing
 from hark.views.ui.rows import Rows
 
+pytestmark = pytest.mark.slow
+
 HERE = pathlib.Path(__file__).parent.parent.parent / "recordings"
 NAMES = ("curl-h2-tls13", "curl-h1-tls12", "node-http2", "failures", "multipart", "websocket", "events", "curl-gzip")
 

@@ -49,6 +49,7 @@ def test_unknown_coding_is_told() -> None:
     assert body(b"x").decoded("lzma") == (b"x", "unknown content coding lzma")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, brotli.compress, zstandard.compress])
 def test_a_bomb_ends_at_the_bound(pack) -> None:
     coding = {gzip.compress: "gzip", zlib.compress: "deflate", brotli.compress: "br"}.get(pack, "zstd")

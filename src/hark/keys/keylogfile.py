@@ -3,10 +3,10 @@
 What   Follower reads one open file from an offset on. The tree's private file lies on a tmpfs that only the tree's
        mount namespace has. UserFile follows the path that the user named, whatever becomes of it: not there yet, made
        later with its folder, replaced, rotated.
-Why    curl, GnuTLS, NSS, CPython, Chromium and Firefox write it; one variable hears them all.
-Never  makes, opens for reading or empties what is no regular file: a pipe's bytes belong to its reader, a device or
-       terminal may react to being opened. Then only the sources that need no file are left, which `finding` says.
-Limits Only whole lines are given on, of the user's file only those that have the form of a key log line. A file that
+Why    curl, GnuTLS, NSS, CPython, Chromium and Firefox write it; one variable serves them all.
+Never  creates, opens for reading or truncates what is not a regular file: a pipe's bytes belong to its reader, a
+       device or terminal may react to being opened. Then only sources that need no file are left; `finding` says so.
+Limits Only whole lines are passed on, of the user's file only those that have the form of a key log line. A file that
        shrinks is read again from its start. A relative path is followed where hark was started.
 """
 
@@ -133,7 +133,7 @@ class Follower:
         return self.appended()
 
     def appended(self) -> "list[Secrets]":
-        """What stands behind what was read."""
+        """What was appended since the last read."""
         size = os.fstat(self._fd).st_size
         if size < self._at:
             self._at, self._torn = 0, b""
@@ -155,7 +155,7 @@ class Follower:
         return [Secrets(text[:end], 0, VARIABLE)]
 
     def close(self) -> None:
-        """Let go of the file; the watch ends with it."""
+        """Close the file; the watch ends with it."""
         os.close(self._fd)
 
 
@@ -218,8 +218,8 @@ class UserFile:
         return self._follower is None or (info.st_dev, info.st_ino) != self._identity
 
     def _watch_names(self) -> None:
-        """Watch the folder for the file's coming; where there is no folder either, the nearest that there is. So for
-        what a symbolic link points at."""
+        """Watch the folder in which the file may be created; if that does not exist either, the nearest that does. The
+        same for the target of a symbolic link."""
         for folder in {self._path, os.path.realpath(self._path)}:
             while folder != "/":
                 folder = os.path.dirname(folder)
@@ -247,7 +247,7 @@ class Named(Record):
 
 
 def named(value: str) -> Named:
-    """Look at what SSLKEYLOGFILE is set to, without any effect on it; "" is as good as not set."""
+    """Look at what SSLKEYLOGFILE is set to, without any effect on it; "" counts as not set."""
     if not value:
         return Named("")
     try:

@@ -1,8 +1,8 @@
 """Node: a hook that every Node process of the tree loads, on the 'keylog' event of its TLS sockets.
 
-What   NODE_OPTIONS=--require=HOOK, in front of what the user has there. The hook writes to the tree's private key log.
+What   NODE_OPTIONS=--require=HOOK, before what the user has there. The hook writes to the tree's private key log.
 Why    Node carries its own OpenSSL inside the executable and ignores SSLKEYLOGFILE.
-Limits A program that is started with NODE_OPTIONS removed is not heard.
+Limits A program that is started with NODE_OPTIONS removed is not decrypted.
 """
 
 from __future__ import annotations

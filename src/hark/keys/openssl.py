@@ -1,9 +1,9 @@
 """The preloaded agent's end: secrets of dynamically linked OpenSSL, LibreSSL and BoringSSL.
 
 What   The agent (agents/preload/agent.c) sends each key log line as a datagram to an abstract socket of the network
-       namespace; the kernel stamps it with the sender's pid.
-Why    No path and no inherited descriptor: it works after chroot, setuid and closefrom, and nothing lies on a disk.
-Limits A sender waits a few milliseconds at most when the queue is full, then goes on without.
+       namespace; the kernel adds the sender's pid.
+Why    No path and no inherited descriptor: it works after chroot, setuid and closefrom, and nothing is on disk.
+Limits A sender waits a few milliseconds at most when the queue is full, then drops the line.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Lines:
         return self._socket.fileno()
 
     def read(self) -> list[Secrets]:
-        """All lines that wait, each with the pid that the kernel vouches for."""
+        """All lines that are queued, each with the pid that the kernel reports."""
         from hark.recording.blocks import Secrets  # not needed before the program runs
 
         found = []
@@ -91,7 +91,7 @@ class _Lines:
 
 def preload(environment: Mapping[str, str], agent: str) -> dict[str, str]:
     """The variable that loads the agent in front of what the user already preloads. A path that ld.so would split is
-    left out: it would be an error message in every process."""
+    left out: every process would print an error."""
     if not agent or any(mark in agent for mark in " :\n"):
         return {}
     before = environment.get("LD_PRELOAD", "")

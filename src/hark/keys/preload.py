@@ -6,9 +6,9 @@ What   LD_PRELOAD holds $LIB, in the place of which glibc puts the directory of 
 Why    Where ld.so finds no file, or one of the wrong class, it says so on the stderr of every such program. Programs of
        another C library than glibc do not expand $LIB, find nothing, and are silent.
 Name   A program that is linked to AddressSanitizer's runtime ends itself at once, unless the first library that was
-       loaded has "libasan.so" in its name (compiler-rt/lib/asan/asan_linux.cpp, AsanCheckDynamicRTPrereqs). What it
-       fears for are malloc and its kin, of which the agent defines none; so the name says that it may come first. One
-       that has the runtime inside looks for that name among the mapped files, where the link's target stands.
+       loaded has "libasan.so" in its name (compiler-rt/lib/asan/asan_linux.cpp, AsanCheckDynamicRTPrereqs). It
+       protects malloc and related functions, of which the agent defines none; so the agent may have that name and
+       come first. A program with the runtime linked in looks for it among the mapped files, under the link's target.
 Limits The objects are for 32-bit programs on x86-64. On other machines a 32-bit glibc still complains.
 """
 

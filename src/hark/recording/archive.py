@@ -1,11 +1,11 @@
-"""Exchanges in an archive: a HAR file, whoever made it, or JSON lines with an entry each.
+"""Exchanges in an archive: a HAR file of any program, or JSON lines with one entry each.
 
 What   The file is cut into its entries without being parsed as a whole; each is then parsed by itself.
-Why    A HAR of gigabytes takes no more memory than its largest entry, and one that is torn, as a browser or a proxy
-       that was killed leaves it, is told up to where it ends.
+Why    A HAR of gigabytes takes no more memory than its largest entry, and one that is truncated, as a browser or a
+       proxy that was killed leaves it, is read up to where it ends.
 How    Only strings, braces and brackets are looked at. An entry is an object in the array that is called "entries", or
-       one that stands by itself (JSON lines).
-Limits An entry of more than ENTRY bytes is passed over and told.
+       one at the top level (JSON lines).
+Limits An entry of more than ENTRY bytes is skipped and reported.
 """
 
 import json
@@ -18,7 +18,7 @@ import orjson
 from hark.errors import HarkError
 from hark.recording.blocks import Entry, Torn
 
-BLANK = b" \t\r\n\xef\xbb\xbf"  # what may stand in front: white space and a byte order mark
+BLANK = b" \t\r\n\xef\xbb\xbf"  # what may come first: white space and a byte order mark
 ENTRY = 1 << 29  # bytes
 _STEP = 1 << 20
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]|"', re.S)
@@ -78,7 +78,7 @@ def _not_one(name: str) -> HarkError:
 
 def _parse(text: bytes) -> Any:
     """The value; None where it is none. orjson takes no NaN, no lone surrogates, no bytes that are not UTF-8, no
-    control characters in strings and no escapes of other languages, as some makers write them. What is no text is
+    control characters in strings and no escapes of other languages, as some makers write them. What is not text is
     replaced."""
     try:
         return orjson.loads(text)
@@ -116,7 +116,7 @@ class _Cutter:
         """(begin, end) of every entry that ends in the data, which begins where it began before."""
         for found in _TOKEN.finditer(data, self._at):
             token = found.group()
-            if token == b'"':  # a string that does not end here: it is looked at again with more behind it
+            if token == b'"':  # a string that does not end here: it is looked at again with more after it
                 break
             if len(token) > 1:
                 if found.end() == len(data) and not over:
@@ -142,7 +142,7 @@ class _Cutter:
     def _open(self, token: bytes, at: int) -> None:
         if token == b"[" and self.depth == _HAR_DEPTH - 1 and self._key == b'"entries"':
             self._inside = self.har = True
-            self._begin = -1  # what stood around it is no entry
+            self._begin = -1  # what is around it is not an entry
         elif token == b"{" and self.depth == (_HAR_DEPTH if self._inside else 0):
             self._begin = at
         elif self.depth == 1 and token == b"{" and self._key == b'"log"':

@@ -75,13 +75,13 @@ class Names(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An exchange as an archive tells it: one entry of a HAR file or one line of JSON lines, as parsed JSON."""
+    """An exchange from an archive: one entry of a HAR file or one line of JSON lines, as parsed JSON."""
 
     told: dict[str, Any]
 
 
 class Torn(NamedTuple):
-    """The input was not what it should be: place (a byte offset), what is wrong. Told, then read on where that is
+    """The input is damaged: place (a byte offset), what is wrong. It is reported, and reading goes on where that is
     possible."""
 
     offset: int

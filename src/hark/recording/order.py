@@ -1,13 +1,13 @@
-"""Puts secrets in front of the frames that they open.
+"""Puts secrets before the frames that they decrypt.
 
 What   A filter between the ring and everything that follows. A TCP flow whose server side starts with a TLS
-       ServerHello is held from that frame on until its secrets have come, then let go behind them. So is a QUIC flow
+       ServerHello is held from that frame on until its secrets have come, then released after them. So is a QUIC flow
        from the server's first datagram on; which client random is its own cannot be seen here without keys, so the
-       next connection's secrets that are complete let it go.
+       next complete set of a connection's secrets releases it.
 Why    A TLS 1.3 client has its secrets only after the ServerHello, but Wireshark looks for them when it sees that
-       frame. Held here, the file opens decrypted everywhere, and because live telling follows this same order, a
-       recording replays to the byte.
-Limits HOLD_TIME and HOLD_BYTES: a flow without secrets is late by that much and no more. Frames of different flows
+       frame. Held here, the file opens decrypted everywhere, and because live output follows this same order, a
+       replay of the recording is identical.
+Limits HOLD_TIME and HOLD_BYTES: a flow without secrets is delayed by that much and no more. Frames of different flows
        may swap places in the file; each flow keeps its own order and every frame its own time.
 Not    rewriting the file afterwards: it has to open after kill -9 too.
 """
@@ -42,7 +42,7 @@ class _Flow:
 
 
 class Order:
-    """feed() each block with its raw bytes; take them back in an order that opens."""
+    """feed() each block with its raw bytes; take them back in an order in which the secrets come first."""
 
     def __init__(self) -> None:
         self._flows: dict[_Key, _Flow | None] = {}
@@ -52,7 +52,7 @@ class Order:
         self._now = 0
 
     def feed(self, block: Block, raw: memoryview | bytes) -> Iterator[Item]:
-        """Blocks that may go on now; `raw` is copied where it is held."""
+        """Blocks that may be passed on now; `raw` is copied where it is held."""
         if type(block) is Frame:
             self._now = max(self._now, block.time)
             if not self._hold(block, raw):
@@ -65,7 +65,7 @@ class Order:
             yield from self.tick(self._now)
 
     def tick(self, now: int) -> Iterator[Item]:
-        """Let go what has been held long enough at the time `now` (ns)."""
+        """Release what has been held long enough at the time `now` (ns)."""
         while self._full:
             key = self._full.pop()
             if key in self._holding:
@@ -77,7 +77,7 @@ class Order:
             yield from self._release(key, flow)
 
     def end(self) -> Iterator[Item]:
-        """Let everything go: nothing more will come."""
+        """Release everything: nothing more will come."""
         for key, flow in list(self._holding.items()):
             yield from self._release(key, flow)
 
@@ -173,7 +173,7 @@ class Order:
     def _first_bytes(
         self, key: _Key, flow: _Flow, frame: Frame, raw: memoryview | bytes, start: memoryview, sender: bytes
     ) -> bool:
-        """The first data that an end sends says whether this is TLS."""
+        """The first data that an end sends shows whether this is TLS."""
         if start[0] != 0x16 or len(start) < 44 or start[1] != 3:
             self._flows[key] = _DONE
             return False

@@ -1,11 +1,11 @@
-"""The classic pcap format: packet headers of one file, whoever wrote it.
+"""The classic pcap format: packet headers of one file, of any program.
 
 What   Both byte orders, micro- and nanoseconds; the modified format of a patched libpcap (24 or 28 bytes a packet
        header), Nokia's (20 bytes), IXIA's (a longer file header), AIX's, and files before version 2.4, whose two
        lengths are the other way round. Which it is is tried on the first packets.
-Why    A file says little of itself: makers share a magic number. What tells is that header follows header.
+Why    The file header says little: programs share a magic number. The proof of a layout is that header follows header.
 Time   proves nothing: clocks jump, and makers write nanoseconds into files that promise microseconds. A header that is
-       odd is believed where another one follows behind its packet.
+       odd is accepted if another one follows its packet.
 """
 
 import re
@@ -18,7 +18,7 @@ HEADER = 24  # bytes of the file's header, without IXIA's length
 _NEAR = 86_400 * 30  # s; packets of one file are seldom further apart
 _SIZE_USUAL = 1 << 18  # bytes: libpcap's largest snapshot
 _TRIED = 4  # headers that must follow each other for a layout to be believed
-_LOOKED_AT = 1000  # packets at the file's start whose fractions tell the unit
+_LOOKED_AT = 1000  # packets at the file's start whose fractions show the unit
 
 
 Fields = Callable[[memoryview | bytes, int], tuple[int, int, int, int]]
@@ -30,7 +30,7 @@ class Format(NamedTuple):
     order: str  # of bytes, as struct has it
     tick: int  # ns
     heads: tuple[int, ...]  # sizes of a packet header, the likeliest first
-    extra: int = 0  # bytes behind the file's header
+    extra: int = 0  # bytes after the file's header
 
 
 _US, _NS = 1000, 1
@@ -97,7 +97,7 @@ class Headers:
         return seconds, fraction, caught, whole
 
     def time(self, seconds: int, fraction: int) -> int:
-        """ns since the epoch; 0 means "not seen" further on, so that the epoch itself is told as 1."""
+        """ns since the epoch; 0 means "not seen" further on, so that the epoch itself becomes 1."""
         if fraction >= 1_000_000 and self._tick == _US:
             self._tick = _NS  # and so it is from here on
         return seconds * 1_000_000_000 + (fraction * self._tick if fraction < 1_000_000_000 else 0) or 1
@@ -142,7 +142,7 @@ class Headers:
         return True
 
     def find(self, view: memoryview) -> int:
-        """The offset of a usual header behind whose packet another one or the end is; -1 for none."""
+        """The offset of a usual header whose packet is followed by another one or by the end; -1 for none."""
         data, day = bytes(view), self._seconds >> 16
         mark = re.escape(day.to_bytes(2, "little" if self._form.order == "<" else "big"))
         length = rb"..[\x00-\x7f]\x00" if self._form.order == "<" else rb"\x00[\x00-\x7f].."

@@ -3,7 +3,7 @@
 What   Encoders for the blocks that hark writes, and one parser for all that hark reads.
 Why    The parser works over any buffer with an offset, so the ring and files share it; it knows both byte orders
        and every timestamp resolution because other tools' files are read too.
-Limits A block over MAX_BLOCK is called torn: no packet is that large, a lying length is.
+Limits A block over MAX_BLOCK is treated as damage: no packet is that large, but a corrupt length may be.
 
 hark's own facts travel in blocks that other readers skip: a process in Wireshark's custom block (PEN 32622, entry
 type 3), a loss in a block type of the local range (high bit set).
@@ -100,7 +100,7 @@ def frame(time: int, data: bytes | memoryview, pid: int = 0, whole: int = 0, int
 
 
 def secrets(value: Secrets) -> bytes:
-    """A decryption secrets block; who gave the secrets stands in its comment."""
+    """A decryption secrets block; its comment says where the secrets came from."""
     body = struct.pack("<II", _TLS_KEYLOG, len(value.text)) + value.text + bytes(-len(value.text) % 4)
     if value.pid or value.source:
         body += option(_COMMENT, f"hark pid={value.pid} source={value.source}".encode()) + bytes(4)
@@ -108,7 +108,7 @@ def secrets(value: Secrets) -> bytes:
 
 
 def process(value: Process) -> bytes:
-    """A process as Wireshark's process information block; the TLS libraries stand in its comment."""
+    """A process as Wireshark's process information block; its comment has the TLS libraries."""
     import json  # 3 ms that a start need not wait for
 
     body = struct.pack("<III", _WIRESHARK_PEN, _PROCESS_ENTRY, value.pid)
@@ -148,7 +148,7 @@ def names(value: Names) -> bytes:
 
 
 def encode(value: Block) -> bytes:
-    """The block of any recorded value, of a Frame one on interface 0. There is none of a Torn, which is no part of a
+    """The block of any recorded value, of a Frame one on interface 0. There is none of a Torn, which is not part of a
     recording, and of an Entry, whose packets nobody knows."""
     match value:
         case Frame():
@@ -170,7 +170,7 @@ def encode(value: Block) -> bytes:
 
 
 class Parser:
-    """Reads blocks out of a buffer; keeps what a section says: byte order, interfaces."""
+    """Reads blocks out of a buffer; keeps the state of a section: byte order, interfaces."""
 
     def __init__(self) -> None:
         self.at = 0
@@ -226,7 +226,7 @@ class Parser:
         return -1
 
     def _after(self, data: memoryview, at: int) -> int:
-        """The offset behind the whole block at `at`; 0 where there is none."""
+        """The offset after the whole block at `at`; 0 if there is none."""
         size = self.size(data, at) if at + 12 <= len(data) else 0
         return at + size if size and at + size <= len(data) and self.sound(data, at, size) else 0
 
@@ -254,7 +254,7 @@ class Parser:
         self.at = at
 
     def parse(self, data: memoryview, at: int, size: int) -> Block | None:
-        """The value of the whole block at `at`; None for a block that says nothing to hark."""
+        """The value of the whole block at `at`; None for a block that hark does not use."""
         kind = self._two(data, at)[0]
         if kind == EPB:
             return self._enhanced(data, at, size)

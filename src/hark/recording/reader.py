@@ -3,9 +3,9 @@
 What   pcapng (any section, both byte orders) and classic pcap, also compressed by gzip, zstd or lz4, read in large
        pieces and handed on block by block; several recordings merged by time; a growing one followed.
 Why    A buffer of its own rather than mmap: standard input and growing files are read the same way, and a file that
-       shrinks under us is no SIGBUS.
-Limits A file that ends in the middle of a block is told as Torn; what stood before is told in full. Behind a block
-       whose length lies, the next place is looked for where a whole and plausible one stands, and read on from there.
+       shrinks meanwhile does not raise SIGBUS.
+Limits A file that ends in the middle of a block gives a Torn after all that came before. After a block whose length
+       is wrong, reading resumes at the next place where a whole and plausible block is found.
 """
 
 import codecs
@@ -164,7 +164,7 @@ class _Source:
 
 
 class _Unpacked:
-    """A decompressor's output. Where its input is damaged the recording just ends, and is then told as torn."""
+    """A decompressor's output. If its input is damaged the recording just ends, and is then reported as torn."""
 
     def __init__(self, file: Any) -> None:
         import zstandard
@@ -279,7 +279,7 @@ def _find(source: _Source, look: Callable[[memoryview], int]) -> bool:
         if len(view) < _PIECE:
             source.skip(len(view))
             return False
-        source.skip(_PIECE - 2 * _BLOCK_USUAL)  # one may begin here that ends behind the window
+        source.skip(_PIECE - 2 * _BLOCK_USUAL)  # one may begin here that ends after the window
 
 
 def _pcap(source: _Source, form: "pcap.Format") -> Iterator[Block]:
@@ -291,7 +291,7 @@ def _pcap(source: _Source, form: "pcap.Format") -> Iterator[Block]:
         return
     headers = pcap.Headers(form, head)
     source.skip(pcap.HEADER + form.extra)
-    source.peek(headers.head)  # what is there already tells how packets are laid out
+    source.peek(headers.head)  # what is there already shows the layout of packets
     headers.learn(source.window())
     size = headers.head
     while True:

@@ -1,15 +1,15 @@
 """The live recording: pcapng blocks in a ring of shared, anonymous memory.
 
-What   One writer (the tapper), one reader (the teller), one memory file without a name. The first page holds the
-       counters: bytes written, bytes read, whether the writer has closed, whether the reader waits.
-Why    The tapper reads packets from the TUN straight into the ring, so recording costs no copy; and because the
-       memory has no name, nothing is left behind however the processes end.
+What   One writer (the capture process), one reader (the decoder process), one unnamed memory file. The first page
+       holds the counters: bytes written, bytes read, whether the writer has closed, whether the reader waits.
+Why    Packets are read from the devices straight into the ring, so recording costs no copy; and because the memory
+       has no name, nothing is left over however the processes end.
 Order  The writer stores a block, then the counter; the reader loads the counter, then the block. x86 and arm64
        keep an aligned 8 byte store whole, and an item of a memoryview of words is stored by one (struct.pack_into
        would clear its bytes first, which the other side could see). Python's own calls between the two are full
        barriers in practice, and a reader that misses a wake-up looks again after its time-out.
 Limits A block never wraps: where it would, the rest of the ring is skipped with a filler word. A full ring makes
-       `room` false: the tapper then lets the program wait. That is the only way in which a view slows it down.
+       `room` false: the capture process then lets the program wait. Only in this way can a view slow it down.
 Not    multiprocessing.shared_memory (a name in /dev/shm outlives kill -9), a pipe (64 KiB, two copies).
 """
 
@@ -58,7 +58,7 @@ class Ring:
 
 
 class Writer:
-    """The tapper's end. `at` is where the next block may be built in `data`; `commit` makes it visible."""
+    """The capture process's end. `at` is where the next block may be built in `data`; `commit` makes it visible."""
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
@@ -140,7 +140,7 @@ def _put_filler(data: memoryview, at: int) -> None:
 
 
 class Reader:
-    """The teller's end: blocks in order, each valid until the next is asked for."""
+    """The decoder process's end: blocks in order, each valid until the next is asked for."""
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
@@ -155,7 +155,7 @@ class Reader:
 
     @property
     def closed(self) -> bool:
-        """Whether the writer has said that nothing more comes."""
+        """Whether the writer has closed: nothing more will come."""
         return bool(self._head[_CLOSED])
 
     def behind(self) -> int:

@@ -26,7 +26,7 @@ _INET, _INET6 = int(socket.AF_INET), int(socket.AF_INET6)  # ints: an enum costs
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One attribute as it stands in a message."""
+    """One attribute as in a message."""
     return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
@@ -59,7 +59,7 @@ class Route:
 
     @staticmethod
     def open(groups: int = 0) -> socket.socket:
-        """A netlink socket of the current network namespace, which hears of changes in `groups` (RTMGRP_…)."""
+        """A netlink socket of the current network namespace, which receives changes in `groups` (RTMGRP_…)."""
         made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
         if groups:
             made.bind((0, groups))
@@ -162,7 +162,7 @@ class Route:
 
 
 class Settings(Record):
-    """What sock_diag says of a socket."""
+    """What sock_diag reports of a socket."""
 
     inode: int
     device: int  # the index of the interface that it is bound to, else 0
@@ -234,7 +234,7 @@ class Diag:
                 self._socket.send(struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG, _REQUEST | _DUMP, 1, 0) + body)
                 messages = _messages(self._socket)
             except OSError:
-                continue  # without it no group is heard
+                continue  # without it no group is received
             for message in messages:
                 port, peer = struct.unpack_from("!HH", message, 4)
                 if not peer:

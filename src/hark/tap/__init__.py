@@ -1,4 +1,4 @@
-"""How a program's bytes are reached.
+"""How to get at a program's bytes.
 
 Takes  a command to run, what this kernel and user allow.
 Gives  recorded blocks: frames, processes, losses; the program's exit status.

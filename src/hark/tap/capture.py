@@ -2,8 +2,8 @@
 
 What   Waits on every descriptor, calls whom it belongs to, records what comes.
 Why    One thread, one epoll, no queue between capture and relay: nothing to overtake.
-End    When the program has exited and its tree is gone, bytes on their way out are let out, then the loop ends. When
-       hark's first process is gone, killed, the tree is ended too: its network lives here.
+End    When the program has exited and its tree is gone, bytes on their way out are sent, then the loop ends. When
+       hark's first process was killed, the program's tree is ended too: its network is here.
 """
 
 import contextlib

@@ -3,9 +3,9 @@
 What   fork, namespace, exec; then a loop over signals that ends with the program's status.
 Why    The program stays in hark's process group and session, so that the terminal, job control and ^C work as
        without hark. A signal that the kernel sent to the whole group (^C) has reached the program already; one that
-       somebody sent to hark alone is passed on: siginfo tells them apart. The hangup of a terminal is the exception:
+       was sent to hark alone is passed on: siginfo distinguishes them. The hangup of a terminal is the exception:
        the kernel sends it to the leader of the session alone, which hark may be.
-Limits PR_SET_PDEATHSIG ends the program when hark is killed -9; the rest of its tree is ended by the tapper.
+Limits PR_SET_PDEATHSIG ends the program when hark is killed -9; the capture process ends its children.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _exec_remedy(number: int) -> str:
 def prepare(
     file: str, argv: Sequence[str], host: setup.Host, mapping: idmap.Mapping | None, keys: Sequence[KeySource]
 ) -> Callable[[], Child]:
-    """Fork a child that builds the namespace and what the key sources need, and stands ready to become the program.
+    """Fork a child that builds the namespace and what the key sources need, and is then ready to become the program.
     What is returned waits until the child is ready, and raises HarkError where it cannot be: whoever calls has
     something else to do meanwhile."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -174,7 +174,7 @@ def _become(
             os._exit(1)
         except OSError as error:
             reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
-            link.send("\0".join(("cannot set up the namespace", reason, "`hark doctor` tells more")).encode())
+            link.send("\0".join(("cannot set up the namespace", reason, "`hark doctor` says more")).encode())
             os._exit(1)
         names = " ".join(name if fd >= 0 else f"-{name}" for name, fd in files.items())
         numbers = array.array("i", [fd for fd in files.values() if fd >= 0])
@@ -227,7 +227,7 @@ class Waiter:
     def __init__(self, program: int, others: Mapping[int, str]) -> None:
         self._program = program
         self._others = dict(others)
-        self.status: int | None = None  # the program's, as a shell tells it
+        self.status: int | None = None  # the program's, as a shell reports it
         self.signal = 0  # the signal that ended it
         self.hung_up = False  # whether the terminal is gone, and hark is not to outlive it
         self._leader = os.getsid(0) == os.getpid()

@@ -1,4 +1,4 @@
-"""The tapper's event loop: epoll, a table of handlers, and timers.
+"""The event loop of the capture process: epoll, a table of handlers, and timers.
 
 Why    asyncio costs 30 ms of import and several microseconds an event; every microsecond here is latency that the
        program sees.

@@ -22,7 +22,7 @@ _MOST = "/proc/sys/user/max_user_namespaces"
 
 class Finding(NamedTuple):
     """One thing that hark needs: whether it is there; if not, why, and the command that fixes it. `vital` ones stop
-    `hark COMMAND`, others make it hear less."""
+    `hark COMMAND`, others make it capture or decrypt less."""
 
     name: str
     good: bool

@@ -1,9 +1,9 @@
-"""The tapper's pen: writes blocks into the ring, frames without a copy.
+"""Writes blocks into the ring, frames without a copy.
 
-What   The one place where the tap stores anything. Small blocks that find no room wait in a queue, for losing a
-       secret would lose an exchange.
-Limits QUEUE blocks wait; past that the oldest frame waiting is dropped and counted, and the loss itself is recorded.
-       The queue fills only while the reader is a whole ring behind, when the pump has stopped reading packets too.
+What   All blocks but the packets that tun.py reads straight into the ring. Blocks for which the ring has no room are
+       queued, because losing a secret would lose exchanges.
+Limits QUEUE blocks are kept; past that the newest are dropped and counted, and the loss itself is recorded. The queue
+       fills only while the decoder is a whole ring behind, when no packets are read from the devices either.
 """
 
 import time

@@ -25,7 +25,7 @@ class Tree:
 
 
 def members(network: str) -> list[int]:
-    """The pids in the namespace now; `network` is what /proc/PID/ns/net says of it, e.g. "net:[4026532000]"."""
+    """The pids in the namespace now; `network` is what /proc/PID/ns/net links to, e.g. "net:[4026532000]"."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():

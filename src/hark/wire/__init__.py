@@ -2,5 +2,5 @@
 
 Takes  bytes.
 Gives  tuples and frozen values; bytes again.
-Never  keeps state, asks the world anything, or imports another room of hark.
+Never  keeps state, uses the operating system, or imports another package of hark.
 """

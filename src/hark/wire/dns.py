@@ -28,7 +28,7 @@ _JUMPS: Final = 64  # compression pointers followed in one name before it is cal
 
 
 class Message(NamedTuple):
-    """A DNS message: its id, whether it answers, the response code, the first question, the addresses told."""
+    """A DNS message: its id, whether it answers, the response code, the first question, the addresses in it."""
 
     ident: int
     response: bool
@@ -74,7 +74,7 @@ def _addresses(data: bytes, at: int, answers: int) -> list[str]:
 
 
 def _name(data: bytes, at: int) -> tuple[str, int]:
-    """The name at `at` and the offset behind it; compression pointers are followed (RFC 1035 §4.1.4)."""
+    """The name at `at` and the offset after it; compression pointers are followed (RFC 1035 §4.1.4)."""
     labels: list[str] = []
     after, jumps = -1, 0
     while True:

@@ -1,4 +1,4 @@
-"""Header fields as a section of them is meant: one value of several lines (RFC 9110 §5.3), and bytes as text.
+"""The meaning of a section of header fields: one value from several lines (RFC 9110 §5.3), and bytes as text.
 
 May hold: pure functions and tables. May not hold: what any one field means.
 """
@@ -8,7 +8,7 @@ from typing import Final
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
-# Fields that are no lists: of several lines the first counts, as most clients take it. Set-Cookie cannot be joined
+# Fields that are not lists: of several lines the first counts, as most clients take it. Set-Cookie cannot be joined
 # (RFC 9110 §5.3), and each line of it is a cookie of its own.
 SINGLE: Final = frozenset(
     {

@@ -1,4 +1,4 @@
-"""HTTP/1 by its lines (RFC 9112): request lines, status lines, field lines, and what they say of a body's length.
+"""HTTP/1 by its lines (RFC 9112): request lines, status lines, field lines, and the body length that they declare.
 
 May hold: pure functions, and header lines remembered because most come again and again. May not hold: a connection's
 state.
@@ -51,7 +51,7 @@ class StatusLine(NamedTuple):
 
 
 class Framing(NamedTuple):
-    """What a head says of the length of its body (§6.3)."""
+    """The body length that a head declares (§6.3)."""
 
     length: int | None  # None: it does not say
     chunked: bool
@@ -106,7 +106,7 @@ _common_status = lru_cache(256)(_status)  # most come again and again
 
 
 def begins_request(data: bytes) -> bool:
-    """Whether a request line stands in front."""
+    """Whether the data begins with a request line."""
     return re.match(_REQUEST_LINE, data) is not None
 
 
@@ -126,7 +126,7 @@ def find_request(data: bytes) -> tuple[int, bool]:
 
 
 def begins_response(data: bytes) -> bool:
-    """Whether a status line stands in front."""
+    """Whether the data begins with a status line."""
     return re.match(_STATUS_LINE, data) is not None
 
 
@@ -179,10 +179,10 @@ def headers(lines: list[bytes]) -> Headers:
 
 
 def framing(headers: Headers) -> Framing:
-    """What a head says of its body's length. Several lines of a field are one list (RFC 9110 §5.3).
+    """The body length that a head declares. Several lines of a field are one list (RFC 9110 §5.3).
 
     "chunked" as the last transfer coding has the last word (RFC 9112 §6.3). Without it clients go by a length where
-    there is one, and else read to the end. "identity" is no coding (it was in RFC 2616 §3.6)."""
+    there is one, and else read to the end. "identity" is not a coding (it was in RFC 2616 §3.6)."""
     lengths = codings = b""
     for key, value in headers:
         size = len(key)

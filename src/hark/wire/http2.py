@@ -62,7 +62,7 @@ _SHAPES: Final[tuple[tuple[int | None, bool, int], ...]] = (
 
 
 def are_frames(data: bytes) -> bool:
-    """Whether the bytes are whole frames, one behind the other: a test that noise does not pass."""
+    """Whether the bytes are whole frames, one after the other: a test that noise does not pass."""
     at = 0
     while at + 9 <= len(data):
         size, kind, flags = int.from_bytes(data[at : at + 3], "big"), data[at + 3], data[at + 4]

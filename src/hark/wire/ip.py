@@ -20,7 +20,7 @@ URG: Final = 32
 
 Buffer = bytes | bytearray | memoryview
 
-# Extension headers that may stand between the IPv6 header and the transport (RFC 8200 §4): they are skipped.
+# Extension headers that may be between the IPv6 header and the transport (RFC 8200 §4): they are skipped.
 _EXTENSIONS: Final = frozenset({0, 43, 60, 135, 139, 140})
 _AUTH: Final = 51
 _FRAGMENT: Final = 44
@@ -36,7 +36,7 @@ class Packet(NamedTuple):
     start: int  # offset of the transport header
     end: int  # offset after the last payload byte, link padding excluded
     fragment: tuple[int, int, bool] | None  # (identification, offset in bytes, more follow); None: not a fragment
-    missing: int = 0  # bytes behind `end` that the packet says it had
+    missing: int = 0  # bytes after `end` that the packet declares
 
 
 class Segment(NamedTuple):
@@ -231,7 +231,7 @@ UNREACHABLE: Final[dict[str, tuple[tuple[int, int], tuple[int, int]]]] = {
 
 
 def unreachable(router: bytes, packet: bytes, reason: str) -> bytes:
-    """The ICMP error that tells `packet`'s sender why it did not arrive; an unknown reason is "host unreachable"."""
+    """The ICMP error that says to `packet`'s sender why it did not arrive; an unknown reason is "host unreachable"."""
     four, six = UNREACHABLE.get(reason, UNREACHABLE["EHOSTUNREACH"])
     return icmp_error(router, packet, six if len(router) == 16 else four, 0)
 

@@ -21,7 +21,7 @@ def iso(ns: int) -> str:
 
 @lru_cache(64)
 def _second(seconds: int) -> str:
-    """The date and time of a second since 1970 (without a clock or a time zone, so that replay tells the same)."""
+    """The date and time of a second since 1970 (without a clock or a time zone, so that replay gives the same)."""
     days, left = divmod(seconds, 86400)
     days += 719468
     era, doe = divmod(days, 146097)

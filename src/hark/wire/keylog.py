@@ -21,7 +21,7 @@ LABELS: Final = frozenset(
         "EXPORTER_SECRET",
     }
 )
-# What stands behind a secret is not looked at, where it cannot be a part of it: editors, shells and copies leave
+# What follows a secret is not looked at, where it cannot be a part of it: editors, shells and copies leave
 # backslashes, carriage returns, commas, comments. No hash that TLS uses is longer than SHA-512.
 _LINE: Final = re.compile(
     rb"[^\S\n]*(?:QUIC_)?([A-Z][A-Z_0-9]*)[^\S\n]+((?:[0-9a-f]{16}){1,4})[^\S\n]+((?:[0-9a-f]{2}){1,64})(?![0-9a-z])",
@@ -42,7 +42,7 @@ class Secret(NamedTuple):
 
 
 def parse(text: bytes) -> Iterator[Secret]:
-    """Every line of a key log that hark knows a use for, whatever stands around it; comments and torn lines are
+    """Every line of a key log that hark can use, whatever is around it; comments and torn lines are
     skipped."""
     if text[:2] in _UTF16:
         text = text[2:].decode(_UTF16[text[:2]], "replace").encode("utf-8", "replace")

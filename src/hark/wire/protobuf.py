@@ -1,7 +1,7 @@
 """Protocol Buffers without a schema: the wire format (protobuf.dev/programming-guides/encoding) as plain values.
 
 May hold: pure functions over one message. May not hold: schemas.
-A length-delimited field may be a string, bytes, a message or packed numbers; what it is told as is a guess in that
+A length-delimited field may be a string, bytes, a message or packed numbers; how it is shown is a guess in that
 order of likelihood: printable text, a message that parses to its last byte, bytes.
 """
 
@@ -14,7 +14,7 @@ _DEPTH: Final = 32  # messages inside each other
 
 
 def message(data: bytes, depth: int = 0) -> dict[str, Value] | None:
-    """Field numbers (as strings) and their values; repeated ones as lists. None where the bytes are no message."""
+    """Field numbers (as strings) and their values; repeated ones as lists. None if the bytes are not a message."""
     fields: dict[str, Value] = {}
     at = 0
     try:

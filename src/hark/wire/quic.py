@@ -1,6 +1,6 @@
 """QUIC on the wire: versions, varints, packet headers, frames, error codes, and the labels of packet protection.
 
-May hold: tables and pure functions over one packet. May not hold: a connection's state, ciphers at work.
+May hold: tables and pure functions over one packet. May not hold: a connection's state, ciphers in use.
 RFC 8999 (what no version changes), RFC 9000 (version 1), RFC 9001 (its use of TLS), RFC 9369 (version 2).
 """
 
@@ -62,7 +62,7 @@ def error_name(code: int) -> str:
 
 
 def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
-    """A variable-length integer and the offset behind it (RFC 9000 §16). Raises IndexError where it is not whole."""
+    """A variable-length integer and the offset after it (RFC 9000 §16). Raises IndexError where it is not whole."""
     first = data[at]
     if first < 0x40:
         return first, at + 1
@@ -74,7 +74,7 @@ def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
 
 class Header(NamedTuple):
     """A packet as far as it can be read without keys: kind, version number, connection ids, the offset of its packet
-    number (of the integrity tag for Retry), and the offset behind it."""
+    number (of the integrity tag for Retry), and the offset after it."""
 
     kind: int
     version: int
@@ -160,7 +160,7 @@ class NewId(NamedTuple):
 
 
 class Close(NamedTuple):
-    """CONNECTION_CLOSE; application tells whose error code it is."""
+    """CONNECTION_CLOSE; application: whether the error code is the application's."""
 
     code: int
     reason: str

@@ -1,6 +1,6 @@
-"""Cipher suites by their IANA numbers, and what opening their records takes.
+"""Cipher suites by their IANA numbers, and what it takes to decrypt their records.
 
-May hold: the table. May not hold: anything at work.
+May hold: the table. May not hold: ciphers in use.
 RFC 8446 (TLS 1.3), RFC 5246 (AES-CBC), RFC 5288/5289/5487/8442 (AES-GCM), RFC 6655/7251 (CCM), RFC 7905 (ChaCha20),
 RFC 5932/6367 (Camellia), RFC 4162 (SEED), RFC 6209 (ARIA), RFC 5054 (SRP), RFC 4279/4785/5489 (PSK).
 """
@@ -47,7 +47,7 @@ def _cbc(cipher: str, label: str, size: int, block: int, mac: str, codes: dict[i
 
 
 def _bare(label: str, mode: str, size: int, mac: str, codes: dict[int, str]) -> None:
-    """RC4, and no encryption at all: a MAC and nothing else around what is said."""
+    """RC4, and no encryption at all: only a MAC around the plaintext."""
     name = "SHA" if mac == "sha1" else mac.upper()
     prf = "sha384" if mac == "sha384" else "sha256"
     for code, kx in codes.items():

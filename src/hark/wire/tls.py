@@ -1,6 +1,6 @@
 """TLS 1.0 to 1.3 on the wire: content types, handshake messages, the key schedule's labels.
 
-May hold: tables and pure functions over one message. May not hold: a connection's state or ciphers at work.
+May hold: tables and pure functions over one message. May not hold: a connection's state or ciphers in use.
 RFC 5246 (TLS 1.2), RFC 8446 (TLS 1.3), RFC 7627 (extended master secret).
 """
 
@@ -71,7 +71,7 @@ ALERTS: Final = {
 }
 
 
-# Alerts by which an end says that it does not take the other's certificate (RFC 8446 §6.2).
+# Alerts by which an end rejects the other's certificate (RFC 8446 §6.2).
 REJECTED: Final = frozenset({42, 43, 44, 45, 46, 48, 113})
 
 

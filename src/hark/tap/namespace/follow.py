@@ -1,9 +1,9 @@
 """Keeps the namespace's addresses, routes and rules those of the host while the program runs.
 
-What   The kernel tells of changes; when they have settled, the host is looked at anew and the difference is made.
+What   The kernel reports changes; when they have settled, the host is read again and the difference applied.
 Why    A laptop changes its network under a program that runs for days; what the program can reach changes with it.
-How    The tapper made the namespace's user namespace, and so has every capability over it; the netlink socket through
-       which it speaks was opened inside.
+How    hark made the namespace's user namespace, and so has every capability over it; the netlink socket through
+       which it works was opened inside.
 Limits An interface that comes later has no device of its own: its addresses and routes go to the first one. Changes
        are looked at SETTLE seconds after the first of them.
 """

@@ -19,7 +19,7 @@ from hark.tap.tun.network import LOOPBACK_INDEX, Address, Link, Network
 LINKS = 16  # interfaces mirrored: each costs half a millisecond of the start
 ADDRESSES = 256  # mirrored: each costs 20 microseconds; the others are reached as any host's are
 ROUTES = 1000  # a family's: a router with the whole table of the Internet must not hold up the start
-# Our own tables (their number says "hark"), left out when hark runs under hark.
+# Our own tables (their number spells "hark"), left out when hark runs under hark.
 TABLE = 0x6861726B  # what the host has for itself: loopback and its own addresses
 HELD_TABLE = TABLE + 1  # TCP for networks that the host's routes forbid
 LAST_TABLE = TABLE + 2  # TCP for what has no route
@@ -55,7 +55,7 @@ def look(uid: int) -> Network:
     known = {link.ifindex for link in shown} | {LOOPBACK_INDEX}
     kept = _without_stable([address for address in addresses if address is not None and address.ifindex in known])
     # In the order in which they came to be: the kernel lists the newest IPv6 address first, and the oldest IPv4 one. A
-    # secondary IPv4 address comes behind its primary one.
+    # secondary IPv4 address comes after its primary one.
     four = sorted((address for address in kept if len(address.local) == 4), key=lambda address: address.flags & 1)
     kept = [*four[:ADDRESSES], *reversed([address for address in kept if len(address.local) == 16][:ADDRESSES])]
     ready = [body for body in (_route(body, known) for body in routes) if body]
@@ -163,7 +163,7 @@ def _route(body: bytes, known: set[int]) -> bytes:
 
 
 def _forbidden(body: bytes) -> tuple[int, bytes, int] | None:
-    """The network of a route that forbids: for TCP it is tried on the host, so that the attempt is seen and told."""
+    """The network of a route that forbids: for TCP it is tried on the host, so that the attempt is recorded."""
     found = attributes(body, 12)
     if body[7] in _FORBIDDING and 1 in found and body[1] and _table(body, found) not in (*_OURS, netlink.LOCAL_TABLE):
         return body[0], found[1], body[1]

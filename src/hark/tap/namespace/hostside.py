@@ -1,10 +1,10 @@
-"""Answers what only somebody outside of the namespace can: the tapper's side of agents/preload/host.c.
+"""Answers what only a process outside of the namespace can: the host's side of agents/preload/host.c.
 
 What   A listening socket in the namespace; one question a connection, answered at once. Owners of files are also put
        into a table that the tree maps, so that each file is asked for once; of a directory in which one file after the
        other is asked for, more and more are put there beforehand.
-Why    The tapper is the user outside: what fstat, socket, chown and newuidmap say to it is what they would have said to
-       the program.
+Why    The capture process is the user, outside: fstat, socket, chown and newuidmap give it the results that the
+       program would have had.
 Never  does what the user could not do by hand. Who asks from a user namespace of its own gets no answer; as root, when
        programs of several users may ask, nothing is changed or run.
 Limits One thread with the traffic: a question takes 50 microseconds of it.
@@ -74,7 +74,7 @@ class HostSide:
         except BlockingIOError:
             return False
         except OSError:
-            pass  # no answer: the program has what the kernel says inside
+            pass  # no answer: the program keeps the kernel's answer from inside
         finally:
             _close(given)
         asking.close()
@@ -172,7 +172,7 @@ def _groups(question: bytes, given: list[int], pid: int) -> Answer:
 
 
 def _map(question: bytes, given: list[int], pid: int) -> Answer:
-    """Run newuidmap or newgidmap as the process of the tree that was started as it: its status and what it says."""
+    """Run newuidmap or newgidmap as the process of the tree that was started as it: its status and output."""
     words = [os.fsdecode(word) for word in question.split(b"\0")[:-1]]
     name = os.path.basename(words[0]) if words else ""
     program = idmap.mapper(name) if name in idmap.MAPPERS else ""

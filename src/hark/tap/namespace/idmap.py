@@ -143,7 +143,7 @@ def begin(uid: int, gid: int) -> Mapping | None:
 
 def run_inside(pid: int, program: str, words: list[str]) -> tuple[int, bytes]:
     """Run newuidmap or newgidmap in the user namespace of process `pid`, with the privilege that its file would give it
-    outside; its status and what it says. The kernel takes a map only from the namespace above the one that is mapped,
+    outside; its status and output. The kernel takes a map only from the namespace above the one that is mapped,
     so it must run there; all that it checks it checks itself."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     child = os.fork()

@@ -1,14 +1,14 @@
-"""Makes the host's network inside the namespace: one TAP or TUN device for each interface, and ours behind them.
+"""Makes the host's network inside the namespace: a TAP or TUN device for each interface, and hark's own tables.
 
-What   The devices with the host's names, indexes, MAC addresses, addresses, routes and rules (host.py); in front of
+What   The devices with the host's names, indexes, MAC addresses, addresses, routes and rules (host.py); before
        them tables of our own, which send to a device what the kernel would keep on lo: 127.0.0.0/8, the host's own
        addresses, and the peers of the NAT plane. Only TCP and UDP are looked up there.
 lo     The kernel drops ::1 on any interface but lo and gives it no route elsewhere, nor to a socket bound to lo: a
        filter on lo's egress redirects both to the first device; what goes back is written to a packet socket on lo.
 TCP    What the host's routes forbid or do not know is sent to the first device as well: the real connect on the host
-       fails as the program's would have, and is seen.
+       fails as the program's would have, and is recorded.
 Limits What cannot be made (an index that is taken, a rule of a newer kernel) is left out. TAP devices have NOARP set;
-       a TUN stands for an interface that is no Ethernet.
+       a TUN is used for an interface that is not Ethernet.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ _IFF_TUN, _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x0002, 0x1000, 0x4000
 _OFFLOAD_CSUM_TSO4_TSO6 = 1 | 2 | 4
 _SIOCGIFINDEX = 0x8933
 _LOOPBACK6 = bytes(15) + b"\1"
-_LAST_PRIORITY = 32768  # behind the rules for the main and default tables
+_LAST_PRIORITY = 32768  # after the rules for the main and default tables
 # On packets that hark writes to lo: they are for a socket here, whatever their addresses. No program can set it.
 LO_MARK = 0x6861726B
 # What is redirected from lo: TCP and UDP by the protocol octet, in the word at offset 8 of an IPv4 header (RFC 791
@@ -141,7 +141,7 @@ def update(route: Route, old: Network, new: Network, carrier: int, indexes: dict
 
 
 def _placed(body: bytes, to: dict[int, int], carrier: int) -> bytes:
-    """A route over the device that stands for its interface."""
+    """A route over the device that represents its interface."""
     found = netlink.attributes(body, 12)
     if 4 not in found:
         return body

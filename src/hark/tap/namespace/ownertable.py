@@ -1,4 +1,5 @@
-"""The shape of the table of files' owners, which the tapper writes (hostside.py) and the tree maps (host.c)."""
+"""The shape of the table of files' owners, which the capture process writes (hostside.py) and the program's
+processes map (host.c)."""
 
 ENTRIES = 1 << 14
 HEADER = 64  # bytes; the number of the tree's user namespace is first

@@ -1,7 +1,7 @@
 """Builds the namespace from inside, in the child that will become the program.
 
 What   User, network and mount namespaces; in them the host's network on devices of ours (mirror.py); the sockets
-       that the tapper works with, which go to it as descriptors.
+       that the capture process works with, which get to it as descriptors.
 Why    Before the exec this child holds every capability over its own namespaces, so ioctls and netlink do all;
        anything exec'd under the user's own uid has none. The program keeps its uid: the map is the identity.
        Root needs no user namespace, and would lose its power over other users' files in one. What the user may map
@@ -77,7 +77,7 @@ def _root_is_shared() -> bool:
 
 
 def build(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False) -> tuple[Place, dict[str, int]]:
-    """Enter the namespaces and build all that stands in them: what key sources may use, and the descriptors that the
+    """Enter the namespaces and build all that is in them: what key sources may use, and the descriptors that the
     tap works with, by name (-1: not had here). owner: a process whose user namespace it is to be, whose ids are being
     mapped; 0: a new one. mapped: waits for that, and gives whether it was done.
 
@@ -134,7 +134,7 @@ def enter(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False
 
 
 def _refused(error: OSError) -> HarkError:
-    remedy = "`hark doctor` tells what forbids it and the command that allows it"
+    remedy = "`hark doctor` says what forbids it and the command that allows it"
     return HarkError("cannot make a network namespace", error.strerror or str(error), remedy)
 
 
@@ -157,7 +157,7 @@ def _devices(host: Host) -> list[int]:
                 errno.ENOENT: "sudo mkdir -p /dev/net && sudo mknod -m 0666 /dev/net/tun c 10 200",
                 errno.EACCES: "sudo chmod 0666 /dev/net/tun",
                 errno.ENODEV: "sudo modprobe tun",
-            }.get(error.errno or 0, "`hark doctor` tells what forbids it")
+            }.get(error.errno or 0, "`hark doctor` says what forbids it")
             raise HarkError("cannot open /dev/net/tun", error.strerror or "", remedy) from error
     return found
 
@@ -256,7 +256,7 @@ def _list(name: str) -> int:
 
 
 def _heard() -> int:
-    """A packet socket on lo for kernels that cannot redirect ::1: hears what processes of the tree say to each other
+    """A packet socket on lo for kernels that cannot redirect ::1: records what processes of the tree send to each other
     there."""
     try:
         # Made without a protocol: binding a socket that has one waits 15 ms for the kernel to let go of it.
@@ -266,4 +266,4 @@ def _heard() -> int:
             packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
             return packets.detach()
     except OSError:
-        return -1  # heard less, told by the plan
+        return -1  # such packets are then not recorded

@@ -13,7 +13,7 @@ from hark.tap.tun.plane import Plane
 
 
 class NamespaceTap(Plane):
-    """Serves what setup.build has made: its descriptors by name, and the network that stands in it."""
+    """Serves what setup.build has made: its descriptors by name, and the network in it."""
 
     def __init__(
         self, files: Mapping[str, int], network: Network, loop: Loop, recorder: Recorder, decisions: Decisions | None

@@ -1,7 +1,7 @@
 """Borrows a program's socket for a moment: pidfd_getfd(2).
 
-What   A descriptor of ours for the same socket, to ask it what the program has set, and in `expire` to set something.
-Why    sock_diag tells addresses, mark, congestion control and buffers, but no time-outs. hark owns the user namespace
+What   A descriptor of ours for the same socket, to read what the program has set, and in `expire` to set something.
+Why    sock_diag gives addresses, mark, congestion control and buffers, but no time-outs. hark owns the user namespace
        of the program (or is root), so the kernel lets it, also where Yama forbids ptrace between siblings.
 Limits The program's close() in the microseconds in which the socket is borrowed is completed when it is given back.
        Where the kernel or a seccomp filter refuses, nothing is borrowed, and no more is asked for.

@@ -1,6 +1,6 @@
 """The sockets of the namespace's TCP connections: real connects, accepted programs, the relays between them.
 
-What   Does what tcp.py asks for, and tells it what came of it.
+What   Does what tcp.py asks for, and gives it the results.
 Ends   The real connection has the program's own address, port (where that is free on the host) and interface, and what
        the program has set on its socket (sockopts.py, probes.py). It fails at the program as it failed (relay.py,
        expire.py).
@@ -127,7 +127,7 @@ class Connections:
         self._tun.answer(ip.unreachable(router(target), packet, name), device)
 
     def abandon(self, state: State) -> None:
-        """End what stands for a connection that the program has given up."""
+        """End the real side of a connection that the program has given up."""
         if isinstance(state, Held) and state.sock is not None:
             self._loop.remove(state.sock.fileno())
             state.sock.close()
@@ -316,7 +316,7 @@ class Connections:
         return decision.action is Action.PASS
 
     def _look_at_fresh(self, now: float) -> None:
-        """The first look at what programs have set: most connections are over by then, so it is no timer for each."""
+        """The first look at what programs have set: most connections are over by then, so none has a timer."""
         for _ in range(BATCH):
             if not self._fresh or self._fresh[0][0] > now:
                 break

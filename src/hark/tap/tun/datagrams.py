@@ -129,7 +129,7 @@ class Datagrams:
     def _open(
         self, key: Key, packet: ip.Packet, data: bytes, make: Callable[[], udp.Udp | udp.Echo]
     ) -> udp.Udp | udp.Echo | None:
-        """A new endpoint. Where there can be none the program is told why."""
+        """A new endpoint. If there can be none, the program gets the reason."""
         if len(self._endpoints) >= udp.MOST:
             self._end(min(self._endpoints, key=lambda key: self._endpoints[key].used))
         try:

@@ -1,4 +1,4 @@
-"""One interface of the namespace, as the tapper holds it.
+"""One interface of the namespace, as the capture process has it.
 
 May hold: a descriptor and the headers that packets need on it. May not hold: what packets mean.
 """

@@ -1,8 +1,8 @@
 """A connection that timed out on the host's side times out at the program, too.
 
-What   The program's packets are let fall, and its kernel, asked through the borrowed socket to be impatient, gives up:
-       the program gets ETIMEDOUT, not a reset. What was set for that is then set back.
-Why    Nothing that could be sent to a TCP makes it say ETIMEDOUT.
+What   The program's packets are dropped, and its kernel, given short time-outs through the borrowed socket, gives up:
+       the program gets ETIMEDOUT, not a reset. The time-outs are then restored.
+Why    No packet makes a TCP report ETIMEDOUT.
 Limits It takes a second: the kernel's shortest keep-alive. Where the socket cannot be borrowed, the program gets a
        reset.
 """

@@ -1,4 +1,4 @@
-"""One TCP connection of the program, and how far it has come.
+"""One TCP connection of the program, and its state.
 
 May hold: values. May not hold: what to do about them (tcp.py), or how its packets are rewritten (nat.py).
 

@@ -1,16 +1,16 @@
-"""The NAT plane: packets from the TUN are turned onto a listening socket inside the namespace, and back.
+"""The NAT plane: packets from the TUN are redirected to a listening socket inside the namespace, and back.
 
 What   The program's SYN to server:port is rewritten to come from a made-up peer and go to our listener; what the
-       listener's side sends to that peer is rewritten to come from server:port. The kernel's own TCP stands at both
+       listener's side sends to that peer is rewritten to come from server:port. The kernel's own TCP is at both
        ends, so there is no TCP stack of ours: no windows, no timers, no congestion control.
 Why    It is the fastest way in user space (a relay over kernel sockets moves 64 KiB a call) and the most faithful:
-       the program talks to the TCP that it would talk to on loopback.
+       the program's peer is the TCP that it would have on loopback.
 How    Every direction of a flow is one Turn: the twelve (or 36) bytes of addresses and ports to put in, and what that
        adds to the checksums (RFC 1624), worked out once per flow. A packet costs one dictionary look-up.
 Limits A peer address carries 60,000 flows; peers are added as needed, up to 200. Flows to servers inside the
        namespace (127.0.0.1) are handed straight back: their Turn has no change.
-Not    nftables or a redirect in the kernel: they need capabilities that the tapper outside does not have, and they
-       would hide the packets from the recording.
+Not    nftables or a redirect in the kernel: they need capabilities that the capture process outside does not have, and
+       they would hide the packets from the recording.
 """
 
 import functools
@@ -50,7 +50,7 @@ class Nat:
         self.turns: dict[bytes, Turn] = {}
 
     def open(self, client: Address, server: Address, local: bool, device: Device | None, peers: bytes) -> Flow:
-        """A flow for a SYN. A flow with the same ends that stands from earlier must have been closed first.
+        """A flow for a SYN. An earlier flow with the same ends must have been closed first.
 
         `device` is the way back to the program where it is not the one that the flow's packets come from (for ::1).
         `peers` is the network of the made-up peers: the one of the device where the SYN came from."""
@@ -98,7 +98,7 @@ class Nat:
 
 
 def ends(source: Address, target: Address) -> bytes:
-    """Addresses and ports as they stand in a packet, one behind the other."""
+    """Addresses and ports as in a packet, one after the other."""
     return source[0] + target[0] + source[1].to_bytes(2, "big") + target[1].to_bytes(2, "big")
 
 

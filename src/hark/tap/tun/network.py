@@ -1,4 +1,4 @@
-"""The network that the devices stand for: interfaces and addresses, and the addresses that the NAT plane adds.
+"""The network that the devices represent: interfaces and addresses, and the addresses that the NAT plane adds.
 
 May hold: values. May not hold: how they are read (namespace/host.py) or made (namespace/mirror.py).
 """
@@ -10,12 +10,12 @@ from hark.system.record import Record
 LOOPBACK_INDEX = 1  # lo's in every network namespace
 # No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.
 LISTEN_PORT = 1
-# RFC 2544's benchmark network: never routed, and no host address, so that nothing real is shadowed by it. It stands in
+# RFC 2544's benchmark network: never routed, and no host address, so that nothing real is shadowed by it. It is in
 # no table that a program looks at. Device number d has the peers 198.18.(104 + d).2 and on.
 HERE4 = bytes([198, 18, 104, 1])
 # The documentation prefix with "hark". Device d has the peers ::d02 and on.
 HERE6 = bytes.fromhex("20010db86861726b0000000000000001")
-OWN_NAME = "hark0"  # the device where the host has no Ethernet interface to stand for
+OWN_NAME = "hark0"  # the device if the host has no Ethernet interface
 OWN_MAC = bytes.fromhex("026861726b00")
 _HOST = 254  # the scope of 127.0.0.1
 

@@ -2,7 +2,7 @@
 
 What   sock_diag gives the inode of the socket that owns a pair of addresses; the process is the one with a
        descriptor on it. Asked at the SYN, while the connection is being made, so that the answer is of that moment.
-Why    A connection of a process that ends at once must still be told with its name.
+Why    A connection of a process that ends at once must still be shown with its name.
 Limits A process's descriptors are guessed first (sockets are made in rising order) and listed only when that fails,
        for listing 10,000 descriptors at each of 10,000 connections would take minutes.
 """
@@ -75,7 +75,7 @@ class Owners:
 
     def __init__(self, diag: Diag, network: str, tell: Callable[[Process], None]) -> None:
         self._diag = diag
-        self._network = network  # what /proc/PID/ns/net says of the namespace, e.g. "net:[4026532000]"
+        self._network = network  # what /proc/PID/ns/net links to, e.g. "net:[4026532000]"
         self._tell = tell
         self._last: OrderedDict[int, _Sockets] = OrderedDict()  # by pid, the one that was found last at the end
         self._told: OrderedDict[int, tuple[str, ...]] = OrderedDict()  # pid -> what was recorded of it
@@ -93,7 +93,7 @@ class Owners:
         return found is not None and (proto != 6 or found[0] == TCP_LISTEN)
 
     def find(self, proto: int, local: Address, remote: Address, now: int, index: int = 0) -> int:
-        """The pid that owns the socket at `local`, recorded if it is new; 0 where it cannot be told."""
+        """The pid that owns the socket at `local`, recorded if it is new; 0 if it cannot be found."""
         found = self._diag.find(proto, local, remote, index)
         return self._owner(found[1] if found else 0, now).pid
 
@@ -101,7 +101,7 @@ class Owners:
         self, local: Address, remote: Address, now: int, index: int = 0, own: bool = False
     ) -> tuple["Owner", Settings | None, bool]:
         """Like `find` for TCP, with the socket's descriptor and what it has been set to; its packets leave by the
-        interface of that index. With `own`, `remote` is an address of the host: the last is then what `listens` says
+        interface of that index. With `own`, `remote` is an address of the host: the last is then `listens`'s result
         of a packet from `local` to it, asked with the same question."""
         found, listens = self._diag.settings(6, local, remote, index, own)
         return self._owner(found.inode if found else 0, now), found, listens
@@ -172,7 +172,7 @@ class Owners:
                 line = file.read()
             uid = os.stat(f"/proc/{pid}").st_uid
         except OSError:
-            return  # it ended between two looks: the pid stands, its name is not to be had
+            return  # it ended between two looks: the pid is kept, its name cannot be had
         name = stat[stat.index(b"(") + 1 : stat.rindex(b")")].decode(errors="surrogateescape")
         rest = stat[stat.rindex(b")") + 2 :].split()
         words = tuple(word.decode(errors="surrogateescape") for word in line.split(b"\0")[:-1])

@@ -27,7 +27,7 @@ _IGMP = 2
 
 
 class Plane:
-    """Runs the namespace's traffic. `files` are descriptors by name, `network` what stands in it."""
+    """Runs the namespace's traffic. `files` are descriptors by name, `network` what is in it."""
 
     def __init__(
         self,

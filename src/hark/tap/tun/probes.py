@@ -1,12 +1,12 @@
-"""Keep-alive probes are passed on: what the program's kernel asks, the real connection asks too.
+"""Keep-alive probes are passed on: when the program's kernel sends one, the real connection sends one too.
 
 What   A probe of the program's kernel (RFC 9293 §3.8.4: a segment that repeats the last sequence number) is held back,
-       the real connection's kernel is made to send one, and when the server is heard the probe goes on to our listener,
-       whose kernel answers it. When the server is not heard, nobody answers, and the program's kernel gives up as it
-       would have: by its own counts and times, with its own error.
+       the real connection's kernel is made to send one, and when the server answers the probe goes on to our
+       listener, whose kernel answers it. If the server does not answer, nobody does, and the program's kernel gives
+       up as it would have: by its own counts and times, with its own error.
 Why    The program's settings need not be known, and may change at any time. Routers between see the probes, so that
        they keep their tables.
-How    TCP_KEEPIDLE of a second makes the kernel send a probe at once where nothing was heard for that long; the next
+How    TCP_KEEPIDLE of a second makes the kernel send a probe at once if nothing was received for that long; the next
        of its own would come after nine hours.
 Limits While the server has not acknowledged all that was sent, the kernel retransmits and sends no probes; then ours
        is answered at once, and what ends the connection is the retransmissions' time-out.
@@ -22,7 +22,7 @@ from hark.tap.tun.flows import Flow, Relayed
 from hark.tap.tun.relay import Relay
 from hark.wire import ip
 
-_LOOK_FIRST, _LOOK_MAX = 0.001, 0.25  # s between looks whether the server was heard
+_LOOK_FIRST, _LOOK_MAX = 0.001, 0.25  # s between checks whether the server has answered
 _GIVE_UP = 75.0  # s: a probe is not answered any more
 _RECENT = 50  # ms by which the clocks of the two sides may differ
 # The longest there is for the next one, and at last what sends one now.
@@ -56,7 +56,7 @@ class Probes:
         return True
 
     def _look(self, flow: Flow, relay: Relay, pause: float) -> None:
-        """Let the probe go on if the server was heard since it came, else look again later."""
+        """Pass the probe on if the server has sent something since it came, else check again later."""
         packet, vnet, came = self._held[flow]
         waited = time.monotonic() - came
         if relay.closed or relay.doomed or waited > _GIVE_UP:

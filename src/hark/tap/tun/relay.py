@@ -5,7 +5,7 @@ What   Two sockets and, for each, the bytes that it could not take yet. Half-clo
 Why    Plain recv and send of up to 512 KiB: the kernel's TCP does the rest. When one side cannot take more, the other
        is not read, so that back-pressure reaches the sender as it would have.
 Reset  When one side's connection has failed, what it sent before goes to the other side first, then the reset: a
-       kernel gives its program what has arrived before it reports the reset. What the other side still has to say is
+       kernel gives its program what has arrived before it reports the reset. What the other side still sends is
        dropped: nobody takes it.
 Limits One BUFFER of bytes is kept for a side that is slow, no more. A reset waits up to LINGER seconds for the other
        side to take what was sent before it; what the other side's kernel has by then is as much as it would have
@@ -120,7 +120,7 @@ class End:
         self.peer.want(self.peer.mask & ~_READ)
 
     def _urgent(self) -> None:
-        """Pass urgent data on as urgent (RFC 6093: one byte, marked), behind what was sent before it."""
+        """Pass urgent data on as urgent (RFC 6093: one byte, marked), after what was sent before it."""
         if self.peer.pending is not None:
             return
         if not _at_mark(self.sock):
@@ -136,7 +136,7 @@ class End:
         try:
             self.peer.sock.send(data, socket.MSG_OOB)
         except BlockingIOError:
-            self.peer.hold(_view[:0])  # no bytes, but a wait for room: the event comes again behind it
+            self.peer.hold(_view[:0])  # no bytes, but a wait for room: the event comes again after it
             return
         except OSError as error:
             self.relay.fail(self.peer, error.errno or 0)
@@ -150,7 +150,7 @@ class End:
             self.peer.shutdown()
 
     def shutdown(self) -> None:
-        """Tell this side that the other has ended (a half-close); close all when both have."""
+        """Shut this side down for writing after the other has ended (a half-close); close both when both have."""
         self.shut = True
         try:
             self.sock.shutdown(socket.SHUT_WR)
@@ -281,7 +281,7 @@ class Relay:
         if number == errno.EPIPE:
             end.eof = True  # what the kernel calls a reset that came after the end of what was sent
         if end.eof and end.shut:
-            end.parked = True  # all was said in both directions: the other side has its end, or gets it
+            end.parked = True  # both directions are complete: the other side has its end, or gets it
             return
         self._broken, self._error = end, number
         self._deadline = time.monotonic() + LINGER
@@ -291,7 +291,7 @@ class Relay:
             self.loop.later(self._pause, self._wait, self.abort)
 
     def drain(self) -> None:
-        """Let the end that still stands have what the other had sent; then, or when it is overdue, reset it."""
+        """Give the end that is still open what the other had sent; then, or when it is overdue, reset it."""
         broken = self._broken
         if self.closed or broken is None:
             return
@@ -328,7 +328,7 @@ class Relay:
             self.loop.later(self._pause, self._wait, self.abort)
 
     def _finish(self) -> None:
-        """Reset what still stands."""
+        """Reset what is still open."""
         if self.closed:
             return
         self.closed = True

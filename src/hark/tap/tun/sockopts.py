@@ -1,8 +1,8 @@
-"""What a program sets on its socket and others see: given to the real connection's socket as well.
+"""Socket options of the program that others can observe: set on the real connection's socket too.
 
-At the SYN  its own header fields (type of service, hop limit, don't-fragment, segment size) and what sock_diag says
+At the SYN  its own header fields (type of service, hop limit, don't-fragment, segment size) and what sock_diag gives
             (interface, mark, congestion control, buffers), before the real connect.
-Later       the rest, and what was changed meanwhile, is asked of the program's socket itself (borrow.py) after CHECKS
+Later       the rest, and what was changed meanwhile, is read from the program's socket itself (borrow.py) after CHECKS
             seconds. The type of service is followed packet by packet (tun.py).
 Otherwise   keep-alives: probes.py. A reset on close (SO_LINGER with 0): relay.py. TCP_NODELAY is always set, for the
             program's kernel has applied Nagle's algorithm already. The rest acts inside the namespace alone.
@@ -26,7 +26,7 @@ _CONGESTION_NAME = 16  # bytes
 
 
 class Option(NamedTuple):
-    """One option; `size` in bytes of a value that is no int."""
+    """One option; `size` in bytes of a value that is not an int."""
 
     level: int
     name: int
@@ -55,7 +55,7 @@ Values = tuple[int | bytes, ...]
 
 
 def values(sock: socket.socket, family: int) -> Values:
-    """What the options of that family stand at, then the buffers that the program has set (0: it has not)."""
+    """The values of that family's options, then the buffers that the program has set (0: it has not)."""
     found: list[int | bytes] = [
         sock.getsockopt(level, name, size) if size else sock.getsockopt(level, name)
         for level, name, size in OPTIONS[family]
@@ -84,7 +84,7 @@ def put(sock: socket.socket, level: int, name: int, value: int | bytes) -> None:
     try:
         sock.setsockopt(level, name, value)
     except OSError:
-        pass  # e.g. a mark, or a congestion control of another kernel module: the connection stands without it
+        pass  # e.g. a mark, or a congestion control of another kernel module: the connection works without it
 
 
 class Defaults:

@@ -1,4 +1,4 @@
-"""What becomes of each TCP packet that belongs to no flow in progress: connection attempts, and strangers.
+"""What becomes of each TCP packet that belongs to no flow in progress: connection attempts, and unknown packets.
 
 May hold: the states of flows and what leads from one to the other. May not hold: a socket call, a clock; what is to be
 done outside goes through `Outside` (outside.py, connections.py).
@@ -48,7 +48,7 @@ class Tcp:
             self._outside.forget(flow)
 
     def packet(self, packet: ip.Packet, data: bytes) -> None:
-        """Take a TCP packet that is no part of a flow in progress: a SYN, or a stranger."""
+        """Take a TCP packet that is not part of a flow in progress: a SYN, or one that belongs to no flow."""
         segment = ip.tcp(data, packet.start, packet.end)
         if segment is None:
             return
@@ -87,7 +87,7 @@ class Tcp:
         return True
 
     def _abandon(self, flow: Flow) -> None:
-        """The program has given up: end what stands for it outside."""
+        """The program has given up: end its real connection."""
         state, flow.state = flow.state, Over()
         self._outside.abandon(state)
 

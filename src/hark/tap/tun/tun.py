@@ -5,7 +5,7 @@ What   A packet is read straight into the ring, rewritten by the NAT plane and w
 Why    One thread, no queue between capture and relay: nothing to overtake, 20 microseconds a packet.
 Device Each of the host's interfaces has a device of its own in the namespace. What came from one goes back through it:
        sockets may be bound to an interface, and link-local addresses belong to one.
-Stall  When the ring is full (the view is 32 MiB behind) the devices are left unread until there is room: TCP in the
+Stall  When the ring is full (the decoder is 32 MiB behind) the devices are left unread until there is room: TCP in the
        namespace then slows the program down, and no byte is lost.
 """
 
@@ -31,7 +31,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 class Tun:
-    """The devices together. `slow` takes a packet that is no part of a known TCP connection; `ended` is called for a
+    """The devices together. `slow` takes a packet that is not part of a known TCP connection; `ended` is called for a
     FIN or RST, with its flow, the flags, and whether it goes to the client; `notice` for a packet of the program that
     has another type of service than the one before, or came after a quiet time: whether it is not to go on."""
 
@@ -121,13 +121,13 @@ class Tun:
         self.device = self.lo if by_lo and self.lo is not None else device
         try:
             self.slow(data)
-        except Exception as error:  # one packet's fault is no other's
+        except Exception as error:  # a failure that concerns one packet concerns no other
             what = f"{type(error).__name__}: {error}"
             self.rec.loss("packet", 1, f"a fault in hark, please report it: {what}")
 
     def _on_packets(self, device: Device) -> None:
         """The hot path. Offsets are those of an IPv4 header without options, or of an IPv6 header without
-        extensions, with TCP behind it; all else takes the slow path."""
+        extensions, followed by TCP; all else takes the slow path."""
         writer, vnet, fd, scratch, before = self._writer, self.vnet, device.fd, device.scratch, VNET + len(device.four)
         data, turns, catch_up, room, now_ns = writer.data, self._turns, self.rec.catch_up, writer.room, time.time_ns
         for _ in range(BATCH):

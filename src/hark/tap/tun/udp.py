@@ -1,10 +1,10 @@
 """UDP and ICMP echo on the host's side: one socket for each of the program's own.
 
-What   An Endpoint stands on the host for one source address and port (UDP) or one identifier (echo) of the program. It
+What   An Endpoint represents on the host one source address and port (UDP) or one identifier (echo) of the program. It
        sends to whomever the program sends to and takes whatever comes, as a socket of the program would: the same
        source port for every peer (RFC 4787 REQ-1), where it is free the very port that the program has.
-Errors Asked for by IP_RECVERR, they come from the socket's error queue with the datagram that met them, and go to the
-       program as the ICMP messages that they were.
+Errors Enabled by IP_RECVERR, they come from the socket's error queue with the datagram that caused them, and go to
+       the program as the ICMP messages that they were.
 Limits IDLE seconds without traffic end an endpoint, as on a home router; MOST at a time, the idlest goes first.
 """
 
@@ -27,7 +27,7 @@ _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _IP_RECVERR, _IPV6_RECVERR = 10, 23, 11, 2
 _IP_PKTINFO, _IPV6_PKTINFO, _IP_RECVTTL = 8, 50, 12
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
 _PMTU_DONT, _PMTU_DO = 0, 2
-_BY_ITSELF, _BY_ICMP, _BY_ICMPV6 = 1, 2, 3  # who says that there was an error (sock_extended_err)
+_BY_ITSELF, _BY_ICMP, _BY_ICMPV6 = 1, 2, 3  # where the error comes from (sock_extended_err)
 # What is asked of a socket: errors, and with each datagram its TTL, then its TOS.
 _ASKED = {4: (_IP_RECVERR, _IP_RECVTTL, 13), 16: (_IPV6_RECVERR, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS)}
 _NOTES = 2 * socket.CMSG_SPACE(4)
@@ -140,7 +140,7 @@ class Endpoint(_Socket):
         self._looks = looks
 
     def _too_big(self, payload: bytes | memoryview, looks: tuple[int, int], data: bytes, router: bytes) -> list[bytes]:
-        """A datagram over the path's MTU goes out in fragments, as it would have, and the program is told the MTU, as
+        """A datagram over the path's MTU goes out in fragments, as it would have, and the program gets the MTU, as
         it would have been had it asked not to fragment (path-MTU discovery): the packet alone does not say which."""
         noted = [info for origin, _, info, _, _, _ in self._queue() if origin == _BY_ITSELF]
         mtu = max(noted, default=_LEAST_MTU[self.width])
@@ -148,9 +148,9 @@ class Endpoint(_Socket):
         try:
             self._out(payload, looks)
         except OSError:
-            pass  # the report below says it
+            pass  # the report below covers it
         self._fragment(_PMTU_DO)
-        if self._six or data[6] & 0x40:  # without "don't fragment" (RFC 791 §3.1) nothing is to be told
+        if self._six or data[6] & 0x40:  # without "don't fragment" (RFC 791 §3.1) nothing is reported
             return [ip.too_big(router, data, mtu)]
         return []
 
@@ -158,7 +158,7 @@ class Endpoint(_Socket):
         self.sock.setsockopt(self._level, _IPV6_MTU_DISCOVER if self._six else _IP_MTU_DISCOVER, mode)
 
     def _complaint(self, data: bytes, router: bytes, error: OSError) -> bytes:
-        """The ICMP error that stands for a failed send."""
+        """The ICMP error for a failed send."""
         source = self.server[0] if error.errno == errno.ECONNREFUSED else router
         return ip.unreachable(source, data, errno.errorcode.get(error.errno or 0, ""))
 
@@ -171,7 +171,7 @@ class Endpoint(_Socket):
         return self.dress(data, self.packed(name) if source is None else source, name[1], looks)
 
     def packed(self, name: tuple[object, ...]) -> bytes:
-        """A peer's address as it stands in packets."""
+        """A peer's address as in packets."""
         if len(self._names) >= _NAMES:
             self._names.clear()
         self._names[name] = known = packed(str(name[0]))
