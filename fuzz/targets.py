@@ -32,6 +32,10 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.decode.tls import Tls
     from hark.decode.websocket import Websocket
     from hark.errors import HarkError
+    from hark.frontends.devtools import commands, events
+    from hark.frontends.devtools.history import History
+    from hark.frontends.ui import details
+    from hark.frontends.ui.rows import Rows
     from hark.model.book import Book
     from hark.model.changes import Ended
     from hark.model.charset import bytes_of
@@ -41,8 +45,6 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.recording.blocks import Entry, Frame
     from hark.recording.reader import read
     from hark.views.curl import command
-    from hark.views.devtools import commands, events
-    from hark.views.devtools.history import History
     from hark.views.entries import encode
     from hark.views.entry import entry
     from hark.views.feed import Changes, Feed
@@ -50,8 +52,6 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.views.redaction.entry import Redaction
     from hark.views.summary import Summary
     from hark.views.terminal import Terminal
-    from hark.views.ui import details
-    from hark.views.ui.rows import Rows
     from hark.views.waterfall import Waterfall
     from hark.wire import dns, http2, ip, protobuf, quic, tls, websocket  # noqa: F401
 

@@ -27,11 +27,11 @@ curl -s http://198.51.100.7/; curl -s http://nosuch.invalid/; curl -s -L -o /dev
 """
 BROWSE = """
 import asyncio
-from hark.browsing import save
+from hark.pipeline.save import save
 from hark.recording.reader import read
-from hark.teller import Teller, replay
+from hark.pipeline.pipeline import Teller, replay
 from hark.views.feed import Feed
-from hark.views.ui.app import Browser
+from hark.frontends.ui.app import Browser
 out = []
 replay(read(open("shots.pcapng", "rb"), "shots"), Teller([Feed(out.append)], 1 << 20, (), True))
 async def main():

@@ -557,10 +557,10 @@ def read(
 ) -> Recording:
     """Read a recording: pcapng, pcap, HAR, JSON lines. keys: key log files beside it; redact: without secrets, as
     --redact. Raises HarkError."""
+    from hark.pipeline.build import redacted
+    from hark.pipeline.pipeline import Teller, replay
     from hark.recording import reader
     from hark.recording.blocks import Secrets
-    from hark.showing import redacted
-    from hark.teller import Teller, replay
 
     name = os.fspath(path)
     found = _Collector()

@@ -92,7 +92,7 @@ def _run(arguments: Arguments, command: str) -> int:
         raise arguments.none_left("hark run: " if command else "")
     arguments.check("run")
     arguments.options.command = arguments.left
-    from hark.session import run
+    from hark.commands.run import run
 
     try:
         return run(arguments.options)
@@ -119,7 +119,7 @@ def _doctor(arguments: Arguments) -> int:
     arguments.check("doctor")
     if word is not None:
         raise UsageError(f"hark doctor takes no {word}", "", "hark --help")
-    from hark.session import AGENT, HOOK, PRIVATE
+    from hark.installed import AGENT, HOOK, PRIVATE
     from hark.tap.probe import doctor
 
     return doctor(print, AGENT, HOOK, PRIVATE)
@@ -136,7 +136,7 @@ def _read(arguments: Arguments) -> int:
         raise UsageError("hark read: which file?", "", "hark read FILE, or - for standard input")
     if arguments.options.follow and len(files) > 1:
         raise UsageError("hark read --follow: one file at a time", "", "hark read --follow FILE")
-    from hark.reading import read
+    from hark.commands.read import read
 
     return read(files, arguments.options)
 
@@ -146,11 +146,12 @@ def _watch(arguments: Arguments, name: str) -> int:
     options, pid = arguments.options, None
     while (word := arguments.operand()) is not None and not arguments.action:
         if name == "ui" and pid is None and (arguments.operands_only or not word.isdecimal()):
-            from hark.browsing import run as browse
+            from hark.commands.run import run
+            from hark.commands.ui import run as browse
 
             arguments.check("ui COMMAND")
             options.command = [word, *arguments.left]
-            return browse(options)
+            return browse(options, run)
         if not (word.isascii() and word.isdecimal() and len(word) <= _PID_DIGITS) or pid is not None:
             remedy = f"hark {name} [PID]; a command of that name: hark run {name} {word} ..."
             raise UsageError(f"hark {name} takes a process id, not {word}", "", remedy)
@@ -159,7 +160,7 @@ def _watch(arguments: Arguments, name: str) -> int:
         return _about(arguments, name)
     arguments.check(name)
     options.ui = options.ui or name == "ui"
-    from hark.watching import watch
+    from hark.commands.watch import watch
 
     return watch(pid, options)
 

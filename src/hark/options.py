@@ -23,7 +23,7 @@ class Options:
         self.keys: list[str] = []  # file names of --keys
         self.protos: list[str] = []  # file names of --proto
         self.private_keys: list[str] = []  # file names of --private-key
-        self.filters: dict[str, list[str]] = {}  # by the option's name without dashes: views/choose.py
+        self.filters: dict[str, list[str]] = {}  # by the option's name without dashes: views/filters.py
         self.redact: bool | None = None  # None: what leaves the machine by its nature (HTML) is redacted, nothing else
         self.failures = True  # whether what did not become an exchange is shown
         self.curl = False

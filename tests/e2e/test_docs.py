@@ -110,7 +110,7 @@ def test_workflow(path: pathlib.Path) -> None:
 
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z_-]+")
-FOREIGN = {"--include_imports", "--bless"}  # of protoc, pytest
+FOREIGN = {"--include_imports", "--bless", "--require"}  # of protoc, pytest, Node
 
 
 def test_options_that_pages_name_exist(world) -> None:
@@ -131,9 +131,12 @@ SHELL = [
 
 @pytest.mark.parametrize("line", sorted(set(SHELL)))
 def test_commands_that_cannot_be_run_here_are_run_elsewhere(line: str) -> None:
-    """What is shown as a shell's and not as a console's: make targets, the installation (test_install.py), and what opens
-    a window (test_devtools.py)."""
-    assert re.fullmatch(r"make \w+( ARGS=.*)?|pip install \.|hark .*--devtools.*|hark doctor|hark curl \S+", line), line
+    """What is shown as a shell's and not as a console's: make targets, the installation (test_install.py), completion and
+    the man page (test_completion.py), and what opens a window (test_devtools.py)."""
+    assert re.fullmatch(
+        r"make \w+( ARGS=.*)?|pip install \.|hark .*--devtools.*|hark doctor|hark curl \S+|hark --(completions \w+|man) [>|] .*",
+        line,
+    ), line
 
 
 def test_relative_links_lead_somewhere() -> None:

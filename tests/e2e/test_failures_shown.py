@@ -166,7 +166,7 @@ def test_python_has_values(world, failing) -> None:
 
 
 def test_watch_has_those_that_were_before(world) -> None:
-    """A looker gets the failures among the last exchanges, and those that come."""
+    """A watcher gets the failures among the last exchanges, and those that come."""
     go = world.dir / "home" / "go"
     go.unlink(missing_ok=True)
     script = (

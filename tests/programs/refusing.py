@@ -5,7 +5,7 @@ usage: python refusing.py HARK-ARGUMENTS...
 
 import sys
 
-import hark.session
+import hark.commands.run
 from hark.cli import main
 from hark.plan import plan
 from hark.tap.tun.decisions import PASS, Action, Decision, Decisions
@@ -33,5 +33,5 @@ def planned(facts):
     return made
 
 
-hark.session.plan = planned
+hark.commands.run.plan = planned
 sys.exit(main(sys.argv[1:]))

@@ -14,8 +14,8 @@ from hark.errors import HarkError
 from hark.model.archive import Archived, Shelf
 from hark.model.changes import Change, Ended, Failed
 from hark.model.failure import Failure, FailureKind
-from hark.views.choose import Chosen, choice, failed
 from hark.views.curl import command
+from hark.views.filters import Chosen, choice, failed
 from hark.views.grep import Grep
 from hark.views.har import Har
 from hark.views.page import Page
@@ -370,8 +370,8 @@ def test_feed_makes_the_same_changes_again() -> None:
     import io
     import pathlib
 
+    from hark.pipeline.pipeline import Teller, replay
     from hark.recording.reader import merge, read
-    from hark.teller import Teller, replay
     from hark.views.feed import Changes, Feed
     from hark.views.terminal import Terminal
 

@@ -13,30 +13,30 @@ from haralyzer import HarParser
 from hark import api
 from hark.decode.endings import Ending, How, Phase
 from hark.decode.events import Dns, Side, TlsFacts
+from hark.frontends.devtools import events
+from hark.frontends.devtools.history import History
+from hark.frontends.ui import details
+from hark.frontends.ui.rows import Rows
 from hark.model.changes import Change, Ended, Failed
 from hark.model.exchange import Connection
 from hark.model.failed_entry import failure as read_back
 from hark.model.failed_entry import is_failure
 from hark.model.failure import Failure, FailureKind
-from hark.parallel import Result
+from hark.pipeline.parallel import Result
+from hark.pipeline.pipeline import Teller, replay
 from hark.recording.blocks import Process
 from hark.recording.reader import read
-from hark.teller import Teller, replay
 from hark.views import failures
 from hark.views.advice import remedy
-from hark.views.choose import Chosen, Tally, WithoutFailures, choice
 from hark.views.curl import Commands
-from hark.views.devtools import events
-from hark.views.devtools.history import History
 from hark.views.entries import Entries, JsonLines
 from hark.views.feed import Changes, Feed
+from hark.views.filters import Chosen, Tally, WithoutFailures, choice
 from hark.views.har import Har
 from hark.views.page import Page
 from hark.views.redact import Redacted
 from hark.views.summary import Summary
 from hark.views.terminal import Terminal
-from hark.views.ui import details
-from hark.views.ui.rows import Rows
 from hark.views.waterfall import Waterfall
 
 ROOT = pathlib.Path(__file__).parent.parent.parent

@@ -14,9 +14,9 @@ from hark.model.book import Book
 from hark.model.changes import Ended
 from hark.recording.blocks import Entry
 from hark.recording.reader import read
-from hark.views.choose import choice
 from hark.views.curl import command
 from hark.views.entry import entry as entry_of
+from hark.views.filters import choice
 from hark.views.redaction.entry import Redaction
 from hark.wire.isotime import time_ns
 

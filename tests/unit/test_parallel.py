@@ -10,12 +10,13 @@ import pytest
 
 from frames import segment
 from h2pair import early_answer
-from hark import parallel, reading
+from hark.commands import read as reading
 from hark.decode.events import Side
+from hark.pipeline import parallel
+from hark.pipeline.pipeline import Teller, replay
 from hark.recording import pcapng
 from hark.recording.blocks import RAW, Block, Frame, Secrets
 from hark.recording.reader import read
-from hark.teller import Teller, replay
 from hark.views.entries import Entries, JsonLines
 
 pytestmark = pytest.mark.slow

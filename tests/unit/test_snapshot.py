@@ -8,10 +8,10 @@ from frames import segment
 from hark.decode.decoder import Decoder
 from hark.model.book import Book
 from hark.model.changes import Ended, Failed
+from hark.pipeline.pipeline import _normal
 from hark.recording import pcapng
 from hark.recording.blocks import Frame
 from hark.recording.reader import read
-from hark.teller import _normal
 from hark.views.entry import entry
 
 ASK = b"GET /a/path?with=query HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\nX-Long: " + b"x" * 300 + b"\r\n\r\n"

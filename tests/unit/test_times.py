@@ -7,7 +7,7 @@ import pytest
 
 from hark.cli import main
 from hark.options import Options
-from hark.showing import stamps
+from hark.pipeline.build import stamps
 
 RECORDINGS = sorted((pathlib.Path(__file__).parent.parent.parent / "recordings").glob("*.pcapng"))
 DAY, START = re.compile(r"\d\d:\d\d:\d\d\.\d{3} "), re.compile(r" *-?\d+\.\d{3} ")

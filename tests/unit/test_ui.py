@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from hark.browsing import save
+from hark.frontends.ui.app import Browser, Listing
+from hark.frontends.ui.rows import Rows
+from hark.pipeline.pipeline import Teller, replay
+from hark.pipeline.save import save
 from hark.recording.reader import merge, read
-from hark.teller import Teller, replay
 from hark.views.feed import Feed
-from hark.views.ui.app import Browser, Listing
-from hark.views.ui.rows import Rows
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ How    A name is made up for by addresses of the same name, of a name that it is
        that was not used, by one to the same host and port that was. Hosts are the same by name; addresses without a
        name, where they are of different families.
 Order  Recorded time alone decides when GRACE is over, and frames alone are asked about it: live, replay and telling by
-       shares of connections (parallel.py) tell the same failures at the same places.
+       shares of connections (pipeline/parallel.py) tell the same failures at the same places.
 Limits SUCCESSES of each kind are remembered; failures are few.
 """
 

@@ -75,7 +75,7 @@ def _distribution() -> str:
 
 
 def _parts() -> list[tuple[str, str]]:
-    from hark.session import AGENT, HOOK, PRIVATE
+    from hark.installed import AGENT, HOOK, PRIVATE
 
     tun = "usable" if os.access("/dev/net/tun", os.R_OK | os.W_OK) else "not usable"
     return [

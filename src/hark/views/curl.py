@@ -21,7 +21,7 @@ from hark.model.charset import text_of
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure
 from hark.views import failures
-from hark.views.choose import parts_of
+from hark.views.filters import parts_of
 
 _CURLS = {"accept": "*/*"}  # what curl sends by itself, whatever its version
 _OF_THE_CONNECTION = {

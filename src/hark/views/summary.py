@@ -15,7 +15,7 @@ from hark.model.changes import Change, Ended, Failed
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure, FailureKind
 from hark.views import failures
-from hark.views.choose import Tally, failed
+from hark.views.filters import Tally, failed
 from hark.views.view import asked, duration, host, plural, safe, size
 
 _HOSTS, _REQUESTS, _CONNECTIONS = 10_000, 100_000, 100_000

@@ -36,7 +36,7 @@ from hark.views.view import asked, duration, hexdump, host, plural, pretty, safe
 from hark.wire.fields import text as text_of_field
 
 if TYPE_CHECKING:
-    from hark.views.choose import Tally
+    from hark.views.filters import Tally
     from hark.views.grep import Grep
     from hark.views.schema import Schema
 

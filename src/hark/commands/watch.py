@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from hark import lookers
 from hark.destinations import BROWSERS, Outputs, check_packets, fill_streams, open_outputs, say
 from hark.errors import HarkError
+from hark.frontends import watchers
+from hark.frontends.devtools.start import start, wait_for
 from hark.options import Options
-from hark.reading import serve_devtools, wait_for
-from hark.showing import build_views, choice
+from hark.pipeline.build import build_views, choice
 from hark.views.entries import decode
 from hark.views.feed import Changes, whole_lines
 from hark.views.view import safe
@@ -34,7 +34,7 @@ def watch(pid: int | None, options: Options) -> int:
     link, pid = attach(pid)
     if options.ui:
         return _browse(link, pid, options, outputs)
-    server = serve_devtools(options, f"hark {pid}", outputs) if options.devtools else None
+    server = start(options, f"hark {pid}", outputs) if options.devtools else None
     if not _show(link, options, outputs, [server.feed] if server is not None else []):
         say("hark: the one that was watched is gone without its last words")
     if server is not None:
@@ -46,13 +46,14 @@ def watch(pid: int | None, options: Options) -> int:
 
 def _browse(link: socket.socket, pid: int, options: Options, outputs: Outputs) -> int:
     """In the terminal browser, behind the filters and the redaction that are asked for here."""
-    from hark.browsing import browse, in_another_process
+    from hark.frontends.ui.start import browse, in_another_process
+    from hark.pipeline.save import save
 
     options.quiet = True
     lines, shower = in_another_process(lambda feed: not _show(link, options, outputs, [feed]))
     link.close()
     try:
-        browse(lines, f"hark {pid}")
+        browse(lines, save, f"hark {pid}")
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(shower, signal.SIGTERM)
@@ -87,13 +88,13 @@ def attach(pid: int | None) -> tuple[socket.socket, int]:
     """A feed of a running hark, and which one it is. Waits for one where there is none. Raises HarkError."""
     said = False
     while True:
-        found = lookers.running()
+        found = watchers.running()
         if pid is None and len(found) > 1:
             raise HarkError("which hark?", "there are several", f"hark watch PID: {', '.join(map(_described, found))}")
         if pid is not None and pid not in found:
             raise HarkError(f"cannot watch {pid}", "no running hark of yours has this process id", "hark watch")
         chosen = pid if pid is not None else next(iter(found), None)
-        link = lookers.connect(chosen) if chosen is not None else None
+        link = watchers.connect(chosen) if chosen is not None else None
         if link is not None and chosen is not None:
             return link, chosen
         if not said:

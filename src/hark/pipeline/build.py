@@ -1,7 +1,7 @@
 """What is told where: files opened and views made, by what a person chose.
 
 What   The same for a run, a reading, and whoever looks on. Views stand behind filters and redaction, which are views.
-Why    Apart from session.py and reading.py: both need it, and neither what the other is for.
+Why    Apart from commands/run.py and commands/read.py: both need it, and neither what the other is for.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from hark.output import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hark.lookers import Lookers
-    from hark.teller import Teller
-    from hark.views.choose import Choice, Tally
+    from hark.frontends.watchers import Watchers
+    from hark.pipeline.pipeline import Teller
+    from hark.views.filters import Choice, Tally
     from hark.views.grep import Grep
     from hark.views.schema import Schema
     from hark.views.view import View
@@ -31,15 +31,15 @@ def build_teller(
     options: Options, outputs: Outputs, fd: int, told: int = 0, feeds: Sequence[int] = (), watched: int = 0
 ) -> Teller:
     """A teller with the views of build_views(). watched: the process that `hark watch` finds it by, if any."""
-    from hark.teller import Teller
+    from hark.pipeline.pipeline import Teller
 
-    lookers: Lookers | None = None
+    watchers: Watchers | None = None
     if watched:
-        from hark.lookers import Lookers
+        from hark.frontends.watchers import Watchers
 
-        lookers = Lookers(watched, outputs.schema)
-    views, keep = build_views(options, outputs, fd, told, feeds, lookers)
-    return Teller(views, keep, outputs.recordings, bool(feeds), lookers)
+        watchers = Watchers(watched, outputs.schema)
+    views, keep = build_views(options, outputs, fd, told, feeds, watchers)
+    return Teller(views, keep, outputs.recordings, bool(feeds), watchers)
 
 
 def build_views(
@@ -48,10 +48,10 @@ def build_views(
     fd: int,
     told: int = 0,
     feeds: Sequence[int] = (),
-    lookers: Lookers | None = None,
+    watchers: Watchers | None = None,
 ) -> tuple[list[View], int]:
     """The views that the options ask for, telling on `fd`, and how many bytes of a body they want. The first `told`
-    lines of JSON are told already. feeds: descriptors of processes that show what they are fed. lookers: others who
+    lines of JSON are told already. feeds: descriptors of processes that show what they are fed. watchers: others who
     watch the run; redaction applies to them, the run's filters do not, for they have their own."""
     schema = outputs.schema
     screen = standard_output() if fd == 1 else Output(fd, "the terminal", lambda text: None)
@@ -59,7 +59,7 @@ def build_views(
     grep = chosen.grep if chosen is not None else None
     tally: Tally | None = None
     if chosen is not None:
-        from hark.views.choose import Tally
+        from hark.views.filters import Tally
 
         tally = Tally()
     views = [*_screens(options, fd, screen, schema, told, grep, tally), *file_views(options, outputs, schema)]
@@ -69,17 +69,17 @@ def build_views(
         views += [Feed(Output(feed, "the view", lambda text: None).write, schema) for feed in feeds]
     keep = options.keep if _bodies(options, outputs) or feeds else 0
     unfiltered: list[View] = []
-    if lookers is not None:
-        (views if chosen is None and options.failures else unfiltered).append(lookers)
+    if watchers is not None:
+        (views if chosen is None and options.failures else unfiltered).append(watchers)
     if options.redact:
         salt = os.urandom(_SALT)
         views, unfiltered = ([redacted(group, schema, salt)] if group else [] for group in (views, unfiltered))
     if chosen is not None:
-        from hark.views.choose import Chosen
+        from hark.views.filters import Chosen
 
         views = [Chosen(chosen, views, tally)]
     if not options.failures:
-        from hark.views.choose import WithoutFailures
+        from hark.views.filters import WithoutFailures
 
         views = [WithoutFailures(views)]
     return [*views, *unfiltered], keep
@@ -89,7 +89,7 @@ def choice(options: Options) -> Choice | None:
     """The filters, ready for use. Raises HarkError where one cannot be understood."""
     if not options.filters:
         return None
-    from hark.views.choose import choice as build
+    from hark.views.filters import choice as build
 
     return build(options.filters)
 

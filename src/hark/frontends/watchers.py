@@ -5,7 +5,7 @@ What   The teller listens on a socket and gives whoever connects a feed of chang
 Why    An abstract socket: it has no file, so nothing is left behind, and the kernel lists it with the user's id and the
        process id in its name. Who connects must be the same user, which the kernel tells.
 Cost   While nobody looks: the last RECENT exchanges are held, without more of their bodies than was kept anyway.
-Limits One who does not take what is sent is let go at BACKLOG: the program never waits for a looker.
+Limits One who does not take what is sent is let go at BACKLOG: the program never waits for a watcher.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ def _same_user(link: socket.socket) -> bool:
     return uid in (os.getuid(), 0)
 
 
-class _Looker:
+class _Watcher:
     def __init__(self, link: socket.socket) -> None:
         self.link = link
         self.queue = bytearray()
@@ -82,12 +82,12 @@ class _Looker:
             self.gone = True
 
 
-class Lookers:
+class Watchers:
     """A view: those who look. `pid` is hark's first process."""
 
     def __init__(self, pid: int, schema: "Schema | None") -> None:
         self._schema = schema
-        self._lookers: list[tuple[_Looker, Feed]] = []
+        self._watchers: list[tuple[_Watcher, Feed]] = []
         self._recent: deque[tuple[Ended | Failed, int]] = deque()
         self._size = 0
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -101,11 +101,11 @@ class Lookers:
     @property
     def anybody(self) -> bool:
         """Whether somebody looks."""
-        return bool(self._lookers)
+        return bool(self._watchers)
 
     def change(self, change: Change) -> None:
         """Show it to those who look; keep it for those who will."""
-        for _, feed in self._lookers:
+        for _, feed in self._watchers:
             feed.change(change)
         if type(change) is Ended:
             from hark.model.exchange import Exchange  # not before there is one
@@ -132,13 +132,13 @@ class Lookers:
         if self._listener is not None:
             with contextlib.suppress(BlockingIOError):
                 self._let_in(self._listener.accept()[0])
-        if self._lookers:
-            for looker, feed in self._lookers:
+        if self._watchers:
+            for watcher, feed in self._watchers:
                 feed.tick(now)
-                looker.flush()
-                if looker.gone:
-                    looker.link.close()
-            self._lookers = [pair for pair in self._lookers if not pair[0].gone]
+                watcher.flush()
+                if watcher.gone:
+                    watcher.link.close()
+            self._watchers = [pair for pair in self._watchers if not pair[0].gone]
 
     def _let_in(self, link: socket.socket) -> None:
         if not _same_user(link):
@@ -147,20 +147,20 @@ class Lookers:
         from hark.views.feed import Feed
 
         link.setblocking(False)
-        looker = _Looker(link)
-        feed = Feed(looker.write, self._schema)
+        watcher = _Watcher(link)
+        feed = Feed(watcher.write, self._schema)
         for change, _ in self._recent:
             feed.change(change)
-        self._lookers.append((looker, feed))
+        self._watchers.append((watcher, feed))
 
     def end(self) -> None:
         """Tell the end, as far as it is taken within a moment."""
         if self._listener is not None:
             self._listener.close()
-        for looker, feed in self._lookers:
+        for watcher, feed in self._watchers:
             feed.end()
-            looker.link.settimeout(1.0)
+            watcher.link.settimeout(1.0)
             with contextlib.suppress(OSError):
-                looker.link.sendall(looker.queue)
-            looker.link.close()
-        self._lookers.clear()
+                watcher.link.sendall(watcher.queue)
+            watcher.link.close()
+        self._watchers.clear()

@@ -7,8 +7,8 @@ does for what has no effect: an error would be printed in the frontend's console
 import re
 from typing import Any
 
-from hark.views.devtools.events import readable
-from hark.views.devtools.history import History
+from hark.frontends.devtools.events import readable
+from hark.frontends.devtools.history import History
 
 Json = dict[str, Any]
 ENABLE = "Network.enable"

@@ -1,8 +1,8 @@
-"""`hark read`: recordings are opened, merged, and told to the end, or followed as they grow.
+"""`hark read`: recordings are opened, merged, and decoded to the end, or followed as they grow.
 
-What   One process tells; several where a large recording is wanted as JSON alone (parallel.py); another shows, where
-       that is a browser's or a window's matter.
-Why    Apart from session.py, which starts programs: reading must not pay for what running takes.
+What   One process decodes; several do if only the JSON of a large recording is wanted (pipeline/parallel.py). A browser
+       or a window is another process.
+Why    Apart from commands/run.py, which starts programs: reading must not pay for what running takes.
 """
 
 from __future__ import annotations
@@ -29,15 +29,14 @@ from hark.destinations import (
 )
 from hark.errors import HarkError, UsageError
 from hark.options import Options
-from hark.showing import build_teller, choice
+from hark.pipeline.build import build_teller, choice
 
 if TYPE_CHECKING:
     from io import FileIO
 
-    from hark.devtools import DevTools
+    from hark.pipeline.pipeline import Teller
+    from hark.pipeline.select import Flows
     from hark.recording.blocks import Block
-    from hark.selecting import Flows
-    from hark.teller import Teller
 
 _LARGE = 2 << 20  # bytes of recordings from which on several processors are put to work
 _SAMPLE, _FRAME_LARGE = 300, 8000  # blocks looked at, bytes of a frame on average past which it is not worth it
@@ -63,7 +62,11 @@ def read(paths: list[str], options: Options) -> int:
         title = f"hark read {' '.join(map(os.path.basename, paths))}"
         if options.ui:
             return _browse(files, paths, secrets, options, outputs, title)
-        server = serve_devtools(options, title, outputs) if options.devtools else None
+        server = None
+        if options.devtools:
+            from hark.frontends.devtools.start import start, wait_for
+
+            server = start(options, title, outputs)
         whole = _tell(files, paths, secrets, options, outputs, told, [server.feed] if server is not None else [])
         if server is not None:
             os.close(server.feed)
@@ -84,8 +87,8 @@ def _tell(
     """Tell open recordings; whether they were whole."""
     from itertools import chain
 
+    from hark.pipeline.pipeline import replay
     from hark.recording import reader
-    from hark.teller import replay
 
     flows = _flows(paths, secrets, options) if outputs.recordings and _can_select(paths, options) else None
     teller = build_teller(options, outputs, 2 if outputs.standard else 1, told, feeds)
@@ -119,10 +122,10 @@ def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | 
         return None
     from itertools import chain
 
+    from hark.pipeline.pipeline import Teller, replay
+    from hark.pipeline.select import Flows
     from hark.recording import reader
-    from hark.selecting import Flows
-    from hark.teller import Teller, replay
-    from hark.views.choose import Chosen, WithoutFailures
+    from hark.views.filters import Chosen, WithoutFailures
 
     found = Flows()
     views = [Chosen(chosen, [found if options.failures else WithoutFailures([found])])]
@@ -138,12 +141,13 @@ def _browse(
     files: list[FileIO], paths: list[str], secrets: list[Block], options: Options, outputs: Outputs, title: str
 ) -> int:
     """Tell open recordings in the terminal browser."""
-    from hark.browsing import browse, in_another_process
+    from hark.frontends.ui.start import browse, in_another_process
+    from hark.pipeline.save import save
 
     options.quiet = True
     lines, pid = in_another_process(lambda feed: not _tell(files, paths, secrets, options, outputs, 0, [feed]))
     try:
-        browse(lines, title)
+        browse(lines, save, title)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
@@ -170,24 +174,6 @@ def _secrets(options: Options) -> list[Block]:
             )
         secrets.append(Secrets(text[text.index(b"-----BEGIN ") :], 0, "private key"))
     return secrets
-
-
-def serve_devtools(options: Options, title: str, outputs: Outputs) -> DevTools:
-    """Start the DevTools server; it waits for somebody to look."""
-    from hark.devtools import start
-
-    return start(options, title, outputs)
-
-
-def wait_for(server: DevTools) -> None:
-    """Until nobody looks any more; a ^C ends it."""
-
-    def stop(number: int, frame: object) -> None:
-        server.end()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    os.waitpid(server.pid, 0)
 
 
 def _spare(paths: list[str], options: Options) -> None:
@@ -301,7 +287,7 @@ def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> t
     """Tell as JSON on several processors: (whether all was told, whether the recordings were sound, lines told)."""
     from itertools import islice
 
-    from hark import parallel
+    from hark.pipeline import parallel
     from hark.recording import reader
     from hark.recording.blocks import Entry, Frame
 

@@ -15,8 +15,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
+from hark.frontends.ui.rows import Row, Rows
 from hark.views.fitting import columns, fit
-from hark.views.ui.rows import Row, Rows
 
 
 class Column(NamedTuple):

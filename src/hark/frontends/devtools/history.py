@@ -10,9 +10,9 @@ Limits MESSAGES frames of an exchange that goes on are kept, ORIGINS origins wit
 from collections.abc import Callable
 from typing import Any
 
-from hark.views.devtools import events
+from hark.frontends.devtools import events
+from hark.frontends.spool import Spool
 from hark.views.entries import decode, encode
-from hark.views.spool import Spool
 from hark.wire.websocket import FIN, TEXT
 
 Json = dict[str, Any]

@@ -19,11 +19,11 @@ from hark.views.view import View
 
 if TYPE_CHECKING:
     from hark.decode.decoder import Decoder
-    from hark.lookers import Lookers
+    from hark.frontends.watchers import Watchers
     from hark.model.book import Book
     from hark.model.changes import Change
+    from hark.pipeline.select import Flows
     from hark.recording.ring import Reader
-    from hark.selecting import Flows
 
 LOOKED_AT = 1 << 20  # bytes of each body that are kept while somebody looks on
 DOZE = 0.02  # s between looks while there is traffic: a person sees no delay, the program is not disturbed
@@ -41,10 +41,10 @@ class Teller:
         keep: int,
         files: Sequence[Output] = (),
         steps: bool = False,
-        lookers: "Lookers | None" = None,
+        watchers: "Watchers | None" = None,
     ) -> None:
         self._steps = steps
-        self._lookers = lookers  # stand among the views; while somebody is there, they want more of bodies
+        self._watchers = watchers  # stand among the views; while somebody is there, they want more of bodies
         self._views = views
         self._files = files
         self._keep = keep
@@ -86,7 +86,7 @@ class Teller:
 
     def tick(self, now: int) -> None:
         """Let views remind and everything flush."""
-        if self._lookers is not None and self._lookers.anybody and self._book is not None:
+        if self._watchers is not None and self._watchers.anybody and self._book is not None:
             self._book.widen(LOOKED_AT)
         for file in self._files:
             file.flush()

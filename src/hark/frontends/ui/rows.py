@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hark.views.choose import fits, parts_of
+from hark.frontends.spool import Spool
 from hark.views.entries import decode
 from hark.views.failures import layer, summed_up
-from hark.views.spool import Spool
+from hark.views.filters import fits, parts_of
 from hark.views.view import duration, safe, size
 
 Json = dict[str, Any]

@@ -19,10 +19,11 @@ from collections.abc import Callable, Sequence
 
 from hark.destinations import COMMANDS, Outputs, fill_streams, open_outputs, say
 from hark.errors import HarkError
+from hark.installed import AGENT, HOOK, PRIVATE
 from hark.keys import keylogfile
 from hark.options import Options
+from hark.pipeline.build import build_teller, choice, title_of
 from hark.plan import Facts, Plan, plan
-from hark.showing import build_teller, choice, title_of
 from hark.tap import launch, tree
 from hark.tap.namespace import idmap, setup
 
@@ -30,13 +31,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from hark.devtools import DevTools
+    from hark.frontends.devtools.start import DevTools
     from hark.recording.ring import Ring
 
-_AGENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agents")
-AGENT = os.path.join(_AGENTS, "preload", "libhark-keys.so")
-PRIVATE = os.path.join(_AGENTS, "private")
-HOOK = os.path.join(_AGENTS, "node", "hook.cjs")
 _HEAD_START = 0.03  # s that the program has before the teller begins to load
 _LINGER = 1.0  # s after the program's end before hark says for what it still waits
 _CAPTURE, _DECODER = "capture process", "decoder process"  # as messages name them
@@ -98,7 +95,7 @@ def run(options: Options) -> int:
 
 
 def _devtools(options: Options, outputs: Outputs) -> DevTools:
-    from hark.devtools import start
+    from hark.frontends.devtools.start import start
 
     return start(options, title_of(options), outputs)
 
@@ -177,7 +174,7 @@ def _tell(
     try:
         # Most of hark's code is the decoder: a program that is over at once does not wait for its import.
         reader.wait(_HEAD_START, for_any=False)
-        from hark.teller import follow
+        from hark.pipeline.pipeline import follow
 
         teller = build_teller(options, outputs, 2, 0, feeds, os.getppid())
         follow(reader, teller, alive)

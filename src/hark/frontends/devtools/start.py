@@ -40,7 +40,7 @@ def start(options: Options, title: str, outputs: Outputs) -> DevTools:
     port, key = listener.getsockname()[1], secrets.token_hex(16)
     feed, ours = os.pipe()
     guard, held = os.pipe()
-    from hark.views.devtools.browser import find
+    from hark.frontends.devtools.browser import find
 
     browser = find(port, key, dict(os.environ))
     pid = os.fork()
@@ -52,7 +52,7 @@ def start(options: Options, title: str, outputs: Outputs) -> DevTools:
             outputs.close()
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # hark's first process decides
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            from hark.views.devtools.server import Server
+            from hark.frontends.devtools.server import Server
 
             server = Server(listener, feed, guard, key, title, _PATIENCE, {browser.origin} if browser else set())
             if browser is not None:
@@ -72,7 +72,7 @@ def start(options: Options, title: str, outputs: Outputs) -> DevTools:
     for fd in (feed, guard):
         os.close(fd)
     listener.close()
-    from hark.views.devtools.address import frontend_url
+    from hark.frontends.devtools.address import frontend_url
 
     if browser is not None:
         say(f"hark: DevTools opens in {os.path.basename(browser.command[0])}; or paste into Chromium's address bar:")
@@ -82,6 +82,17 @@ def start(options: Options, title: str, outputs: Outputs) -> DevTools:
     if port == _PORT and not options.quiet:
         say("hark: or open chrome://inspect, which lists hark under Remote Target")
     return DevTools(pid, ours, held)
+
+
+def wait_for(server: DevTools) -> None:
+    """Until nobody looks any more; a ^C ends it."""
+
+    def stop(number: int, frame: object) -> None:
+        server.end()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    os.waitpid(server.pid, 0)
 
 
 def _listen() -> socket.socket:

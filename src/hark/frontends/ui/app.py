@@ -19,12 +19,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static, TabbedContent, TabPane
 
 from hark.errors import HarkError
+from hark.frontends.ui import details
+from hark.frontends.ui.listing import Heads, Listing
+from hark.frontends.ui.rows import Row, Rows
 from hark.model.archive import Shelf
 from hark.model.failed_entry import failure, is_failure
 from hark.views.curl import command, comment
-from hark.views.ui import details
-from hark.views.ui.listing import Heads, Listing
-from hark.views.ui.rows import Row, Rows
 from hark.views.view import plural, safe
 
 _TABS: dict[str, Callable[[dict[str, Any]], Any]] = {

@@ -15,7 +15,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 
-from hark.views.devtools.address import page
+from hark.frontends.devtools.address import page
 
 _NAMES = (
     "chromium",

@@ -29,9 +29,9 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from hark.views.devtools import commands, events
-from hark.views.devtools.address import frontend_url
-from hark.views.devtools.history import History, Record, frame, frames
+from hark.frontends.devtools import commands, events
+from hark.frontends.devtools.address import frontend_url
+from hark.frontends.devtools.history import History, Record, frame, frames
 from hark.views.entries import decode, encode
 from hark.views.feed import whole_lines
 
