@@ -56,6 +56,7 @@ def rearranged(raw: bytes, secrets_first: bool) -> bytes:
     return pcapng.header() + b"".join(secrets + others if secrets_first else others + secrets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_arrival_law(name: str) -> None:
     """Secrets first, as recorded or last: the same exchanges at the end. One thing cannot be the same: where names are

@@ -249,6 +249,7 @@ def test_har_and_json_lines_tell_the_same(path: pathlib.Path, tmp_path: pathlib.
     assert (tmp_path / "b.har").read_bytes() == (tmp_path / "a.har").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_large_archive_is_told_once(tmp_path: pathlib.Path) -> None:
     """Large recordings are told by several processes; an archive is not: its entries are independent of connections."""
     (tmp_path / "large.har").write_text(json.dumps({"log": {"entries": CHROME["log"]["entries"][:1] * 3000}}))

@@ -69,6 +69,7 @@ def fields_of(lines: bytes) -> str:
     return ", ".join(f"{name.decode('latin-1')}: {value.decode('latin-1')}" for name, value in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("when", ["pipelined", "after the answer", "closed"])
 def test_a_request(name: str, when: str) -> None:
@@ -147,6 +148,7 @@ LENGTHS = st.one_of(
 CODINGS = st.lists(st.sampled_from([b"chunked", b"Chunked", b"gzip", b"identity", b"x", b"", b'"chunked"']), max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(LENGTHS, max_size=2),

@@ -265,6 +265,7 @@ def test_connections_share_a_pair_of_ports() -> None:
     assert sum(isinstance(e, Closed) for e in found) == 2
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_mutilated_datagrams_never_raise_and_never_lie(data: st.DataObject) -> None:

@@ -476,6 +476,7 @@ UNITS = ["{", "[", '{"a":', '{"tokens":[', '{"password":', '"password":"', "\\",
          "password=", "password: ", "password:\n", ";token=a", "--x\nContent-Disposition: form-data; name=pin\n", "-----BEGIN PRIVATE KEY-----", "&", "\\u0061", 'name="pin" ', '"name":"pin",', '<!ENTITY a "&b;&b;">', "Cookie: a=b;", "(password=", "auth='\\'"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_texts_end_in_time(unit: str) -> None:
     """Twice as much takes about twice as long: what grows with the square takes minutes for a megabyte."""

@@ -157,6 +157,7 @@ def test_a_reset_of_an_idle_connection(setup: Setup, side: str) -> None:
     assert setup.relay.closed
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_reset_with_full_buffers_in_both_directions(setup: Setup, side: str) -> None:
     """Neither reads; one resets: the other's own bytes are dropped, what was sent to it is not."""
@@ -190,6 +191,7 @@ def test_the_answer_before_a_reset_is_read_though_sending_met_the_reset_first(se
     assert setup.read(other) == (b"413 too much", "ECONNRESET")
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_reset_waits_for_a_slow_reader_and_not_for_ever(setup: Setup, side: str) -> None:
     """A side that does not read is reset after LINGER; what its own kernel had stays readable."""

@@ -134,6 +134,7 @@ def test_a_reset_that_comes_again_resets_no_other() -> None:
 PORTS = [(40000, 80), (80, 40000), (5000, 5001), (8080, 8080), (1, 65535)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client, server", PORTS)
 @pytest.mark.parametrize("long", [10, 5000, 200_000])
 @pytest.mark.parametrize("first", ["request", "response"])

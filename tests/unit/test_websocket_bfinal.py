@@ -102,6 +102,7 @@ def test_each_message_its_own_stream(ending: str, takeover: bool, side: Side) ->
     assert texts(told, side) == [word.rstrip() for word in WORDS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("takeover", [True, False])
 @pytest.mark.parametrize("inner", ENDINGS)
 @pytest.mark.parametrize("last", ENDINGS)
