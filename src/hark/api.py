@@ -558,7 +558,7 @@ def read(
     """Read a recording: pcapng, pcap, HAR, JSON lines. keys: key log files beside it; redact: without secrets, as
     --redact. Raises HarkError."""
     from hark.pipeline.build import redacted
-    from hark.pipeline.pipeline import Teller, replay
+    from hark.pipeline.pipeline import Pipeline, replay
     from hark.recording import reader
     from hark.recording.blocks import Secrets
 
@@ -571,7 +571,8 @@ def read(
                 blocks.append(Secrets(log.read(), 0, "key log"))
         with open(name, "rb", buffering=0) as file:
             replay(
-                chain(blocks, reader.read(file, name)), Teller([redacted([found], None) if redact else found], max_body)
+                chain(blocks, reader.read(file, name)),
+                Pipeline([redacted([found], None) if redact else found], max_body),
             )
     except OSError as error:
         raise HarkError(f"cannot read {error.filename or name}", error.strerror or "") from error

@@ -141,14 +141,14 @@ def test_kill_9_at_random_moments(world, number: int) -> None:
             elif entry["request"]["url"] or not entry.get("_trouble"):
                 # Else an answer without its request, marked. Why is not known: that only one direction's secrets were
                 # recorded would explain it, yet no cut of a file has one (tests/unit/test_cut_recordings.py), nor of
-                # what the tapper writes, as a client has its own secret before it asks.
+                # what the capture process writes, as a client has its own secret before it asks.
                 assert entry["request"]["url"].startswith("https://site.test:8443/hello?"), entry
         seen = world.run("tshark", "-r", str(path), "-c", "5")
         assert seen.status in (0, 2), seen.err  # 2: the last block is torn, the ones before it are read
     path.unlink(missing_ok=True)
 
 
-def test_a_killed_teller_leaves_the_program_alone(world) -> None:
+def test_a_killed_decoder_leaves_the_program_alone(world) -> None:
     """The program goes on to its own end, six rings of traffic later; one line says that nothing more is told."""
     started = world.popen(
         ["hark", "sh", "-c", "sleep 0.6; head -c 200000000 /dev/zero | curl -s -T - http://192.0.2.10:8080/upload; exit 3"],
@@ -156,8 +156,8 @@ def test_a_killed_teller_leaves_the_program_alone(world) -> None:
     )  # fmt: skip
     time.sleep(0.4)
     helpers = sorted(int(line.split()[0]) for line in world.processes() if int(line.split()[0]) != started.pid)
-    teller = helpers[-1]
-    os.kill(teller, signal.SIGKILL)
+    decoder = helpers[-1]
+    os.kill(decoder, signal.SIGKILL)
     out, err = started.communicate(timeout=20)
     assert (out, started.returncode) == (b"taken\n", 3)
     assert b"hark: the decoder process was killed by signal 9: nothing more is shown; sh runs on" in err

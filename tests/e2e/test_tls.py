@@ -329,7 +329,9 @@ def _key_exchange(path) -> tuple[bytes, bytes, bytes]:
 
 def test_a_file_that_is_no_key_gets_one_line(world) -> None:
     run = world.run("hark", "read", "--private-key", "../www/item.json", "rsa.pcapng")
-    assert (run.status, run.out) == (1, b"") and "it is no private key in PEM" in run.err and run.err.count("\n") == 1
+    assert (
+        (run.status, run.out) == (1, b"") and "it is not a private key in PEM" in run.err and run.err.count("\n") == 1
+    )
 
 
 def test_renegotiation(world) -> None:

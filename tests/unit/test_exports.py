@@ -370,7 +370,7 @@ def test_feed_makes_the_same_changes_again() -> None:
     import io
     import pathlib
 
-    from hark.pipeline.pipeline import Teller, replay
+    from hark.pipeline.pipeline import Pipeline, replay
     from hark.recording.reader import merge, read
     from hark.views.feed import Changes, Feed
     from hark.views.terminal import Terminal
@@ -380,7 +380,7 @@ def test_feed_makes_the_same_changes_again() -> None:
     lines: list[bytes] = []
     recordings = sorted((pathlib.Path(__file__).parent.parent.parent / "recordings").glob("*.pcapng"))
     blocks = merge([read(io.BytesIO(path.read_bytes()), path.name) for path in recordings])
-    replay(blocks, Teller([Terminal(before.append), Feed(lines.append)], 1 << 20, (), True))
+    replay(blocks, Pipeline([Terminal(before.append), Feed(lines.append)], 1 << 20, (), True))
     changes, terminal = Changes(), Terminal(behind.append)
     for line in b"".join(lines).splitlines():
         change = changes.change(json.loads(line))

@@ -23,7 +23,7 @@ from hark.model.failed_entry import failure as read_back
 from hark.model.failed_entry import is_failure
 from hark.model.failure import Failure, FailureKind
 from hark.pipeline.parallel import Result
-from hark.pipeline.pipeline import Teller, replay
+from hark.pipeline.pipeline import Pipeline, replay
 from hark.recording.blocks import Process
 from hark.recording.reader import read
 from hark.views import failures
@@ -301,7 +301,7 @@ def har_of(told: list[Change]) -> bytes:
 
 def changes_of(data: bytes, name: str) -> list[Change]:
     kept = Kept()
-    replay(read(io.BytesIO(data), name), Teller([kept], 1 << 20))
+    replay(read(io.BytesIO(data), name), Pipeline([kept], 1 << 20))
     return kept.told
 
 

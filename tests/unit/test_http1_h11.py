@@ -1,5 +1,6 @@
 """HTTP/1 against the library h11: what it writes is read as it was given, and what it reads of odd bytes is read alike."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -261,8 +262,10 @@ def by_h11(connection: h11.Connection, data: bytes) -> Message | None:
 
 
 def unframed(headers: Pairs) -> Pairs:
-    """Without the fields that frame the body, which h11 rewrites: how they are understood is for the body to say."""
-    return [pair for pair in headers if pair[0] not in (b"content-length", b"transfer-encoding")]
+    """Without the fields that frame the body, which h11 rewrites: how they are understood is for the body to say. Folded
+    lines may be joined by one space or more (RFC 9112 §5.2): here by one."""
+    kept = [pair for pair in headers if pair[0] not in (b"content-length", b"transfer-encoding")]
+    return [(name, re.sub(rb" +", b" ", value)) for name, value in kept]
 
 
 def joined(lines: list[bytes], end: bytes) -> bytes:

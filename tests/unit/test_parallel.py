@@ -13,7 +13,7 @@ from h2pair import early_answer
 from hark.commands import read as reading
 from hark.decode.events import Side
 from hark.pipeline import parallel
-from hark.pipeline.pipeline import Teller, replay
+from hark.pipeline.pipeline import Pipeline, replay
 from hark.recording import pcapng
 from hark.recording.blocks import RAW, Block, Frame, Secrets
 from hark.recording.reader import read
@@ -26,7 +26,7 @@ RECORDINGS = pathlib.Path(__file__).parent.parent.parent / "recordings"
 
 def alone(blocks: list[Block]) -> bytes:
     pieces: list[bytes] = []
-    replay(blocks, Teller([Entries([JsonLines(pieces.append)])], 1 << 20))
+    replay(blocks, Pipeline([Entries([JsonLines(pieces.append)])], 1 << 20))
     return b"".join(pieces)
 
 
@@ -211,13 +211,13 @@ def test_live_and_replay_have_the_same_order() -> None:
         blocks += early(blocks[-1].time - 4_000_000_000)  # type: ignore[union-attr]
         blocks.sort(key=lambda block: block.time)  # type: ignore[union-attr]
         pieces: list[bytes] = []
-        teller = Teller([Entries([JsonLines(pieces.append)])], 1 << 20)
+        pipeline = Pipeline([Entries([JsonLines(pieces.append)])], 1 << 20)
         now = 0
         for block in blocks:
             assert isinstance(block, Frame)
             while now + 50_000_000 < block.time:
                 now = max(now + 50_000_000, block.time - 3_000_000_000)
-                teller.rest(now)
-            teller.tell(block)
-        teller.end()
+                pipeline.rest(now)
+            pipeline.tell(block)
+        pipeline.end()
         assert b"".join(pieces) == alone(blocks)

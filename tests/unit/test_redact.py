@@ -336,6 +336,15 @@ def test_what_is_known_is_bounded() -> None:
     assert marks.hide(f"secret-number-{number:08x}").startswith("redacted-")
 
 
+@pytest.mark.parametrize("secret", ["000000000", "abababab12", "aaaaaaaaaaaaab1"])
+@pytest.mark.parametrize("before", ["", "=", "   =", "x=;", '<token value="'])
+def test_a_value_that_repeats_itself_is_found(secret: str, before: str) -> None:
+    marks = Marks(SALT)
+    marks.secret(secret)
+    for form in forms(secret):
+        assert marks.hide(f"{before}{form} ") == f"{before}{marks.mark(secret)} ", form
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=6, max_size=40), st.data())
 def test_every_writing_of_a_value_is_found(secret: str, data: st.DataObject) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hark.frontends.ui.app import Browser, Listing
 from hark.frontends.ui.rows import Rows
-from hark.pipeline.pipeline import Teller, replay
+from hark.pipeline.pipeline import Pipeline, replay
 from hark.pipeline.save import save
 from hark.recording.reader import merge, read
 from hark.views.feed import Feed
@@ -25,7 +25,7 @@ def feed(*names: str) -> list[bytes]:
     """The feed's lines of some recordings."""
     out: list[bytes] = []
     files = [io.BytesIO((HERE / f"{name}.pcapng").read_bytes()) for name in names]
-    replay(merge([read(file, "x") for file in files]), Teller([Feed(out.append)], 1 << 20, (), True))
+    replay(merge([read(file, "x") for file in files]), Pipeline([Feed(out.append)], 1 << 20, (), True))
     return b"".join(out).splitlines(keepends=True)
 
 

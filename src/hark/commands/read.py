@@ -29,12 +29,12 @@ from hark.destinations import (
 )
 from hark.errors import HarkError, UsageError
 from hark.options import Options
-from hark.pipeline.build import build_teller, choice
+from hark.pipeline.build import build_pipeline, choice
 
 if TYPE_CHECKING:
     from io import FileIO
 
-    from hark.pipeline.pipeline import Teller
+    from hark.pipeline.pipeline import Pipeline
     from hark.pipeline.select import Flows
     from hark.recording.blocks import Block
 
@@ -91,13 +91,13 @@ def _tell(
     from hark.recording import reader
 
     flows = _flows(paths, secrets, options) if outputs.recordings and _can_select(paths, options) else None
-    teller = build_teller(options, outputs, 2 if outputs.standard else 1, told, feeds)
-    wait = _follower(teller) if options.follow else None
+    pipeline = build_pipeline(options, outputs, 2 if outputs.standard else 1, told, feeds)
+    wait = _follower(pipeline) if options.follow else None
     recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
     if paths == ["-"] and (given := _about_packets(options)):
         recordings = [_packets_only(recordings[0], given)]
     merged = reader.merge(recordings)
-    return replay(chain(secrets, _noting(merged, options) if options.time == "start" else merged), teller, flows)
+    return replay(chain(secrets, _noting(merged, options) if options.time == "start" else merged), pipeline, flows)
 
 
 def _noting(recording: Iterator[Block], options: Options) -> Iterator[Block]:
@@ -122,7 +122,7 @@ def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | 
         return None
     from itertools import chain
 
-    from hark.pipeline.pipeline import Teller, replay
+    from hark.pipeline.pipeline import Pipeline, replay
     from hark.pipeline.select import Flows
     from hark.recording import reader
     from hark.views.filters import Chosen, WithoutFailures
@@ -133,7 +133,7 @@ def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | 
         files = _open_all(paths, stack)
         recordings = [reader.read(file, path) for file, path in zip(files, paths, strict=True)]
         keep = options.keep if "grep" in options.filters else 0
-        replay(chain(secrets, reader.merge(recordings)), Teller(views, keep))
+        replay(chain(secrets, reader.merge(recordings)), Pipeline(views, keep))
     return found
 
 
@@ -318,7 +318,7 @@ def _contents(name: str) -> bytes:
         raise HarkError(f"cannot read {name}", error.strerror or "") from error
 
 
-def _follower(teller: Teller) -> Callable[[], bool]:
+def _follower(pipeline: Pipeline) -> Callable[[], bool]:
     """What to do at the end of a file that grows: show what is known, wait a moment; a ^C ends it."""
     over = False
 
@@ -330,7 +330,7 @@ def _follower(teller: Teller) -> Callable[[], bool]:
         signal.signal(number, stop)
 
     def wait() -> bool:
-        teller.tick(time.time_ns())
+        pipeline.tick(time.time_ns())
         time.sleep(_POLL)
         return not over
 

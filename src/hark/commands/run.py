@@ -1,11 +1,11 @@
-"""The composition root: starts the tapper and the teller around a program, joins them, ends them.
+"""The composition root: starts the capture process and the decoder process around a program, joins them, ends them.
 
-What   Three processes. The first is the program's parent and waits; the tapper carries and records its traffic; the
-       teller decodes and shows it. The ring is between the last two.
-Why    The tapper must never wait for a view, and the program's parent must be free for its signals.
-Ends   Each watches what it depends on by a pipe or socket that the kernel closes: the tapper ends the tree when the
-       first process is gone, the first ends the tree when the tapper is gone, the teller ends when the tapper has.
-       So kill -9 of any of them leaves nothing.
+What   Three processes. The first is the program's parent and waits; the capture process carries and records its
+       traffic; the decoder process decodes and shows it. The ring is between the last two.
+Why    The capture process must never wait for a view, and the program's parent must be free for its signals.
+Ends   Each watches what it depends on by a pipe or socket that the kernel closes: the capture process ends the tree
+       when the first process is gone, the first ends the tree when the capture process is gone, the decoder process
+       ends when the capture process has. So kill -9 of any of them leaves nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hark.errors import HarkError
 from hark.installed import AGENT, HOOK, PRIVATE
 from hark.keys import keylogfile
 from hark.options import Options
-from hark.pipeline.build import build_teller, choice, title_of
+from hark.pipeline.build import build_pipeline, choice, title_of
 from hark.plan import Facts, Plan, plan
 from hark.tap import launch, tree
 from hark.tap.namespace import idmap, setup
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from hark.frontends.devtools.start import DevTools
     from hark.recording.ring import Ring
 
-_HEAD_START = 0.03  # s that the program has before the teller begins to load
+_HEAD_START = 0.03  # s that the program has before the decoder process begins to load
 _LINGER = 1.0  # s after the program's end before hark says for what it still waits
 _CAPTURE, _DECODER = "capture process", "decoder process"  # as messages name them
 DONE = b"."
-_LAST_WORDS = 10.0  # s that the teller may take to tell what is recorded once the tapper is gone
+_LAST_WORDS = 10.0  # s that the decoder process may take to tell what is recorded once the capture process is gone
 
 
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ def run(options: Options) -> int:
     launch.hold_signals()
     chosen = plan(_facts())
     ready = launch.prepare(file, options.command, setup.look(PRIVATE), mapping, chosen.keys)
-    # Loaded while the child builds the namespace: what the tapper needs is then there when the program starts.
+    # Loaded while the child builds the namespace: what the capture process needs is then there when the program starts.
     import hark.tap.capture
     import hark.tap.namespace.tap  # noqa: F401
     from hark.recording.ring import Ring
@@ -70,7 +70,7 @@ def run(options: Options) -> int:
         _say_missing(chosen, child)
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    tapper = _fork(_CAPTURE, lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds, *outputs.fds)
+    capture = _fork(_CAPTURE, lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds, *outputs.fds)
     theirs.close()
     os.close(living)
     options.started = time.time_ns()
@@ -78,8 +78,8 @@ def run(options: Options) -> int:
     network = os.readlink(f"/proc/self/fd/{child.files['network']}")
     for fd in child.files.values():
         if fd >= 0:
-            os.close(fd)  # the tapper's alone: the namespace goes when it goes
-    teller = _fork(_DECODER, lambda: _tell(child, options, outputs, ring, alive, feeds), control)
+            os.close(fd)  # the capture process's alone: the namespace goes when it goes
+    decoder = _fork(_DECODER, lambda: _tell(child, options, outputs, ring, alive, feeds), control)
     for fd in (alive, *feeds, *outputs.fds):
         os.close(fd)
     try:
@@ -87,11 +87,11 @@ def run(options: Options) -> int:
     except HarkError:
         control.send(b"k")
         os.waitpid(child.pid, 0)
-        os.kill(teller, signal.SIGKILL)  # nothing happened that could be told
-        os.waitpid(tapper, 0)
-        os.waitpid(teller, 0)
+        os.kill(decoder, signal.SIGKILL)  # nothing happened that could be told
+        os.waitpid(capture, 0)
+        os.waitpid(decoder, 0)
         raise
-    return _Session(options, child.pid, tapper, teller, control, network, ring, server).wait()
+    return _Session(options, child.pid, capture, decoder, control, network, ring, server).wait()
 
 
 def _devtools(options: Options, outputs: Outputs) -> DevTools:
@@ -143,7 +143,7 @@ def _say_missing(chosen: Plan, child: launch.Child) -> None:
 
 
 def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) -> None:
-    """The tapper's body."""
+    """The capture process's body."""
     import gc
     import resource
 
@@ -166,7 +166,7 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) 
 def _tell(
     child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int, feeds: Sequence[int]
 ) -> None:
-    """The teller's body."""
+    """The decoder process's body."""
     from hark.recording.ring import Reader
 
     child.release()
@@ -176,8 +176,8 @@ def _tell(
         reader.wait(_HEAD_START, for_any=False)
         from hark.pipeline.pipeline import follow
 
-        teller = build_teller(options, outputs, 2, 0, feeds, os.getppid())
-        follow(reader, teller, alive)
+        pipeline = build_pipeline(options, outputs, 2, 0, feeds, os.getppid())
+        follow(reader, pipeline, alive)
     finally:
         ring.leave()
 
@@ -189,8 +189,8 @@ class _Session:
         self,
         options: Options,
         program: int,
-        tapper: int,
-        teller: int,
+        capture: int,
+        decoder: int,
         control: socket.socket,
         network: str,
         ring: Ring,
@@ -198,13 +198,13 @@ class _Session:
     ) -> None:
         self._options = options
         self._name = os.path.basename(options.command[0])
-        self._tapper = tapper
-        self._teller = teller
+        self._capture = capture
+        self._decoder = decoder
         self._control = control
         self._network = network
         self._ring = ring
         self._server = server
-        children = {tapper: _CAPTURE, teller: _DECODER} | ({server.pid: "DevTools server"} if server else {})
+        children = {capture: _CAPTURE, decoder: _DECODER} | ({server.pid: "DevTools server"} if server else {})
         self._waiter = launch.Waiter(program, children)
         self._left = set(children.values())
         self._said = False
@@ -222,7 +222,7 @@ class _Session:
         if self._options.detach:
             self._order(b"x")
             return waiter.status
-        while _DECODER in self._left or (_CAPTURE in self._left and not self._tapper_done()):
+        while _DECODER in self._left or (_CAPTURE in self._left and not self._capture_done()):
             for event, status in waiter.step(0.2):
                 if event == "^C" and status == signal.SIGHUP:  # what outlives its terminal outlives it here too
                     self._order(b"d")
@@ -254,17 +254,17 @@ class _Session:
                 say(f"hark: {self._name} has ended; DevTools is served until its window is closed (^C ends it)")
 
     def _order(self, letter: bytes) -> None:
-        with contextlib.suppress(OSError):  # the tapper is gone already, which is told elsewhere
+        with contextlib.suppress(OSError):  # the capture process is gone already, which is told elsewhere
             self._control.send(letter)
 
-    def _tapper_done(self) -> bool:
-        """Whether the tapper has said that all is recorded: what it still does is to take the namespace down."""
+    def _capture_done(self) -> bool:
+        """Whether all is recorded, as the capture process says: then it only takes the namespace down."""
         with contextlib.suppress(OSError):  # it is gone, which waitpid will tell
             return self._control.recv(1, socket.MSG_DONTWAIT) == DONE
         return False
 
     def _child(self, name: str, status: int) -> None:
-        """The tapper or the teller has ended."""
+        """The capture process or the decoder process has ended."""
         self._left.discard(name)
         if not os.WIFSIGNALED(status):
             if name == _CAPTURE and self._waiter.status is None:
@@ -293,7 +293,7 @@ class _Session:
         if self._interrupts == 1:
             self._order(b"k")
         else:
-            for pid in (self._tapper, self._teller):
+            for pid in (self._capture, self._decoder):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 

@@ -1,7 +1,7 @@
 """Others who look at a running hark: `hark watch` in another terminal.
 
-What   The teller listens on a socket and gives whoever connects a feed of changes (views/feed.py), beginning with the
-       last exchanges that it still has.
+What   The decoder process listens on a socket and gives whoever connects a feed of changes (views/feed.py), beginning
+       with the last exchanges that it still has.
 Why    An abstract socket: it has no file, so nothing is left behind, and the kernel lists it with the user's id and the
        process id in its name. Who connects must be the same user, which the kernel tells.
 Cost   While nobody looks: the last RECENT exchanges are held, without more of their bodies than was kept anyway.

@@ -17,7 +17,7 @@ from hark.output import Output
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.frontends.watchers import Watchers
-    from hark.pipeline.pipeline import Teller
+    from hark.pipeline.pipeline import Pipeline
     from hark.views.filters import Choice, Tally
     from hark.views.grep import Grep
     from hark.views.schema import Schema
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 _SALT = 16  # bytes: nobody tries them all to guess what a mark stands for
 
 
-def build_teller(
+def build_pipeline(
     options: Options, outputs: Outputs, fd: int, told: int = 0, feeds: Sequence[int] = (), watched: int = 0
-) -> Teller:
-    """A teller with the views of build_views(). watched: the process that `hark watch` finds it by, if any."""
-    from hark.pipeline.pipeline import Teller
+) -> Pipeline:
+    """A pipeline with the views of build_views(). watched: the process that `hark watch` finds it by, if any."""
+    from hark.pipeline.pipeline import Pipeline
 
     watchers: Watchers | None = None
     if watched:
@@ -39,7 +39,7 @@ def build_teller(
 
         watchers = Watchers(watched, outputs.schema)
     views, keep = build_views(options, outputs, fd, told, feeds, watchers)
-    return Teller(views, keep, outputs.recordings, bool(feeds), watchers)
+    return Pipeline(views, keep, outputs.recordings, bool(feeds), watchers)
 
 
 def build_views(

@@ -1,4 +1,4 @@
-"""The teller: recorded blocks in, views out. The same code follows a live ring and reads a file.
+"""The decoder process: recorded blocks in, views out. The same code follows a live ring and reads a file.
 
 What   order (live only) -> pcapng file, decoder -> book -> views.
 Why    What the file gets is what the decoder is fed, in the same order: a recording replays to the byte.
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 1 << 20  # bytes of each body that are kept while somebody looks on
 DOZE = 0.02  # s between looks while there is traffic: a person sees no delay, the program is not disturbed
-_DROWSY = 0.5  # s without traffic after which the next block wakes the teller at once
+_DROWSY = 0.5  # s without traffic after which the next block wakes the decoder process at once
 _LATE = 1_000_000_000  # ns that a recorded block may take to be told: what waits for its secrets waits no longer
 _BATCH = 4 << 20  # bytes told between two ticks
 
 
-class Teller:
+class Pipeline:
     """Decodes, keeps the book, feeds the views."""
 
     def __init__(
@@ -103,25 +103,25 @@ class Teller:
             view.end()
 
 
-def replay(recording: Iterable[Block], teller: Teller, flows: "Flows | None" = None) -> bool:
+def replay(recording: Iterable[Block], pipeline: Pipeline, flows: "Flows | None" = None) -> bool:
     """Tell a recording; whether it was whole. What is written of it are raw IP frames behind their secrets: such a file
     opens decrypted everywhere, whatever the recording was like. flows: what alone is written."""
-    order = Order() if teller.writes else None
+    order = Order() if pipeline.writes else None
     whole = True
     inside: dict[str, int] = {}  # interfaces for plaintext that are written, by how it was had
     for number, block in enumerate(recording):
         if order is None:
-            teller.tell(block)
+            pipeline.tell(block)
         else:
             normal = _normal(block, inside)
             for item in order.feed(*(normal if flows is None else flows.choose(*normal))):
-                teller.tell(*item)
+                pipeline.tell(*item)
         whole = whole and not isinstance(block, Torn)
         if not number & 0xFFF:
-            teller.tick(0)
+            pipeline.tick(0)
     for item in order.end() if order is not None else ():
-        teller.tell(*item)
-    teller.end()
+        pipeline.tell(*item)
+    pipeline.end()
     return whole
 
 
@@ -147,7 +147,7 @@ def _normal(block: Block, inside: dict[str, int]) -> Item:
     return block, pcapng.encode(block)
 
 
-def follow(reader: "Reader", teller: Teller, alive: int) -> None:
+def follow(reader: "Reader", pipeline: Pipeline, alive: int) -> None:
     """Tell a live recording until its writer closes it or dies; `alive` is a pipe that the writer holds open."""
     order = Order()
     poll = select.poll()
@@ -156,7 +156,7 @@ def follow(reader: "Reader", teller: Teller, alive: int) -> None:
 
     def tell(items: Iterable[Item]) -> None:
         for block, raw in items:
-            teller.tell(block, raw)
+            pipeline.tell(block, raw)
 
     while True:
         over = reader.closed or bool(poll.poll(0))
@@ -164,17 +164,17 @@ def follow(reader: "Reader", teller: Teller, alive: int) -> None:
         while behind:
             for block, raw in reader.blocks(_BATCH):
                 for item in order.feed(block, raw):
-                    teller.tell(*item)
+                    pipeline.tell(*item)
             busy = time.monotonic()
             behind = reader.behind()
             if behind:
-                teller.tick(time.time_ns())
+                pipeline.tick(time.time_ns())
         tell(order.tick(time.time_ns()))
-        teller.rest(time.time_ns() - _LATE)
-        teller.tick(time.time_ns())
+        pipeline.rest(time.time_ns() - _LATE)
+        pipeline.tick(time.time_ns())
         if over:
             break
         drowsy = time.monotonic() - busy > _DROWSY
         reader.wait(0.25 if drowsy else DOZE, drowsy)
     tell(order.end())
-    teller.end()
+    pipeline.end()

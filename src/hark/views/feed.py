@@ -3,8 +3,8 @@ Python API.
 
 What   {"what": ..., "n": the exchange's number, "entry": ...} and the like; a failure is told by its entry too.
        `Feed` writes them, `Changes` makes changes of them again, so that any view can stand at the other end.
-Why    A view that serves people (windows, connections, keys) must not stand in the teller's way; and one format for all
-       of them is one that is tested.
+Why    A view that serves people (windows, connections, keys) must not delay the decoder process; and one format
+       for all of them is one that is tested.
 Limits What is not whole yet is told as an entry of what is known so far.
 """
 

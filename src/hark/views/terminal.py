@@ -230,11 +230,11 @@ class Terminal:
         stamp = f"{self._stamp(time)} " if self._stamp is not None else ""
         width = max(self._width - len(stamp), 1) if self._width else 0
         if width and columns(left) + columns(tail) >= width:
-            enough = max(min(least(left), width // 2), _LEAST)  # columns that it gets however long the rest is
+            enough = max(min(least(left), width // 2), _LEAST)  # columns that no reason may take from it
             inside = not reason or width - columns(tail) - 1 >= enough
             if not inside:
                 tail = " ".join(part for part in (first, facts, maker) if part)
-            left = fit(left, max(width - columns(tail) - 1, enough))
+            left = fit(left, max(width - columns(tail) - 1, _LEAST))
         self._lines.append(f"{self._paint(_DIM, stamp) if stamp else ''}{left} {tail}")
         if not inside:
             self._lines.append(f"  {reason}")

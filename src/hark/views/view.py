@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class View(Protocol):
-    """A teller of changes."""
+    """Shows changes."""
 
     def change(self, change: Change) -> None:
         """Something happened."""

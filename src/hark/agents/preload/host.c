@@ -7,7 +7,7 @@
 //   hark's tapper stands outside, as the same user. Where a call's result shows that the namespace made the difference,
 //   the wrapper asks it (abstract socket "hark-host", one question a connection), and gives the program the answer that
 //   it would have had: the owner of a file that is handed over as a descriptor, a Unix socket of the host's, the group of
-//   a file changed. The tapper does nothing that the user could not do (tap/namespace/hostside.py).
+//   a file changed. The capture process does nothing that the user could not do (tap/namespace/hostside.py).
 //   Owners that were asked for stand in a table that all processes of the tree map: a file is asked for once.
 //
 // It must never break a program: no answer, or a namespace of the program's own, means that the result stays as the
@@ -98,7 +98,7 @@ struct file {
   uint64_t dev, ino, changed;  // changed: ctime in ns
 };
 
-struct entry {  // as the tapper writes them; `check` is the exclusive or of all else, so that a torn one is none
+struct entry {  // as the capture process writes them; `check` is the exclusive or of all else, so that a torn one is none
   uint64_t dev, ino, changed, owner, check;  // owner: uid, and gid << 32
 };
 

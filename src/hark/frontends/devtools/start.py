@@ -1,7 +1,7 @@
 """Starts the DevTools server beside a run or a reading, and ends it.
 
 What   A process of its own: it gets the feed by a pipe and serves until nobody looks any more.
-Why    Frontends come, go and are slow; neither the teller nor the program may wait for them.
+Why    Frontends come, go and are slow; neither the decoder process nor the program may wait for them.
 Ends   The pipe `guard` is held open by hark's first process alone: when that is gone, however, the server is gone.
 """
 

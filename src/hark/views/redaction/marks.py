@@ -101,7 +101,7 @@ class _Index:
     def __init__(self, gram: int, least: int) -> None:
         self._gram = gram
         self._step = least - gram + 1
-        self._grams: dict[str, dict[str, tuple[int, str]]] = {}  # (where in the form, the secret) by form
+        self._grams: dict[str, dict[str, tuple[list[int], str]]] = {}  # (where in the form, the secret) by form
         self._at: dict[str, int] = {}  # where a form's grams begin
 
     def add(self, form: str, secret: str) -> None:
@@ -113,7 +113,7 @@ class _Index:
         at = self._at[form] = min(places, key=lambda place: (self._crowd(form, place), place))
         for place in range(at, at + self._step):
             bucket = self._grams.setdefault(form[place : place + self._gram], {})
-            bucket[form] = (place, secret)
+            bucket.setdefault(form, ([], secret))[0].append(place)  # "aaaa" is in several places of "aaaaaa"
             if len(bucket) > limits.ALIKE_MOST:
                 self.drop(next(iter(bucket)))
 
@@ -142,11 +142,11 @@ class _Index:
             if found is None:
                 continue
             best: tuple[int, str, str] | None = None
-            for form, (offset, secret) in found.items():
-                start = at - offset
-                first = best is None or (-start, len(form)) > (-best[0], len(best[1]))
-                if start >= done and first and text.startswith(form, start) and _stands_alone(text, start, form):
-                    best = (start, form, secret)
+            for form, (places, secret) in found.items():
+                for start in (at - place for place in places):
+                    first = best is None or (-start, len(form)) > (-best[0], len(best[1]))
+                    if start >= done and first and text.startswith(form, start) and _stands_alone(text, start, form):
+                        best = (start, form, secret)
             if best is not None:
                 pieces += (text[done : best[0]], mark(best[2]))
                 done = best[0] + len(best[1])
