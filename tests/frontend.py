@@ -23,7 +23,7 @@ from websockets.sync.client import connect
 DEEP = """window.deep ??= (selector, root = document) => { const found = [...root.querySelectorAll(selector)];
  for (const one of root.querySelectorAll('*')) if (one.shadowRoot) found.push(...deep(selector, one.shadowRoot)); return found; };
  window.press ??= one => { for (const kind of ['mousedown', 'mouseup', 'click']) one.dispatchEvent(new MouseEvent(kind, {bubbles: true, composed: true, button: 0})); };
- window.text ??= one => [...one.childNodes].map(n => n.nodeType === 3 ? n.textContent : n.tagName === 'STYLE' ? '' : text(n)).join('') + (one.shadowRoot ? text(one.shadowRoot) : '');"""
+ window.text ??= one => !one ? '' : [...one.childNodes].map(n => n.nodeType === 3 ? n.textContent : n.tagName === 'STYLE' ? '' : text(n)).join('') + (one.shadowRoot ? text(one.shadowRoot) : '');"""
 PATIENCE = 120  # s; 10,000 rows take Chromium 25 s on an idle machine with two processors
 
 
