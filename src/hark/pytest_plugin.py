@@ -12,44 +12,44 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:  # at run time only where the fixture is used: pytest loads this file in every project
-    from hark import api
+    from hark import Live, Recording
 
-_HEARD = pytest.StashKey["list[api.Recording]"]()
+_HEARD = pytest.StashKey["list[Recording]"]()
 
 
 class Hark:
     """run, listen and read as in the module hark; what they hear is shown when the test fails."""
 
-    def __init__(self, heard: "list[api.Recording]") -> None:
+    def __init__(self, heard: "list[Recording]") -> None:
         self._heard = heard
 
-    def run(self, command: Sequence[Any], **options: Any) -> "api.Recording":
+    def run(self, command: Sequence[Any], **options: Any) -> "Recording":
         """hark.run()"""
         import subprocess
 
-        from hark import api
+        from hark import run
 
         try:
-            recording = api.run(command, **options)
+            recording = run(command, **options)
         except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-            self._heard.append(error.recording)  # type: ignore[union-attr]  # api.run() sees to it
+            self._heard.append(error.recording)  # type: ignore[union-attr]  # run() sees to it
             raise
         self._heard.append(recording)
         return recording
 
-    def listen(self, command: Sequence[Any], **options: Any) -> "api.Live":
+    def listen(self, command: Sequence[Any], **options: Any) -> "Live":
         """hark.listen()"""
-        from hark import api
+        from hark import listen
 
-        live = api.listen(command, **options)
+        live = listen(command, **options)
         self._heard.append(live.recording)
         return live
 
-    def read(self, path: Any, **options: Any) -> "api.Recording":
+    def read(self, path: Any, **options: Any) -> "Recording":
         """hark.read()"""
-        from hark import api
+        from hark import read
 
-        recording = api.read(path, **options)
+        recording = read(path, **options)
         self._heard.append(recording)
         return recording
 
@@ -57,7 +57,7 @@ class Hark:
 @pytest.fixture
 def hark(request: pytest.FixtureRequest) -> Iterator[Hark]:
     """Taps commands: hark.run([...]) returns the exchanges that they made."""
-    heard: list[api.Recording] = []
+    heard: list[Recording] = []
     request.node.stash[_HEARD] = heard
     yield Hark(heard)
 

@@ -14,10 +14,9 @@ from urllib.parse import quote_plus
 from hark.decode.events import Headers, Message, RequestHead, ResponseHead, Side, TlsFacts
 from hark.model.body import Content
 from hark.model.charset import bytes_of
-from hark.model.complete import complete, dict_of, int_of, is_base64, text_of
+from hark.model.complete import complete, dict_of, int_of, is_base64, process_of, text_of
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.model.versions import version_of
-from hark.recording.blocks import Process
 from hark.wire import websocket
 from hark.wire.isotime import time_ns
 
@@ -30,6 +29,11 @@ class Archived(Exchange):
     __slots__ = ("entry",)
 
     entry: Json
+
+    @property
+    def imported_entry(self) -> Json:
+        """The same as `entry`."""
+        return self.entry
 
     @property
     def url(self) -> str:
@@ -232,15 +236,6 @@ def _url(url: str) -> tuple[str, str, int, str]:
     if not colon or not port.isdecimal():
         name, port = host, "443" if scheme in ("https", "wss") else "80"
     return scheme, name.strip("[]"), int(port[:5]), target if target.startswith("/") else f"/{target}"
-
-
-def process_of(told: Json | None) -> tuple[int, Process | None]:
-    """(pid, process) of an entry's `_process`."""
-    if told is None:
-        return 0, None
-    if "name" not in told:
-        return told["pid"], None
-    return told["pid"], Process(0, told["pid"], told["name"], told["exe"], tuple(told["cmdline"]), told["ppid"])
 
 
 def _headers(part: Json, name: str, version: str = "") -> Headers:

@@ -13,12 +13,16 @@ Order  Recorded time alone decides when GRACE is over, and frames alone are aske
 Limits SUCCESSES of each kind are remembered; failures are few.
 """
 
+from __future__ import annotations
+
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from hark.model.exchange import Connection, Exchange
 from hark.model.failure import Failure, FailureKind
+
+if TYPE_CHECKING:
+    from hark.model.exchange import Connection, Exchange
 
 GRACE = 1_000_000_000  # ns
 _NEVER = 1 << 63
@@ -46,7 +50,7 @@ class _Place(NamedTuple):
     six: bool
     address: str
 
-    def alike(self, other: "_Place") -> bool:
+    def alike(self, other: _Place) -> bool:
         """Whether another is a way to the same service."""
         if (self.pid, self.port) != (other.pid, other.port):
             return False

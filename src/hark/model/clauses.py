@@ -4,8 +4,7 @@ What   exchange(...) says why an exchange is not whole, ending(...) who ended a 
 Why    A clause is a part of what is told (`_trouble`, a failure's `why`), and must be the same in every view and file.
 """
 
-from hark.decode.endings import Ending, How, Phase, Then
-from hark.decode.events import Side
+from hark.decode.endings import Ending, How, Phase, Side, Then
 from hark.model.spans import duration
 
 _VERBS = {

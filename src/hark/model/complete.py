@@ -10,6 +10,7 @@ from base64 import b64decode
 from typing import Any
 
 from hark.model.versions import protocol_of
+from hark.recording.blocks import Process
 from hark.wire import websocket
 
 Json = dict[str, Any]
@@ -261,6 +262,15 @@ def list_of_text(part: Json, name: str) -> list[str]:
     """The texts of a list."""
     value = part.get(name)
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def process_of(told: Json | None) -> tuple[int, Process | None]:
+    """(pid, process) of an entry's `_process`."""
+    if told is None:
+        return 0, None
+    if "name" not in told:
+        return told["pid"], None
+    return told["pid"], Process(0, told["pid"], told["name"], told["exe"], tuple(told["cmdline"]), told["ppid"])
 
 
 def number_of(part: Json, name: str, missing: float) -> float:

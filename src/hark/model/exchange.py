@@ -3,16 +3,21 @@
 May hold: mutable records with their derived facts. May not hold: events, text for people.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
 
-from hark.decode.endings import Ending, Phase
-from hark.decode.events import Headers, Message, Noted, RequestHead, ResponseHead, Sealed, Side, TlsFacts, Trouble
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hark.decode.endings import Phase, Side
 from hark.model.body import Body, Decoded
-from hark.model.talk import Talk
 from hark.model.versions import protocol_of
-from hark.recording.blocks import Process
 from hark.wire import fields
+
+if TYPE_CHECKING:
+    from hark.decode.endings import Ending
+    from hark.decode.events import Headers, Message, Noted, RequestHead, ResponseHead, Sealed, TlsFacts, Trouble
+    from hark.model.talk import Talk
+    from hark.recording.blocks import Process
 
 MESSAGE_COST = 256  # bytes that a kept message counts besides its data
 # Versions with names in small letters (RFC 9113 §8.2), as their decoders say; an HTTP/1 peer may write HTTP/2.0.
@@ -63,6 +68,16 @@ class Connection:
         self.failed = False  # it was told as failed
         self.udp = False  # it is a QUIC connection
         self.foreign = False  # of another decoder's share
+
+    def certificate(self, side: Side) -> dict[str, Any]:
+        """The facts of the certificate of `side` (model/certificate.py); empty if none was seen. Shared: not to be
+        changed."""
+        chain = self.certificates[side]
+        if not chain:
+            return {}
+        from hark.model import certificate  # reading certificates takes long to load
+
+        return certificate.facts(chain[0])
 
 
 class Exchange:
@@ -133,6 +148,11 @@ class Exchange:
             self.messages.append(message)  # type: ignore[attr-defined]
 
     @property
+    def imported_entry(self) -> dict[str, Any] | None:
+        """What a HAR file or a feed says of it; None where it was decoded."""
+        return None
+
+    @property
     def began(self) -> int:
         """When the program began to wait for it: its connection's opening where it was the first on it."""
         connection = self.connection
@@ -172,12 +192,7 @@ class Exchange:
     @property
     def certificate(self) -> dict[str, Any]:
         """The facts of the server's certificate (model/certificate.py); empty where none was seen."""
-        chain = self.connection.certificates[Side.SERVER]
-        if not chain:
-            return {}
-        from hark.model import certificate  # reading certificates takes long to load
-
-        return certificate.facts(chain[0])
+        return self.connection.certificate(Side.SERVER)
 
     @property
     def socket(self) -> bool:

@@ -7,10 +7,9 @@ Limits An entry whose `_failure` is none that is known here is told as an exchan
 
 from typing import Any
 
-from hark.decode.endings import Ending, How, Phase
-from hark.decode.events import Dns, Side, TlsFacts
-from hark.model.archive import process_of
-from hark.model.complete import complete, dict_of, int_of, list_of_text, number_of, text_of
+from hark.decode.endings import Ending, How, Phase, Side
+from hark.decode.events import Dns, TlsFacts
+from hark.model.complete import complete, dict_of, int_of, list_of_text, number_of, process_of, text_of
 from hark.model.exchange import Connection
 from hark.model.failure import Failure, FailureKind
 from hark.wire.isotime import time_ns

@@ -5,12 +5,18 @@ Why    Whoever is told of it gets the same: kind, phase, who, after how long, an
 Limits What was not captured from its beginning is judged by alerts and by ciphertext alone.
 """
 
-from hark.decode.endings import Ending, How, Phase
-from hark.decode.events import Closed, Side
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hark.decode.endings import Ending, How, Phase, Side
 from hark.model.clauses import ending, who
-from hark.model.exchange import Connection
 from hark.model.failure import Failure, FailureKind
 from hark.model.spans import duration
+
+if TYPE_CHECKING:
+    from hark.decode.events import Closed
+    from hark.model.exchange import Connection
 
 _RIGHT_AWAY = 1_000_000_000  # ns behind its handshake within which a client that leaves without a request has turned
 #   the certificate down where there is something wrong with it; a connection that is kept in reserve stays longer

@@ -5,13 +5,16 @@ A named tuple, for what loads before the first packet must load fast.
 May hold: the kinds, the value and what follows from it. May not hold: layout for people, advice (views/advice.py).
 """
 
-from enum import StrEnum
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-from hark.decode.endings import Ending, Phase
-from hark.decode.events import Dns
-from hark.model.exchange import Connection
-from hark.recording.blocks import Process
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from hark.decode.endings import Ending, Phase
+    from hark.decode.events import Dns
+    from hark.model.exchange import Connection
+    from hark.recording.blocks import Process
 
 
 class FailureKind(StrEnum):

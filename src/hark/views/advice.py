@@ -3,7 +3,14 @@
 May hold: the tables of advice. May not hold: detection (the tap's), layout (a view's).
 """
 
-from hark.model.failure import Failure, FailureKind
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hark.model.failure import FailureKind
+
+if TYPE_CHECKING:
+    from hark.model.failure import Failure
 
 _REMEDIES = {
     FailureKind.NAME_NOT_FOUND: "check the name, and the search list in /etc/resolv.conf",

@@ -6,8 +6,14 @@ What   line(exchange) is "192.0.2.1:443 (example.com), TLS 1.3 TLS_AES_128_GCM_S
 Limits Of an entry that came from a file, what stands in it.
 """
 
-from hark.model.exchange import Connection, Exchange
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from hark.views.view import address, duration
+
+if TYPE_CHECKING:
+    from hark.model.exchange import Connection, Exchange
 
 _LEAST = 50_000  # ns that a phase takes to be worth a word
 

@@ -10,18 +10,22 @@ Limits A body that was not kept whole cannot be made again: the command says so 
        connection (Host where it is the URL's, Content-Length, Connection, HTTP/2's own) are left to curl.
 """
 
+from __future__ import annotations
+
 import re
 import shlex
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from hark.model.archive import Archived
 from hark.model.changes import Change, Ended, Failed
 from hark.model.charset import text_of
-from hark.model.exchange import Exchange
-from hark.model.failure import Failure
 from hark.views import failures
 from hark.views.filters import parts_of
+
+if TYPE_CHECKING:
+    from hark.model.exchange import Exchange
+    from hark.model.failure import Failure
 
 _CURLS = {"accept": "*/*"}  # what curl sends by itself, whatever its version
 _OF_THE_CONNECTION = {
@@ -122,7 +126,7 @@ def _where(exchange: Exchange) -> tuple[list[str], str]:
     words: list[str] = []
     target = request.target
     if "://" in target[:16]:
-        if connection.server[0] and not isinstance(exchange, Archived):
+        if connection.server[0] and exchange.imported_entry is None:
             kind = "https" if connection.tls is not None else "http"
             return ["--proxy", f"{kind}://{_authority(*connection.server, '')}"], url
         return [], url
@@ -181,7 +185,7 @@ def _headers(exchange: Exchange, asked: str, has_body: bool, by_proxy: bool) -> 
         if not (first and _CURLS.get(small) == value):
             words += ["-H", f"{name}: {value}" if value else f"{name};"]
     own = ["Accept", "User-Agent", *(["Content-Type"] if has_body else [])]
-    own += ["Host"] if exchange.request.version < "HTTP/2" and not isinstance(exchange, Archived) else []
+    own += ["Host"] if exchange.request.version < "HTTP/2" and exchange.imported_entry is None else []
     own += ["Proxy-Connection"] if by_proxy else []
     authority = exchange.request.authority
     if authority and authority != asked and "host" not in seen:

@@ -4,17 +4,14 @@ May hold: the mapping. May not hold: files, flushing.
 HAR 1.2: times in ms, startedDateTime in ISO 8601, -1 for what does not apply.
 """
 
+from __future__ import annotations
+
 import base64
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from hark.decode.endings import Ending
-from hark.decode.events import Headers, ResponseHead, Side, TlsFacts
-from hark.model import certificate
-from hark.model.body import Body, Decoded
+from hark.decode.endings import Side
 from hark.model.charset import encode, read
-from hark.model.exchange import Connection, Exchange
-from hark.recording.blocks import Process
 from hark.views.messages import messages
 from hark.views.multipart import form_data
 from hark.wire.fields import is_latin
@@ -22,7 +19,11 @@ from hark.wire.fields import text as _text
 from hark.wire.isotime import iso
 
 if TYPE_CHECKING:
-    from hark.model.archive import Archived
+    from hark.decode.endings import Ending
+    from hark.decode.events import Headers, ResponseHead, TlsFacts
+    from hark.model.body import Body, Decoded
+    from hark.model.exchange import Connection, Exchange
+    from hark.recording.blocks import Process
     from hark.views.schema import Schema
 
 Json = dict[str, Any]
@@ -35,11 +36,12 @@ _SESSIONS: dict[int, tuple[TlsFacts, list[tuple[bytes, ...]], Json]] = {}
 _SESSIONS_MOST = 256
 
 
-def entry(exchange: Exchange, schema: "Schema | None" = None) -> Json:
+def entry(exchange: Exchange, schema: Schema | None = None) -> Json:
     """The exchange as an entry; schema tells gRPC messages by their names. The result may share parts with others: it
     is not to be changed."""
-    if type(exchange) is not Exchange:
-        return cast("Archived", exchange).entry
+    imported = exchange.imported_entry
+    if imported is not None:
+        return imported
     connection = exchange.connection
     start, timings = _timings(exchange)
     told: Json = {
@@ -333,12 +335,12 @@ def _tls(connection: Connection) -> Json:
         return known[2]
     if len(_SESSIONS) >= _SESSIONS_MOST:
         _SESSIONS.clear()
-    told = _session(facts, chains)
+    told = _session(facts, connection)
     _SESSIONS[id(facts)] = facts, list(chains), told
     return told
 
 
-def _session(facts: TlsFacts, chains: list[tuple[bytes, ...]]) -> Json:
+def _session(facts: TlsFacts, connection: Connection) -> Json:
     told = {
         "version": facts.version,
         "cipher": facts.cipher,
@@ -349,7 +351,7 @@ def _session(facts: TlsFacts, chains: list[tuple[bytes, ...]]) -> Json:
     }
     if facts.ech:
         told["ech"] = True  # offered: the name that was meant may be another one
-    for name, chain in (("certificate", chains[Side.SERVER]), ("clientCertificate", chains[Side.CLIENT])):
-        if chain:
-            told[name] = certificate.facts(chain[0])
+    for name, side in (("certificate", Side.SERVER), ("clientCertificate", Side.CLIENT)):
+        if certificate := connection.certificate(side):
+            told[name] = certificate
     return told

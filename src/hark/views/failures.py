@@ -6,16 +6,21 @@ How    The entry is written as browsers write a request that got no response: st
        granted, and the request's comment says so. What hark knows stands in `_failure`.
 """
 
+from __future__ import annotations
+
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hark.decode.endings import Phase
-from hark.model.failure import Failure, FailureKind
+from hark.model.failure import FailureKind
 from hark.views.advice import remedy
 from hark.views.entry import notes, process
 from hark.views.view import address, plural, size, who
 from hark.wire.isotime import iso
+
+if TYPE_CHECKING:
+    from hark.model.failure import Failure
 
 Json = dict[str, Any]
 _US = 1000  # ns: entries have times to the microsecond, and so has whatever is shown

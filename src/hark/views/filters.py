@@ -7,19 +7,23 @@ Limits What only the response can tell (status, type, time, size, text) is known
        sees an exchange when it is over, not as it begins.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import translate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hark.errors import UsageError
 from hark.model.changes import Answered, Began, Change, Ended, Failed, MadeUp, MessageSeen, OtherProtocol, Upgraded
-from hark.model.exchange import Connection, Exchange
-from hark.recording.blocks import Process
 from hark.views.grep import Grep
 from hark.views.view import Passing, View, plural
 
-Test = Callable[[Exchange], bool]
+if TYPE_CHECKING:
+    from hark.model.exchange import Connection, Exchange
+    from hark.recording.blocks import Process
+
+    Test = Callable[[Exchange], bool]
 _UNITS_TIME = {"": 1e6, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "min": 60e9}
 _UNITS_SIZE = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9}
 _UNITS_SIZE |= {"kib": 1024, "mib": 1 << 20, "gib": 1 << 30}

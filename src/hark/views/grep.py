@@ -3,16 +3,21 @@
 May hold: the search, and the line around what was found. May not hold: what becomes of it.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from hark.decode.events import Headers, Message, Side
+from hark.decode.endings import Side
 from hark.errors import UsageError
-from hark.model.body import Decoded
 from hark.model.charset import text_of
-from hark.model.exchange import Exchange
 from hark.wire.fields import text as text_of_field
+
+if TYPE_CHECKING:
+    from hark.decode.events import Headers, Message
+    from hark.model.body import Decoded
+    from hark.model.exchange import Exchange
 
 _AROUND = 60  # characters shown on both sides of what was found in a long line
 

@@ -3,15 +3,18 @@
 May hold: the mapping. May not hold: the rest of the entry.
 """
 
+from __future__ import annotations
+
 import base64
 from typing import TYPE_CHECKING, Any
 
-from hark.decode.events import Message, Side
-from hark.model.exchange import Exchange
+from hark.decode.endings import Side
 from hark.wire import protobuf, websocket
 from hark.wire.fields import text as text_of_field
 
 if TYPE_CHECKING:
+    from hark.decode.events import Message
+    from hark.model.exchange import Exchange
     from hark.views.schema import Schema
 
 Json = dict[str, Any]
@@ -22,7 +25,7 @@ GRPC_STATUS = (
 )  # fmt: skip
 
 
-def messages(exchange: Exchange, schema: "Schema | None") -> Json:
+def messages(exchange: Exchange, schema: Schema | None) -> Json:
     """The entry's fields about the messages."""
     fields: Json = {}
     if exchange.socket:
@@ -89,7 +92,7 @@ def status_name(status: int) -> str:
     return GRPC_STATUS[status] if status < len(GRPC_STATUS) else str(status)
 
 
-def _grpc(exchange: Exchange, schema: "Schema | None") -> Json:
+def _grpc(exchange: Exchange, schema: Schema | None) -> Json:
     path = exchange.request.target if exchange.request is not None else ""
     service, _, method = path.lstrip("/").partition("?")[0].rpartition("/")
     status, text = grpc_status(exchange)
@@ -106,7 +109,7 @@ def _grpc(exchange: Exchange, schema: "Schema | None") -> Json:
     return call
 
 
-def _call(message: Message, path: str, schema: "Schema | None") -> Json:
+def _call(message: Message, path: str, schema: Schema | None) -> Json:
     result: Json = {"type": _way(message), "time": _seconds(message.time), "size": message.size}
     if message.kind == "sealed" or message.size != len(message.data):
         result["base64"] = base64.b64encode(message.data).decode("ascii")
@@ -123,7 +126,7 @@ def _call(message: Message, path: str, schema: "Schema | None") -> Json:
     return result
 
 
-def shown(exchange: Exchange, message: Message, schema: "Schema | None") -> str:
+def shown(exchange: Exchange, message: Message, schema: Schema | None) -> str:
     """A message as text for a person."""
     import json
 

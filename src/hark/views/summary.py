@@ -6,17 +6,23 @@ Why    A program that is slow or broken is seldom so for one request: what it do
 Limits HOSTS hosts, REQUESTS different requests and CONNECTIONS connections are told apart; what comes after is counted.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
 from heapq import heappush, heappushpop
+from typing import TYPE_CHECKING
 
 from hark.model.changes import Change, Ended, Failed
-from hark.model.exchange import Exchange
-from hark.model.failure import Failure, FailureKind
+from hark.model.failure import FailureKind
 from hark.views import failures
 from hark.views.filters import Tally, failed
 from hark.views.view import asked, duration, host, plural, safe, size
+
+if TYPE_CHECKING:
+    from hark.model.exchange import Exchange
+    from hark.model.failure import Failure
 
 _HOSTS, _REQUESTS, _CONNECTIONS = 10_000, 100_000, 100_000
 _SHOWN = 10

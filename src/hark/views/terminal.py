@@ -8,12 +8,14 @@ Limits On a terminal a line fits its width: the URL gives way (views/fitting.py)
        has left the cursor is not known here. Elsewhere nothing is cut. Bodies (-vv) end after a screenful.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hark.decode.events import Headers, Message, Side
+from hark.decode.endings import Side
 from hark.model.changes import (
     Began,
     Change,
@@ -26,8 +28,7 @@ from hark.model.changes import (
     RecordingTrouble,
     Upgraded,
 )
-from hark.model.exchange import Exchange
-from hark.model.failure import Failure, FailureKind
+from hark.model.failure import FailureKind
 from hark.views import failures
 from hark.views.advice import remedy
 from hark.views.excerpt import screenful
@@ -36,6 +37,9 @@ from hark.views.view import asked, duration, hexdump, host, plural, pretty, safe
 from hark.wire.fields import text as text_of_field
 
 if TYPE_CHECKING:
+    from hark.decode.events import Headers, Message
+    from hark.model.exchange import Exchange
+    from hark.model.failure import Failure
     from hark.views.filters import Tally
     from hark.views.grep import Grep
     from hark.views.schema import Schema
@@ -61,9 +65,9 @@ class Terminal:
         verbosity: int = 0,
         color: bool = False,
         width: int = 0,
-        schema: "Schema | None" = None,
-        grep: "Grep | None" = None,
-        tally: "Tally | None" = None,
+        schema: Schema | None = None,
+        grep: Grep | None = None,
+        tally: Tally | None = None,
         stamp: Callable[[int], str] | None = None,
     ) -> None:
         self._stamp = stamp

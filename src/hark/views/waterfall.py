@@ -5,14 +5,18 @@ What   A row for each exchange and each failure with its phases: D name look-up,
 Limits ROWS rows are kept, the first ones; how many came after is told.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hark.model.changes import Change, Ended, Failed
-from hark.model.failure import Failure
 from hark.views import failures
 from hark.views.fitting import columns, fit, least
 from hark.views.view import asked, duration, plural, safe
+
+if TYPE_CHECKING:
+    from hark.model.failure import Failure
 
 _ROWS = 2000
 _WIDTH, _LEAST = 100, 60  # columns where nothing says how many there are; below which it cannot be drawn

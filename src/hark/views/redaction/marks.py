@@ -20,9 +20,8 @@ from urllib.parse import quote, quote_plus
 
 from hark.views.redaction import limits
 from hark.views.redaction.names import word_set
+from hark.views.redaction.shapes import MARK, is_mark
 
-MARK = "redacted-"
-_IS_MARK = re.compile(r"redacted-[0-9a-f]{8}")
 _ESCAPE_BEHIND = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\[bfnrt]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2})$")
 _PATH = re.compile(r"[a-z.+_-]*/[a-z.+_/-]*")  # or a media type
 # Values that many have who have no secret: hidden where their name stands, and left alone elsewhere.
@@ -30,11 +29,6 @@ _PLAIN = word_set(
     "password passwords username undefined anonymous required disabled optional changeme redacted security "
     "authorization authentication function document localhost administrator application bearer default unknown"
 )
-
-
-def is_mark(text: str) -> bool:
-    """Whether it stands for a secret already."""
-    return text.startswith(MARK) and _IS_MARK.fullmatch(text) is not None
 
 
 class Marks:

@@ -11,6 +11,8 @@ Limits A token that is cut so short that its form does not show is no shape any 
 import re
 from collections.abc import Callable
 
+MARK = "redacted-"  # what stands for a secret begins so (marks.py)
+_IS_MARK = re.compile(r"redacted-[0-9a-f]{8}")
 # Not inside of a word, or behind an escape of JSON or of a URL.
 BORDER = (
     r"(?:(?<![\w-])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f]))"
@@ -70,6 +72,11 @@ _COMPILED = tuple((literal, re.compile(BORDER + shape)) for literal, shape in _S
 _COMPILED_PATHS = tuple((literal, re.compile(shape)) for literal, shape in _PATHS)
 
 Mark = Callable[[str], str]
+
+
+def is_mark(text: str) -> bool:
+    """Whether it stands for a secret already."""
+    return text.startswith(MARK) and _IS_MARK.fullmatch(text) is not None
 
 
 def random_looking(text: str) -> bool:

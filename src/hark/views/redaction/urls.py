@@ -9,9 +9,8 @@ from collections.abc import Callable
 from urllib.parse import quote, unquote_plus
 
 from hark.views.redaction.limits import NESTED
-from hark.views.redaction.marks import is_mark
 from hark.views.redaction.names import Secrecy, secrecy, split
-from hark.views.redaction.shapes import random_looking, userinfo
+from hark.views.redaction.shapes import is_mark, random_looking, userinfo
 
 Text = Callable[[str], str]
 Named = Callable[[str, str], str]
