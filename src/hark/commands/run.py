@@ -17,7 +17,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from hark.destinations import COMMANDS, Outputs, fill_streams, open_outputs, say
+from hark.destinations import COMMANDS, Outputs, open_outputs, say
 from hark.errors import HarkError
 from hark.installed import AGENT, HOOK, PRIVATE
 from hark.keys import keylogfile
@@ -45,11 +45,9 @@ _LAST_WORDS = 10.0  # s that the decoder process may take to tell what is record
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------
 
 
-def run(options: Options) -> int:
+def run(options: Options, mapping: idmap.Mapping | None) -> int:
     """Run the command and show what it does; the exit status: the command's, or where that is 0 the verdict of a view.
-    Raises HarkError where it cannot be run."""
-    fill_streams(os.O_RDWR)
-    mapping = idmap.begin(os.getuid(), os.getgid())  # takes as long as all that follows
+    mapping: of the user's ids, which is under way. Raises HarkError where it cannot be run."""
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
     choice(options)  # what cannot be understood or read is reported before anything runs
@@ -60,21 +58,29 @@ def run(options: Options) -> int:
         os.set_inheritable(fd, False)  # no business of the program's
     launch.hold_signals()
     chosen = plan(_facts())
-    ready = launch.prepare(file, options.command, setup.look(PRIVATE), mapping, chosen.keys)
-    # Loaded while the child builds the namespace: what the capture process needs is then there when the program starts.
-    import hark.tap.capture
-    import hark.tap.namespace.tap  # noqa: F401
-    from hark.recording.ring import Ring
+    host = setup.look(PRIVATE)
+    preparing = launch.prepare(file, options.command, host, mapping, chosen.keys)
+    # While the child builds the namespace, the capture process loads what it needs.
+    from hark.recording.ring import Ring  # both processes to come need it
 
     ring = Ring()
-    child = ready()
-    if not options.quiet:
-        _say_missing(chosen, child)
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    capture = _fork(_CAPTURE, lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds, *outputs.fds)
+    capture = _fork(
+        _CAPTURE, lambda: _capture(preparing, host, ring, theirs, chosen), control, alive, *feeds, *outputs.fds
+    )
     theirs.close()
     os.close(living)
+    try:
+        child = preparing.ready()
+    except HarkError:
+        control.close()
+        os.waitpid(capture, 0)
+        raise
+    if not options.quiet:
+        _say_missing(chosen, child)
+    with contextlib.suppress(BrokenPipeError):  # the capture process has failed, which waitpid will tell
+        launch.send(control, child.files)
     options.started = time.time_ns()
     child.go()
     network = os.readlink(f"/proc/self/fd/{child.files['network']}")
@@ -144,7 +150,7 @@ def _say_missing(chosen: Plan, child: launch.Child) -> None:
             say(f"hark: {missing}")
 
 
-def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) -> int:
+def _capture(preparing: launch.Preparing, host: setup.Host, ring: Ring, control: socket.socket, chosen: Plan) -> int:
     """The capture process's body."""
     import gc
     import resource
@@ -153,14 +159,17 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) 
     from hark.tap.capture import Capture
     from hark.tap.namespace.tap import NamespaceTap
 
-    child.release()
+    preparing.release()
     with contextlib.suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.freeze()
-    network = tree.Tree(os.readlink(f"/proc/self/fd/{child.files['network']}"))
-    capture = Capture(Writer(ring), ring.wake_writer, control, network, chosen.keys, child.files)
-    capture.run(NamespaceTap(child.files, child.network, capture.loop, capture.recorder, chosen.decisions))
+    said, files = launch.receive(control)
+    if not said:
+        return 0  # the program cannot be started
+    network = tree.Tree(os.readlink(f"/proc/self/fd/{files['network']}"))
+    capture = Capture(Writer(ring), ring.wake_writer, control, network, chosen.keys, files)
+    capture.run(NamespaceTap(files, host.network, capture.loop, capture.recorder, chosen.decisions))
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
     return 0
