@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hark.errors import UsageError
 from hark.model.changes import Answered, Began, Change, Ended, Failed, MadeUp, MessageSeen, OtherProtocol, Upgraded
 from hark.views.grep import Grep
-from hark.views.view import Passing, View, plural
+from hark.views.view import Needs, Passing, View, plural
 
 if TYPE_CHECKING:
     from hark.model.exchange import Connection, Exchange
@@ -91,6 +91,10 @@ class Chosen(Passing):
         super().__init__(views)
         self._choice = choice
         self._tally = tally if tally is not None else Tally()
+
+    def needs(self) -> Needs:
+        """Bodies, where text is looked for in them."""
+        return super().needs() | (Needs.NOTHING if self._choice.grep is None else Needs.BODIES)
 
     def change(self, change: Change) -> None:
         """Pass it on, or not."""
