@@ -30,8 +30,8 @@ from itertools import chain
 from typing import Any, Self, TypeVar, cast
 
 from hark.errors import HarkError
-from hark.model.archive import Shelf, body_bytes
 from hark.model.changes import Change, Ended, Failed, RecordingTrouble
+from hark.model.imported import EntryReader, body_bytes
 from hark.views.view import Needs, View, safe
 from hark.wire.fields import joined
 from hark.wire.isotime import time_ns
@@ -183,7 +183,7 @@ class Exchange:
         """A curl command that makes the request again."""
         from hark.views.curl import command
 
-        return command(Shelf().exchange(dict(self.entry)))
+        return command(EntryReader().exchange(dict(self.entry)))
 
     def __str__(self) -> str:
         size = self.response.size if self.response is not None else 0

@@ -4,9 +4,9 @@ from typing import Any
 
 from hark.destinations import BROWSERS, check_packets, open_outputs
 from hark.errors import HarkError
-from hark.model.archive import Shelf
 from hark.model.changes import Ended, Failed
 from hark.model.failed_entry import failure, is_failure
+from hark.model.imported import EntryReader
 from hark.options import Options
 from hark.pipeline.build import file_views
 
@@ -19,11 +19,11 @@ def save(name: str, entries: list[dict[str, Any]]) -> None:
     complaints: list[str] = []
     check_packets(options, "what is shown is exchanges, not packets")
     outputs = open_outputs(options, complaints.append, BROWSERS)
-    shelf = Shelf()
+    reader = EntryReader()
     try:
         for view in file_views(options, outputs):
             for entry in entries:
-                view.change(Failed(failure(entry)) if is_failure(entry) else Ended(shelf.exchange(entry)))
+                view.change(Failed(failure(entry)) if is_failure(entry) else Ended(reader.exchange(entry)))
             view.end()
     finally:
         outputs.close()

@@ -10,32 +10,35 @@ Limits What is not whole yet is told as an entry of what is known so far.
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hark.decode.events import Message, Side, TlsFacts, Trouble
-from hark.model.archive import Shelf
 from hark.model.changes import (
     Answered,
     Began,
     Change,
     Ended,
     Failed,
-    MadeUp,
     MessageSeen,
     OtherProtocol,
     PassedOver,
     RecordingTrouble,
+    Superseded,
     Upgraded,
 )
 from hark.model.exchange import Connection, Exchange
 from hark.model.failed_entry import failure
+from hark.model.imported import EntryReader
 from hark.recording.blocks import Process
 from hark.views import failures
 from hark.views.entries import encode
 from hark.views.entry import entry, process
-from hark.views.messages import shown
+from hark.views.messages import readable
 from hark.views.schema import Schema
 from hark.views.view import Needs, View
+
+if TYPE_CHECKING:
+    from hark.model.entry import EntryProcess
 
 Json = dict[str, Any]
 _STEPS: dict[str, type[Any]] = {"began": Began, "answered": Answered, "upgraded": Upgraded, "ended": Ended}
@@ -59,7 +62,7 @@ class Feed(View):
 
     def change(self, change: Change) -> None:
         """Write it. What was made up for is for a terminal that asks for more, and is not fed."""
-        if type(change) is MadeUp:
+        if type(change) is Superseded:
             return
         line = encode(self._told(change))
         self._lines += (line, b"\n")
@@ -80,7 +83,7 @@ class Feed(View):
         return 0
 
     def _told(self, change: Change) -> Json:
-        assert not isinstance(change, MadeUp)
+        assert not isinstance(change, Superseded)
         match change:
             case Began() | Answered() | Upgraded() | Ended():
                 exchange = change.exchange
@@ -116,7 +119,7 @@ class Feed(View):
         if message.wrong:
             fields["wrong"] = message.wrong
         if message.kind == "grpc":
-            fields["shown"] = shown(change.exchange, message, self._schema)
+            fields["shown"] = readable(change.exchange, message, self._schema)
         return fields
 
 
@@ -136,10 +139,12 @@ def _connection(connection: Connection) -> Json:
     }
 
 
-def _process_of(found: Process | None, pid: int) -> Json | None:
+def _process_of(found: Process | None, pid: int) -> "EntryProcess | None":
     """A process without its command line, in which secrets may stand: what failed is told by name and id."""
     fields = process(found, pid)
-    return fields | {"cmdline": []} if fields and "cmdline" in fields else fields
+    if fields and "cmdline" in fields:
+        fields["cmdline"] = []
+    return fields
 
 
 def whole_lines(buffer: bytearray) -> list[bytes]:
@@ -156,14 +161,14 @@ class Changes:
     """Makes changes of a feed's lines."""
 
     def __init__(self) -> None:
-        self._shelf = Shelf()
+        self._reader = EntryReader()
         self._open: dict[int, Exchange] = {}
 
     def change(self, line: Json) -> Change | None:
         """The change that a line tells; None for one that is none (the end)."""
         what = line["what"]
         if what in _STEPS:
-            exchange = self._shelf.exchange(line["entry"])
+            exchange = self._reader.exchange(line["entry"])
             exchange.number = line["n"]
             if what == "ended":
                 self._open.pop(exchange.number, None)

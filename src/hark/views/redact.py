@@ -11,14 +11,14 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from hark.decode.events import Message
-from hark.model.archive import Archived, Shelf
 from hark.model.changes import Answered, Began, Change, Ended, Failed, MessageSeen, OtherProtocol, Upgraded
 from hark.model.exchange import Connection, Exchange
 from hark.model.failed_entry import failure
+from hark.model.imported import EntryReader, ImportedExchange
 from hark.recording.blocks import Process
 from hark.views import failures
 from hark.views.entry import entry
-from hark.views.messages import shown
+from hark.views.messages import readable
 from hark.views.redaction.entry import Redaction
 from hark.views.view import Passing, View
 
@@ -33,8 +33,8 @@ class Redacted(Passing):
         super().__init__(views)
         self._schema = schema
         self._redaction = Redaction(salt)
-        self._shelf = Shelf()
-        self._open: dict[int, Archived] = {}
+        self._reader = EntryReader()
+        self._open: dict[int, ImportedExchange] = {}
 
     def change(self, change: Change) -> None:
         """Pass it on, redacted."""
@@ -54,8 +54,8 @@ class Redacted(Passing):
             change = OtherProtocol(self._connection(change.connection))
         self._pass(change)
 
-    def _exchange(self, exchange: Exchange) -> Archived:
-        made = self._shelf.exchange(self._redaction.entry(entry(exchange, self._schema)))
+    def _exchange(self, exchange: Exchange) -> ImportedExchange:
+        made = self._reader.exchange(self._redaction.entry(entry(exchange, self._schema)))
         made.number, made.keep = exchange.number, exchange.keep
         return made
 
@@ -74,7 +74,7 @@ class Redacted(Passing):
         stay whole."""
         hide = self._redaction.message
         if message.kind == "grpc":
-            text = hide(shown(exchange, message, self._schema))
+            text = hide(readable(exchange, message, self._schema))
             message = message._replace(kind="text", data=text.encode("utf-8", "surrogateescape"))
         elif message.kind == "close":
             message = message._replace(data=message.data[:2] + self._redaction.data(message.data[2:]))

@@ -20,11 +20,11 @@ from hark.model.changes import (
     Change,
     Ended,
     Failed,
-    MadeUp,
     MessageSeen,
     OtherProtocol,
     PassedOver,
     RecordingTrouble,
+    Superseded,
     Upgraded,
 )
 from hark.views.view import Needs, Screen, View, asked, duration, hexdump, host, plural, pretty, safe, size, who
@@ -103,7 +103,7 @@ class Terminal(View):
             self._upgraded(change.exchange)
         elif isinstance(change, Failed):
             self._failure(change.failure)
-        elif isinstance(change, MadeUp):
+        elif isinstance(change, Superseded):
             if self._verbosity:
                 self._made_up(change.failure)
         elif isinstance(change, OtherProtocol):
@@ -201,10 +201,10 @@ class Terminal(View):
     def _spoke(self, exchange: Exchange, message: Message) -> None:
         from hark.decode.events import Side
         from hark.views.excerpt import screenful
-        from hark.views.messages import shown
+        from hark.views.messages import readable
 
         mark = ">" if message.side == Side.CLIENT else "<"
-        text = shown(exchange, message, self._schema)
+        text = readable(exchange, message, self._schema)
         lines, more = text.splitlines() or [""], ""
         if self._verbosity > 1:
             lines, more = screenful(lines, self._width)

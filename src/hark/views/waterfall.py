@@ -44,8 +44,9 @@ def failed_phases(failure: Failure) -> tuple[tuple[str, int, int], ...]:
     """The same of a failure; as far as it came, one phase at least."""
     timings, at = failures.entry(failure)["timings"], failure.started
     spans: list[tuple[str, int, int]] = []
-    for name in ("dns", "connect", "wait"):
-        taken = round(timings.get(name, -1) * 1e6)
+    reached = (("dns", timings.get("dns", -1)), ("connect", timings.get("connect", -1)), ("wait", timings["wait"]))
+    for name, ms in reached:
+        taken = round(ms * 1e6)
         if taken < 0 or (name == "wait" and not taken):
             continue
         secure = max(round(timings.get("ssl", -1) * 1e6), 0) if name == "connect" else 0

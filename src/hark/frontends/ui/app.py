@@ -22,8 +22,8 @@ from hark.errors import HarkError
 from hark.frontends.ui import details
 from hark.frontends.ui.listing import Heads, Listing
 from hark.frontends.ui.rows import Row, Rows
-from hark.model.archive import Shelf
 from hark.model.failed_entry import failure, is_failure
+from hark.model.imported import EntryReader
 from hark.views.curl import command, comment
 from hark.views.view import plural, safe
 
@@ -278,7 +278,7 @@ class Browser(App[None]):
         row = self.query_one(Listing).chosen
         entry = self.rows.entry(row) if row is not None else None
         if entry is not None:
-            line = comment(failure(entry)) if is_failure(entry) else command(Shelf().exchange(entry))
+            line = comment(failure(entry)) if is_failure(entry) else command(EntryReader().exchange(entry))
             self.copy_to_clipboard(line)
             self._tell(f"copied: {line}")
 

@@ -8,7 +8,7 @@ Limits What is known to be secret only later was told before it was known.
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -47,7 +47,7 @@ class Redaction:
 
     # -- what is asked for from outside ------------------------------------------------------------------------------
 
-    def entry(self, told: Json) -> Json:
+    def entry(self, told: Mapping[str, object]) -> Json:
         """The entry without secrets; the one given stays as it is."""
         self._marks.begin()
         made = self._known(self._walk(told, "", 0), "", 0)
