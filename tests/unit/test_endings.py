@@ -223,7 +223,9 @@ def test_an_unused_connection_beside_one_that_was_used() -> None:
     unused: list[Step] = [(60, C, FIN), (61, S, FIN)]
     for first, second in ((used, unused), (unused, used)):
         told = Told().play(first, 5001).play(second, 5002).end()
-        assert not told.failures and [failure.kind for failure in told.superseded] == [FailureKind.CLOSED_BEFORE_REQUEST]
+        assert not told.failures and [failure.kind for failure in told.superseded] == [
+            FailureKind.CLOSED_BEFORE_REQUEST
+        ]
 
 
 def test_datagrams_behind_the_end_of_a_quic_connection_are_known() -> None:

@@ -36,7 +36,7 @@ from hark.views.page import Page
 from hark.views.redact import Redacted
 from hark.views.summary import Summary
 from hark.views.terminal import Terminal
-from hark.views.view import Needs, View
+from hark.views.view import Needs, View, safe
 from hark.views.waterfall import Waterfall
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -178,9 +178,9 @@ def test_every_view_has_it(name: str) -> None:
     recording = api.Recording()
     recording.take(Failed(one))
     (value,) = recording.failures
-    assert str(value) == api.safe(line) and value.remedy == advice and value.kind == one.kind.value
+    assert str(value) == safe(line) and value.remedy == advice and value.kind == one.kind.value
     assert (value.host, value.port, value.seen, value.size) == (one.host, one.port, one.seen, one.size)
-    assert advice in repr(recording) and api.safe(line) in repr(recording)
+    assert advice in repr(recording) and safe(line) in repr(recording)
     assert one.process is None or (value.process is not None and value.process.name == "client")
     with pytest.raises(AttributeError):
         value.kind = "other"  # type: ignore[misc]

@@ -304,3 +304,10 @@ def test_a_version_that_is_not_the_connections_in_a_capture(version: bytes) -> N
 @given(st.integers(100_000_000_001, 99_999_999_999_999))
 def test_times_in_numbers_are_the_same_times(ms: int) -> None:
     assert time_ns(told(made(startedDateTime=ms)).entry["startedDateTime"]) == ms * 1_000_000
+
+
+@pytest.mark.parametrize("names", [{}, {"a": 1}, "a.test", None, ["a.test", 7]])
+def test_names_of_a_certificate_may_be_anything(names: object) -> None:
+    exchange = told(made() | {"_tls": {"certificate": {"subject": "CN=a.test", "names": names}}})
+    known = ["a.test", "7"] if isinstance(names, list) else None
+    assert exchange.certificate == {"subject": "CN=a.test"} | ({"names": known} if known else {})

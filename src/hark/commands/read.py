@@ -152,15 +152,10 @@ def _browse(
 
 def _secrets(options: Options) -> list[Block]:
     """What the files beside the recordings hold."""
+    from hark.pipeline.keyfiles import key_logs
     from hark.recording.blocks import Secrets
-    from hark.wire import keylog
 
-    secrets: list[Block] = []
-    for name in options.keys:
-        text = _contents(name)
-        if next(keylog.parse(text), None) is None:
-            say(f"hark: {name} holds no line of a TLS key log: it decrypts nothing")
-        secrets.append(Secrets(text, 0, "key log"))
+    secrets: list[Block] = [*key_logs(options.keys, lambda note: say(f"hark: {note}"))]
     for name in options.private_keys:
         text = _contents(name)
         if b"-----BEGIN " not in text[:4096]:

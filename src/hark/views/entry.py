@@ -244,8 +244,8 @@ def _interim(head: ResponseHead) -> EntryInterim:
 
 
 def _content(body: Body, decoded: Decoded, mime: str) -> EntryContent:
-    """A body as HAR's content: text, else base64. _charset: of the text, if not UTF-8; _raw: the bytes in base64, if the
-    text does not give them back; _error: what could not be decoded."""
+    """A body as HAR's content: text, else base64. _charset: of the text, if not UTF-8; _raw: the bytes in base64, if
+    the text does not give them back; _error: what could not be decoded."""
     data, wrong, cut = decoded
     kept, size = body.whole, len(data)
     result: EntryContent = {"size": size if kept else body.size, "mimeType": mime}
