@@ -40,6 +40,15 @@ def test_what_was_removed_makes_room(remove) -> None:
     assert list(known) == ["b", "c"]
 
 
+def test_setdefault_drops_too() -> None:
+    known: Bounded[str, list[int]] = Bounded(2)
+    for name in "aba":
+        known.setdefault(name, []).append(1)
+    assert dict(known) == {"a": [1, 1], "b": [1]}
+    known.setdefault("c", [])
+    assert list(known) == ["b", "c"]
+
+
 def test_thousands_of_items_leave_the_last_ones() -> None:
     known: Bounded[int, int] = Bounded(100)
     for number in range(10_007):
