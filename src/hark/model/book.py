@@ -2,7 +2,7 @@
 
 What   Connections, processes and names are in connections.py, exchanges in exchanges.py. The book gives each event to
        one of them and collects the changes. An entry of a file is read here.
-Why    Views handle whole exchanges and know no protocol.
+Why    Views handle exchanges and know no protocol.
 Grace  Programs ask for A and AAAA records and try every address of a name: a failed attempt is a failure only if no
        other attempt of the same process succeeds (attempts.py).
 """
@@ -81,7 +81,7 @@ class Book:
         return self.settle(now)
 
     def settle(self, now: int) -> list[Change]:
-        """The changes that are due by `now`: exchanges of which nothing more comes, and failures that nothing has
+        """The changes that are due by `now`: exchanges that end then at the latest, and failures that nothing has
         superseded. Call it before every frame while something is `due` or held by `attempts`, so that live runs,
         replays and parallel readers have the same order."""
         return [change for _, change in self.settled(now)]

@@ -226,7 +226,7 @@ def written(value: object) -> str:
 
 
 def _moment(value: object) -> str:
-    """A time in ISO 8601. A number is taken for ms since the epoch, a small one for s."""
+    """A time in ISO 8601. Numbers are ms since the epoch, small ones s."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e14:
         ms = round(value if value > 1e11 else value * 1000)
         return f"{_date(ms // 86_400_000)}T{_clock(ms % 86_400_000)}Z"

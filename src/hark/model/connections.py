@@ -1,4 +1,4 @@
-"""Connections, the processes that own them, and names: what the decoder's events say of them.
+"""Connections, the processes that own them, and names, from the decoder's events.
 
 What   Tables: open connections by number, processes by pid, DNS answers and names by address.
 Why    An exchange refers to its connection; what is known of that may grow until it ends.
@@ -57,7 +57,7 @@ class Connections:
     # -- connections -------------------------------------------------------------------------------------------------
 
     def opened(self, event: ev.Opened) -> None:
-        """A client asked for a connection."""
+        """A connection was opened."""
         process = self._processes.get(event.pid) if event.pid else None
         connection = Connection(event.conn, event.time, event.client, event.server, event.pid, process)
         answer = self._answers.pop(event.server[0], None)
@@ -126,7 +126,7 @@ class Connections:
         connection.alerts.append(Ending(event.side, how, event.time, name))
 
     def going_away(self, event: ev.GoingAway) -> None:
-        """HTTP/2 gave it up with an error."""
+        """It was ended by GOAWAY with an error (HTTP/2)."""
         connection = self.open.get(event.conn)
         if connection is not None:
             connection.alerts.append(event.ending)

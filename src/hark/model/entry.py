@@ -87,7 +87,7 @@ class EntryRequest(_Head):
 
 
 class EntryResponse(_Head):
-    """A response; status 0 if none came."""
+    """A response; status 0 if there was none."""
 
     status: int
     statusText: str

@@ -1,7 +1,7 @@
-"""Exchanges: what the decoder's events say of requests, responses, their bodies and messages.
+"""Exchanges, from the decoder's events about requests, responses, their bodies and messages.
 
-What   A table of the exchanges in progress, by (connection, stream). One ends when request and response are complete,
-       or when nothing more can come of it.
+What   A table of the exchanges in progress, by (connection, stream). An exchange ends when request and response are
+       complete, or when no more of it can arrive.
 Why    An exchange that has ended is dropped here, so that memory does not grow with the recording.
 Limits The decoder limits the number of exchanges in progress.
 """
@@ -37,7 +37,7 @@ class Exchanges:
     def __init__(self, connections: Connections, keep: int, steps: bool) -> None:
         self.keep = keep
         self.steps = steps
-        self.due: deque[tuple[int, Exchange]] = deque()  # (time, exchange): it ends then if nothing more comes of it
+        self.due: deque[tuple[int, Exchange]] = deque()  # (time, exchange): it ends then at the latest
         self._connections = connections
         self._open: dict[tuple[int, int], Exchange] = {}
         self._count = 0
@@ -55,7 +55,7 @@ class Exchanges:
         return exchange
 
     def request(self, event: ev.RequestHead) -> Change | None:
-        """A request has begun."""
+        """The head of a request."""
         exchange = self._new(event.conn, event.stream, event, event.started)
         if exchange is None:
             return None
@@ -69,7 +69,7 @@ class Exchanges:
         return Began(exchange)
 
     def response(self, event: ev.ResponseHead) -> Change | None:
-        """The head of a response has arrived."""
+        """The head of a response."""
         exchange = self._open.get((event.conn, event.stream))
         if exchange is None:
             exchange = self._new(event.conn, event.stream, None, event.started)
@@ -100,7 +100,7 @@ class Exchanges:
     # -- bodies and messages -----------------------------------------------------------------------------------------
 
     def body(self, event: ev.BodyData) -> Sequence[Change]:
-        """A piece of a body; the messages that it completes."""
+        """A piece of a body. The result: the messages that it completes."""
         exchange = self._open.get((event.conn, event.stream))
         if exchange is None:
             return ()
@@ -115,7 +115,7 @@ class Exchanges:
             return ()
         try:
             messages = reader.feed(bytes(event.data), event.time)
-        except ValueError:  # not what its type says, or too large: it is shown as a plain body
+        except ValueError:  # it is not of its media type, or too large: a plain body
             exchange.readers[event.side] = None
             return ()
         return [_seen(exchange, message) for message in messages]
@@ -165,7 +165,7 @@ class Exchanges:
             self.due.append((event.time + _ON_ITS_WAY, exchange))
 
     def aborted(self, event: ev.Aborted) -> Change | None:
-        """Nothing more comes of an exchange."""
+        """An exchange ends early."""
         exchange = self._open.get((event.conn, event.stream))
         if exchange is None:
             return None
@@ -189,7 +189,7 @@ class Exchanges:
         return changes
 
     def end_of(self, connection: Connection) -> list[Change]:
-        """A connection is over: nothing more comes of its exchanges that are due."""
+        """End the exchanges of a connection that are due: the connection is over."""
         return [
             self._end(exchange)
             for _, exchange in self.due

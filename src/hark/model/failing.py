@@ -138,7 +138,7 @@ def _half_way(connection: Connection, end: Ending) -> Failure:
 
 
 def _unused(connection: Connection, end: Ending) -> Failure:
-    """The handshake was finished, and no request came."""
+    """The handshake was complete, and there was no request."""
     facts = connection.tls
     assert facts is not None
     lasted = end.time - connection.opened
