@@ -42,7 +42,7 @@ class Connections:
         self._names: Bounded[str, str] = Bounded(limits.ADDRESSES)  # the last name that was resolved to an address
         self._chains: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}  # certificates, each kept once
 
-    # -- failures ----------------------------------------------------------------------------------------------------
+    # -- failures ------------------------------------------------------------------------------------------------------
 
     def fail(self, failure: Failure, quiet: bool = False) -> None:
         """Hold a failure until nothing can supersede it. quiet: if something does, it is not reported at all."""
@@ -54,7 +54,7 @@ class Connections:
         """Another attempt has superseded these."""
         self.more += map(Superseded, failures)
 
-    # -- connections -------------------------------------------------------------------------------------------------
+    # -- connections ---------------------------------------------------------------------------------------------------
 
     def opened(self, event: ev.Opened) -> None:
         """A connection was opened."""
@@ -140,7 +140,7 @@ class Connections:
         connection.failed = True
         return Failed(failing.not_tls(connection, event.spoken, event.time))
 
-    # -- processes and names -----------------------------------------------------------------------------------------
+    # -- processes and names -------------------------------------------------------------------------------------------
 
     def process(self, event: Process) -> None:
         """What is known of a process, perhaps more than before."""

@@ -42,7 +42,7 @@ class Exchanges:
         self._open: dict[tuple[int, int], Exchange] = {}
         self._count = 0
 
-    # -- heads -------------------------------------------------------------------------------------------------------
+    # -- heads ---------------------------------------------------------------------------------------------------------
 
     def _new(self, conn: int, stream: int, request: ev.RequestHead | None, started: int) -> Exchange | None:
         connection = self._connections.open.get(conn)
@@ -97,7 +97,7 @@ class Exchanges:
     ) -> MessageReader | None:
         return reader_for(head.conn, head.stream, side, mime, coding, encoding, max(self.keep, _MESSAGE_KEEP))
 
-    # -- bodies and messages -----------------------------------------------------------------------------------------
+    # -- bodies and messages -------------------------------------------------------------------------------------------
 
     def body(self, event: ev.BodyData) -> Sequence[Change]:
         """A piece of a body. The result: the messages that it completes."""
@@ -130,7 +130,7 @@ class Exchanges:
             exchange.ending = Ending(event.side, How.CLOSE_FRAME, event.time, websocket.close_name(code))
         return _seen(exchange, event)
 
-    # -- ends --------------------------------------------------------------------------------------------------------
+    # -- ends ----------------------------------------------------------------------------------------------------------
 
     def message_end(self, event: ev.MessageEnd) -> Change | None:
         """A request or a response is complete."""
@@ -203,7 +203,7 @@ class Exchanges:
         del self._open[exchange.connection.number, exchange.stream]
         return Ended(exchange)
 
-    # -- what could not be read --------------------------------------------------------------------------------------
+    # -- what could not be read ----------------------------------------------------------------------------------------
 
     def trouble(self, event: ev.Trouble) -> Change | None:
         """Something is missing or wrong: in an exchange, a connection or the recording."""

@@ -75,7 +75,7 @@ def _undecrypted(connection: Connection, end: Ending) -> Failure:
     return result._replace(seen=ending(end, end.time - connection.opened))
 
 
-# -- TLS, and QUIC ----------------------------------------------------------------------------------------------------
+# -- TLS, and QUIC -----------------------------------------------------------------------------------------------------
 
 
 def _secure(connection: Connection, end: Ending, closed: Closed) -> Failure | None:
@@ -176,7 +176,7 @@ def _certificate(connection: Connection, end: Ending) -> str:
     return certificate.described(chain[0], _flaws(connection, end))
 
 
-# -- without TLS ------------------------------------------------------------------------------------------------------
+# -- without TLS -------------------------------------------------------------------------------------------------------
 
 
 def _plain(connection: Connection, end: Ending, closed: Closed) -> Failure | None:

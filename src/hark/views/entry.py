@@ -377,7 +377,7 @@ def _session(facts: TlsFacts, connection: Connection) -> EntryTls:
         "opened_by": facts.source,
     }
     if facts.ech:
-        result["ech"] = True  # offered: sni may be a stand-in
+        result["ech"] = True  # offered: sni may not be the real name
     if certificate := connection.certificate(Side.SERVER):
         result["certificate"] = certificate
     if certificate := connection.certificate(Side.CLIENT):

@@ -1,4 +1,4 @@
-"""A failure in words and as JSON: the same for the terminal, exports, DevTools, watchers and the Python API.
+"""A failure in words and as JSON: the same for the terminal, exports, DevTools, `hark watch` and the Python API.
 
 What   what(failure) names the thing, reason(failure) says what happened to it, entry(failure) is its HAR 1.2 entry.
 How    The entry has the form in which browsers write a request without a response: status 0 and `response._error`. No
@@ -141,7 +141,7 @@ class Counts:
         return clauses
 
 
-# -- the entry -------------------------------------------------------------------------------------------------------
+# -- the entry ---------------------------------------------------------------------------------------------------------
 
 
 def entry(failure: Failure) -> Entry:

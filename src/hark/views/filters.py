@@ -93,7 +93,7 @@ class Filtered(Passing):
         self._tally = tally if tally is not None else Tally()
 
     def needs(self) -> Needs:
-        """Bodies, where text is looked for in them."""
+        """Bodies, if they are searched."""
         return super().needs() | (Needs.NOTHING if self._filter.grep is None else Needs.BODIES)
 
     def change(self, change: Change) -> None:
@@ -147,7 +147,7 @@ def _parts(name: str, word: str) -> list[str]:
     return [part.strip() for part in word.split(",") if part.strip()]
 
 
-# -- words -----------------------------------------------------------------------------------------------------------
+# -- words -------------------------------------------------------------------------------------------------------------
 
 
 def _any(words: Sequence[str], make: Callable[[str], Callable[[str], bool]]) -> Callable[[Sequence[str]], bool]:
@@ -242,7 +242,7 @@ def _quantity(option: str, words: list[str], units: dict[str, float], example: s
     return float(found[1]) * units[unit]
 
 
-# -- values to test --------------------------------------------------------------------------------------------------
+# -- values to test ----------------------------------------------------------------------------------------------------
 
 
 def _hosts_of(connection: Connection, url: str) -> tuple[str, ...]:

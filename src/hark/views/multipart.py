@@ -14,8 +14,8 @@ _TEXT_MOST = 1 << 16  # bytes of a field's value that are kept; the content of f
 
 
 def form_data(body: bytes, mime: str) -> list[EntryParam]:
-    """name, value, fileName and contentType of each part; a file has its size instead of a value. An incomplete body is
-    read as far as it goes."""
+    """name, value, fileName and contentType of each part; a file has its size instead of a value. An incomplete body
+    gives the parts that it has."""
     boundary = _BOUNDARY.search(mime)
     if boundary is None:
         return []

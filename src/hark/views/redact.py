@@ -1,9 +1,9 @@
-"""Views behind redaction: they see exchanges and messages without secrets.
+"""Redaction: the views that get their changes from here see no secrets.
 
-What   Every change is made anew from its entry, in which each secret has become a mark (redaction/). Equal secrets have
-       equal marks in everything that stands behind one of these; the salt is random, so in another run they differ.
-Why    A view in front of views: none of them has to know, and none of them can see more.
-Limits Packets are not touched: a pcapng is never redacted.
+What   Each change is made again from its entry, in which secrets are replaced by marks (redaction/). Equal secrets have
+       equal marks in one run; the salt is random, so that they differ in another run.
+Why    As a view that passes changes on: the other views need not know of it, and cannot see more.
+Limits Packets are not changed: a pcapng is never redacted.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Redacted(Passing):
-    """Shows its views everything without secrets; schema tells gRPC messages by their names."""
+    """Passes on changes without secrets; schema gives gRPC messages their field names."""
 
     def __init__(self, views: Sequence[View], salt: bytes, schema: "Schema | None" = None) -> None:
         super().__init__(views)
@@ -70,8 +70,8 @@ class Redacted(Passing):
         return process._replace(cmdline=tuple(self._redaction.words(process.cmdline)))
 
     def _message(self, exchange: Exchange, message: Message) -> Message:
-        """A message without secrets. Of gRPC only its text is told on: what it is made of could not be redacted and
-        stay whole."""
+        """A message without secrets. A gRPC message becomes its text, because its bytes could not be redacted and
+        remain valid."""
         hide = self._redaction.message
         if message.kind == "grpc":
             text = hide(readable(exchange, message, self._schema))

@@ -1,9 +1,10 @@
-"""What a run was like as a whole: --summary.
+"""A report on the whole run: --summary.
 
-What   Hosts with counts, bytes and times; what was slowest; errors; what failed and what was not decrypted; redirects;
-       requests made again; connections that were used once.
-Why    A program that is slow or broken is seldom so for one request: what it does too often is seen only here.
-Limits HOSTS hosts, REQUESTS different requests and CONNECTIONS connections are told apart; what comes after is counted.
+What   Hosts with counts, bytes and times; the slowest requests; errors; failures and connections that were not
+       decrypted; redirects; retries and duplicate requests; connections that were not reused.
+Why    A program is seldom slow or broken because of one request. What it does too often shows only here.
+Limits HOSTS hosts, REQUESTS different requests and CONNECTIONS connections are distinguished; later hosts are counted
+       as "others".
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _RETRY = 10_000_000_000  # ns after a failure within which the same request coun
 
 
 class _Host:
-    """What is counted of one host."""
+    """The counts of one host."""
 
     def __init__(self) -> None:
         self.count = self.sent = self.received = self.time = self.errors = 0
@@ -38,7 +39,7 @@ class _Host:
 
 
 class Summary(View):
-    """Counts as exchanges end; tells at the end. tally: what there was before filters."""
+    """Counts exchanges and failures; writes the report at the end. tally: numbers before filtering."""
 
     def __init__(self, write: Callable[[bytes], None], tally: Tally | None = None) -> None:
         self._write = write
@@ -62,7 +63,7 @@ class Summary(View):
         return Needs.BODIES
 
     def change(self, change: Change) -> None:
-        """Count what is over."""
+        """Count what has ended."""
         if type(change) is Ended:
             self._count(change.exchange)
         elif type(change) is Failed:
@@ -105,7 +106,7 @@ class Summary(View):
             _add(self._failed, failures.line(failure))
 
     def _again(self, exchange: Exchange, what: str, bad: bool) -> None:
-        """A request with the same method, URL and body as one before: a retry where that one failed."""
+        """Count a request that has the method, URL and body of an earlier one: a retry if that one failed."""
         digest = blake2b(f"{what}\0{exchange.request_body.size}\0".encode("utf-8", "replace"), digest_size=16)
         digest.update(exchange.request_body.raw)
         key = digest.digest()
@@ -121,7 +122,7 @@ class Summary(View):
             self._named[key] = what
 
     def end(self) -> int:
-        """Tell."""
+        """Write the report."""
         lines: list[str] = []
         count = sum(found.count for found in self._hosts.values())
         failed = "".join(f", {clause}" for clause in self._counts.clauses())
@@ -148,7 +149,7 @@ class Summary(View):
         return 0
 
     def _unseen(self, lines: list[str]) -> None:
-        """What did not become an exchange."""
+        """Failures."""
         self._counted(lines, "failed", self._failed)
         self._counted(lines, "not decrypted", self._encrypted)
 
@@ -183,7 +184,7 @@ class Summary(View):
             lines += [f"  {left.rjust(width)}  {what}" for left, what in rows]
 
     def _unused(self, lines: list[str]) -> None:
-        """Hosts to which several connections were made of which each carried one exchange."""
+        """Hosts with several connections that carried one exchange each."""
         single: Counter[str] = Counter(name for name, used in self._connections.values() if used == 1)
         wasted = Counter({name: many for name, many in single.items() if many > 1})
         self._counted(lines, "connections not reused", wasted)

@@ -1,8 +1,8 @@
-"""Secrets in what stands between tags, and in the parts of multipart bodies.
+"""Secrets in XML and HTML elements, and in the parts of multipart bodies.
 
-What   The text of an element whose name, or "name" or "key" attribute, is that of a secret; the value that follows an
-       element that holds such a name (property lists, XML-RPC). Attributes are pairs, which text.py finds.
-Why    No parser: nothing is expanded, nothing has to be well-formed.
+What   The text of an element with a secret name, or with a secret "name" or "key" attribute; the element after one
+       whose text is a secret name (property lists, XML-RPC). text.py finds secret attributes.
+Why    There is no parser, so that nothing is expanded and nothing has to be well-formed.
 """
 
 import html
@@ -26,7 +26,7 @@ _BOUNDARY = re.compile(r"(?:\A|\n)(--[^\r\n]{1,200})\r?\n[\w-]{4,40}:")
 
 
 def elements(text: str, secret: Text) -> str:
-    """The text with secret elements marked."""
+    """The text with secret elements replaced by marks."""
     pieces: list[str] = []
     done = at = 0
     while (found := _TAG.search(text, at)) is not None:
@@ -39,7 +39,7 @@ def elements(text: str, secret: Text) -> str:
 
 
 def _element(text: str, found: re.Match[str], secret: Text) -> tuple[int, int, str]:
-    """(start, end, what stands there instead) of what an element hides; nothing where start is end."""
+    """(start, end, replacement) of an element's secret; start is end if it has none."""
     name, inner = found["name"].rpartition(":")[2], found["text"]
     closed = found["attributes"].endswith("/")
     if not closed and secrecy(name) >= Secrecy.TEXT:
@@ -75,7 +75,7 @@ def _node(node: re.Match[str], secret: Text) -> str:
 
 
 def multipart(text: str, secret: Text) -> str:
-    """The text with the values of secret parts marked (RFC 7578 §4.2)."""
+    """The text with the values of secret parts replaced by marks (RFC 7578 §4.2)."""
     boundary = _BOUNDARY.search(text)
     if boundary is None:
         return text

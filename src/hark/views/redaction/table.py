@@ -1,4 +1,4 @@
-"""Secrets in tables of text: columns whose heading is the name of a secret (RFC 4180)."""
+"""Secrets in CSV and similar tables: columns with a secret heading (RFC 4180)."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ _FIELDS = {sign: re.compile(_FIELD.replace("%s", sign), re.M) for sign in ",;\t"
 
 
 def hide(text: str, secret: Callable[[str], str]) -> str:
-    """The text with the secret columns marked; secret gives the mark of a value."""
+    """The text with the values of secret columns replaced. secret: gives the mark of a value."""
     first = text.lstrip("\ufeff").partition("\n")[0].rstrip("\r")
     sign = max(",;\t", key=first.count)
     names = [name.strip('" ') for name in first.split(sign)]

@@ -1,11 +1,11 @@
-"""Secrets in any text: names followed by values, in whatever notation.
+"""Secrets in any text: names followed by values, in any notation.
 
-What   JSON (also inside of JSON strings, cut short or invalid), Python and JavaScript literals, YAML, INI and env
-       files, queries and forms, header lines, attributes, GraphQL: in all of them a name stands before ":" or "=" and
-       a value behind it. PAIR finds names; what stands behind one that is secret is taken as its quoting says.
-Why    A parser refuses what is not whole, loses how a text was written, and each notation would need one.
+What   JSON (also inside JSON strings, cut or invalid), Python and JavaScript literals, YAML, INI and env files, queries
+       and forms, header lines, attributes, GraphQL: they all have a name, ":" or "=", and a value. PAIR finds names;
+       how far the value of a secret name goes follows from its quoting.
+Why    A parser rejects incomplete text and loses how it was written, and each notation would need its own.
 How    A string inside of strings is quoted by k = 0, 1, 3, 7 … backslashes and a quote; it ends at a quote with as many
-       of them, more by a multiple of 2 (k + 1), since a backslash in it is as many again. So no level is unpacked.
+       of them, more by a multiple of 2 (k + 1), since a backslash in it is as many again. So no level is decoded.
 Limits Bare values in program code (JavaScript, CSS, HTML) are names of variables: only quoted ones are hidden there.
 """
 
@@ -41,7 +41,7 @@ _LINE = re.compile(r"(?:[ \t]*+(?:export|set|env|-|[<>*#|]|//|\$)[ \t]++)*[ \t]*
 _YAML = re.compile(r"([\w.-]++):(?:[ \t]++(.*))?")
 _BLOCK = re.compile(r"[|>][+-]?[ \t]*")
 _FORM_VALUE = re.compile(r"[^&\s\"'<>#\\]*+")
-_NEXT_VALUE = re.compile(r"[^&?\s\"'<>#\\]*+")  # of a name that is none of a secret: behind a "?" more of them follow
+_NEXT_VALUE = re.compile(r"[^&?\s\"'<>#\\]*+")  # of a name that is not secret: after a "?" more pairs follow
 _SEMICOLON_VALUE = re.compile(r"[^&;\s\"'<>#\\]*+")  # of a connection string
 _TIGHT = re.compile(r"[^\s&\"'<>\\]++")
 _WORD = re.compile(r"[^\s\"'<>]++")
@@ -56,7 +56,7 @@ _VALUES = word_set("value val v content data text secretstring default string")
 
 
 class Texts:
-    """Hides secrets in texts. secret gives the mark of a value, named that of one whose name is given."""
+    """Hides secrets in texts. secret: gives the mark of a value; named: that of a value with its name."""
 
     def __init__(self, secret: Callable[[str], str], named: Named, nested: Callable[[str, int], str]) -> None:
         self.secret = secret
@@ -64,7 +64,7 @@ class Texts:
         self._nested = nested
 
     def hide(self, text: str, code: bool = False, level: int = 0) -> str:
-        """The text with the values of secret names marked."""
+        """The text with the values of secret names replaced by marks."""
         if "isposition" in text or "ISPOSITION" in text or "Disposition" in text:
             text = markup.multipart(text, self.secret)
         if "<" in text and ">" in text:
@@ -78,7 +78,7 @@ class Texts:
         return self._named(name, value)
 
     def inside(self, value: str, level: int) -> str:
-        """A parameter's value that is no secret itself."""
+        """The value of a name that is not secret, without secrets inside."""
         return urls.inside(value, self._nested, level)
 
     def _option(self, found: re.Match[str]) -> str:
@@ -91,15 +91,15 @@ class Texts:
 
 
 class _Pairs:
-    """One text's pairs."""
+    """The pairs of one text."""
 
     def __init__(self, texts: Texts, text: str, code: bool, level: int) -> None:
         self._texts = texts
         self._text = text
         self._code = code
         self._level = level
-        self._spans: list[tuple[int, int, str]] = []  # (start, end, what stands there instead)
-        self._until = -1  # the value of an object whose name is secret is looked for up to here
+        self._spans: list[tuple[int, int, str]] = []  # (start, end, replacement)
+        self._until = -1  # up to here the value of an object with a secret name may follow
         self._end_of_name = 0
         self._value: tuple[int, int, re.Match[str]] | None = None  # the last value of an object: where, of which pair
 
@@ -119,7 +119,7 @@ class _Pairs:
         return "".join((*pieces, text[done:]))
 
     def _pair(self, found: re.Match[str]) -> int:
-        """One name: where to go on."""
+        """Handle one name; where to continue."""
         bare = found["bare"]
         name = bare if bare is not None else found["name"]
         kind = secrecy(name)
@@ -162,7 +162,7 @@ class _Pairs:
             return at
         return at + len(raw)
 
-    # -- the kinds of values -----------------------------------------------------------------------------------------
+    # -- the kinds of values -------------------------------------------------------------------------------------------
 
     def _put(self, start: int, end: int, made: str) -> None:
         if self._text[start:end] != made:
@@ -197,13 +197,13 @@ class _Pairs:
         raw = self._text[start:end]
         if raw and not _NOTHING.fullmatch(raw):
             made = self._texts.named(name, _unescaped(raw, len(opened["slashes"])))
-            if '"' in made or "\\" in made or "'" in made:  # around the mark stands what would have to be escaped
+            if '"' in made or "\\" in made or "'" in made:  # it has characters that would have to be escaped
                 made = self._texts.secret(_unescaped(raw, len(opened["slashes"])))
             self._put(start, end, made)
         return after
 
     def _closing(self, at: int, slashes: int, quote: str) -> tuple[int, int]:
-        """(where the string ends, where to go on). One that is not closed ends with its line."""
+        """(end of the string, where to continue). A string without an end ends with its line."""
         text = self._text
         for found in _CLOSE[quote].finditer(text, at):
             count = len(found[1])
@@ -220,7 +220,7 @@ class _Pairs:
         return number.end()
 
     def _container(self, at: int, kind: Secrecy, found: re.Match[str]) -> int:
-        """A list or an object: what is in it. Where a name says little, an object's own names do."""
+        """A list or an object: the values in it. An object with a weak name is judged by its own names."""
         if kind is Secrecy.TEXT and self._text[at] == "{":
             return at
         depth, key, harmless = 0, "", False
@@ -288,14 +288,14 @@ class _Pairs:
         return (_SCHEMED if "auth" in name.lower() else _WORD).match(text, at)
 
     def _begins_line(self, start: int) -> bool:
-        """Whether nothing but ornaments stands before it in its line."""
+        """Whether it is the first word of its line."""
         from_here = max(start - 64, 0)
         before = self._text[from_here:start]
         cut = max(before.rfind("\n"), before.rfind("\r")) + 1
         return (cut > 0 or from_here == 0) and _LINE.fullmatch(before, cut) is not None
 
     def _below(self, found: re.Match[str], at: int, kind: Secrecy, block: bool = False) -> int:
-        """YAML: a value that stands in the lines below, farther in, or as a list."""
+        """YAML: a value in the indented lines below, or a list."""
         text = self._text
         if found["bare"] is None or found["sign"] != ":" or not self._begins_line(found.start()):
             return max(at, found.end())
@@ -326,7 +326,7 @@ class _Pairs:
             at = end
         return max(at, found.end()) if at >= 0 else len(text)
 
-    # -- names and values beside each other --------------------------------------------------------------------------
+    # -- names and values beside each other ----------------------------------------------------------------------------
 
     def _listed(self, found: re.Match[str], kind: Secrecy) -> int:
         """A name and a value in a list: ["Authorization", "Bearer …"]. Most lists are of names alone."""
@@ -371,13 +371,13 @@ class _Pairs:
         return after
 
     def _parted(self, found: re.Match[str], start: int, end: int) -> bool:
-        """Whether something between two pairs says that they belong to different things."""
+        """Whether two pairs are separated by something: they belong to different objects."""
         between = self._text[start:end]
         return any(sign in between for sign in ("<>" if found["bare"] is not None and found["sign"] == "=" else "{}"))
 
 
 def _unescaped(raw: str, slashes: int) -> str:
-    """What a string means whose quotes stood behind so many backslashes."""
+    """The content of a string whose quotes have this number of backslashes."""
     while "\\" in raw:
         try:
             raw = json.loads(f'"{raw}"')

@@ -1,7 +1,7 @@
 """Secrets in URLs and in forms: "name=value" joined by "&".
 
-What   Names are decoded before they are judged; a value that is no secret itself is looked into, as a URL in a URL or
-       JSON in a form would be (NESTED levels of percent-encoding).
+What   Names are decoded before they are judged. A value that is not secret itself is decoded and searched, such as a
+       URL in a URL or JSON in a form (NESTED levels of percent-encoding).
 """
 
 import re
@@ -26,7 +26,7 @@ def is_form(text: str) -> bool:
 
 
 def secret_in_query(name: str, value: str) -> bool:
-    """Whether a name says in a query or a form that this value is secret."""
+    """Whether a value with this name is secret in a query or a form."""
     if value in _NOTHING:
         return False
     found = secrecy(name)
@@ -37,7 +37,8 @@ def secret_in_query(name: str, value: str) -> bool:
 
 
 def pairs(text: str, named: Named, nested: Nested, level: int = 0) -> str:
-    """A query or a form. named gives the mark of a secret, nested looks into the decoded value of any other."""
+    """A query or a form without secrets. named: gives the mark of a secret; nested: searches any other decoded
+    value."""
     return "&".join([_pair(one, named, nested, level) for one in text.split("&")])
 
 
@@ -53,13 +54,13 @@ def _pair(pair: str, named: Named, nested: Nested, level: int) -> str:
     if secret_in_query(name, plain):
         made = named(name, plain)
         if plain != kept:
-            named(name, kept)  # where this was no form ("TOKEN=a+b" of a command line), it is the secret
+            named(name, kept)  # the secret if this was no form ("TOKEN=a+b" of a command line)
         return f"{name}={made}{value[len(kept) :]}"
     return f"{name}={inside(value, nested, level)}"
 
 
 def inside(value: str, nested: Nested, level: int) -> str:
-    """A value that is no secret by its name: what is in it is read as the one who gets it reads it."""
+    """A value whose name is not secret: it is decoded as its receiver decodes it, and searched."""
     if is_mark(value):
         return value
     plain = unquote_plus(value) if "%" in value or "+" in value else value
@@ -68,7 +69,7 @@ def inside(value: str, nested: Nested, level: int) -> str:
         made = inside(plain, nested, level + 1)
     if made == plain:
         return value
-    raw = "".join({sign for sign in value if sign in "/:@,;*!'()$?"})  # what was not encoded stays so
+    raw = "".join({sign for sign in value if sign in "/:@,;*!'()$?"})  # characters that were not encoded stay so
     return quote(made, raw, errors="surrogatepass") if plain != value else made
 
 
@@ -86,7 +87,7 @@ def url(text: str, named: Named, secret: Text, nested: Nested, level: int = 0) -
     path = nested(path, NESTED)
     query = pairs(query, named, nested, level) if query else query
     if "=" in fragment:
-        before, sign, after = fragment.partition("?")  # the fragment of a page that has routes in it: #/cb?token=…
+        before, sign, after = fragment.partition("?")  # a fragment with a route: #/cb?token=…
         before = pairs(before, named, nested, level) if "=" in before else before
         fragment = before + sign + (pairs(after, named, nested, level) if after else "")
     return path + question + query + mark + fragment
