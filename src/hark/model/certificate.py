@@ -40,14 +40,14 @@ def _unusual(der: bytes) -> x509.Certificate | None:
     from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
     try:
-        found = load_der_x509_certificate(der)
+        certificate = load_der_x509_certificate(der)
         return x509.Certificate(
-            found.subject.rfc4514_string(),
-            found.issuer.rfc4514_string(),
-            _names(found),
-            f"{found.not_valid_before_utc.isoformat()[:19]}Z",
-            f"{found.not_valid_after_utc.isoformat()[:19]}Z",
-            found.serial_number,
+            certificate.subject.rfc4514_string(),
+            certificate.issuer.rfc4514_string(),
+            _names(certificate),
+            f"{certificate.not_valid_before_utc.isoformat()[:19]}Z",
+            f"{certificate.not_valid_after_utc.isoformat()[:19]}Z",
+            certificate.serial_number,
         )
     except (ValueError, TypeError, InvalidVersion):  # TypeError: a bit string where a name has text
         return None

@@ -99,10 +99,10 @@ def _declared(data: bytes, mime: str) -> str:
         if re.match(pattern, head):
             return name
     pattern = _CSS if mime.startswith("text/css") else _XML
-    found = re.match(pattern, head) or (re.search(_META, head) if "html" in mime else None)
-    if found is None:
+    match = re.match(pattern, head) or (re.search(_META, head) if "html" in mime else None)
+    if match is None:
         return ""
-    label = found[1].decode("ascii", "replace").lower()
+    label = match[1].decode("ascii", "replace").lower()
     if label.startswith("utf-16"):  # it could not be read if it were (WHATWG HTML §13.2.3.2, step 15)
         return "utf-8"
     return "windows-1252" if label == "x-user-defined" else label
@@ -132,13 +132,13 @@ def codec_of(label: str) -> tuple[str, codecs.CodecInfo | None]:
         return label, codecs.lookup(_OTHERS[label])
     import webencodings
 
-    found = webencodings.lookup(label)
-    if found is None or found.name == "replacement":
+    encoding = webencodings.lookup(label)
+    if encoding is None or encoding.name == "replacement":
         return "", None
-    if found.name == "utf-8":
+    if encoding.name == "utf-8":
         return "", codecs.lookup("utf-8")
     # What is called gbk is read as gb18030 (WHATWG Encoding §10.1).
-    return found.name, codecs.lookup("gb18030") if found.name == "gbk" else found.codec_info
+    return encoding.name, codecs.lookup("gb18030") if encoding.name == "gbk" else encoding.codec_info
 
 
 def encode(text: str, charset: str) -> bytes | None:

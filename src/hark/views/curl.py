@@ -178,7 +178,7 @@ def _is_address(name: str) -> bool:
     return ":" in name or name.replace(".", "").isdigit()
 
 
-def _headers(exchange: Exchange, asked: str, has_body: bool, by_proxy: bool) -> list[str]:
+def _headers(exchange: Exchange, host: str, has_body: bool, by_proxy: bool) -> list[str]:
     words: list[str] = []
     seen: set[str] = set()
     assert exchange.request is not None
@@ -187,7 +187,7 @@ def _headers(exchange: Exchange, asked: str, has_body: bool, by_proxy: bool) -> 
         small = name.lower()
         first = small not in seen
         seen.add(small)
-        if small in _OF_THE_CONNECTION or small.startswith(":") or (small == "host" and value == asked):
+        if small in _OF_THE_CONNECTION or small.startswith(":") or (small == "host" and value == host):
             continue
         if small == "transfer-encoding" and (value.lower() != "chunked" or not has_body):
             continue
@@ -197,7 +197,7 @@ def _headers(exchange: Exchange, asked: str, has_body: bool, by_proxy: bool) -> 
     own += ["Host"] if exchange.request.version < "HTTP/2" and exchange.imported_entry is None else []
     own += ["Proxy-Connection"] if by_proxy else []
     authority = exchange.request.authority
-    if authority and authority != asked and "host" not in seen:
+    if authority and authority != host and "host" not in seen:
         words += ["-H", f"Host: {authority}"]
     for name in own:
         if name.lower() not in seen:

@@ -85,8 +85,8 @@ class Feed(View):
         match change:
             case Began() | Answered() | Upgraded() | Ended():
                 exchange = change.exchange
-                found = entry(exchange, self._schema)
-                return {"what": _NAMES[type(change)], "n": exchange.number, "entry": found}
+                value = entry(exchange, self._schema)
+                return {"what": _NAMES[type(change)], "n": exchange.number, "entry": value}
             case MessageSeen():
                 return {"what": "spoke", "n": change.exchange.number, "message": self._message(change)}
             case Failed():
@@ -137,9 +137,9 @@ def _connection(connection: Connection) -> Json:
     }
 
 
-def _process_of(found: Process | None, pid: int) -> "EntryProcess | None":
+def _process_of(known: Process | None, pid: int) -> "EntryProcess | None":
     """A process without its command line, which may have secrets."""
-    fields = process(found, pid)
+    fields = process(known, pid)
     if fields and "cmdline" in fields:
         fields["cmdline"] = []
     return fields
@@ -202,10 +202,10 @@ class Changes:
 
 
 def _connected(fields: Json) -> Connection:
-    found = _process(fields["process"], tuple(fields["tls"]))
-    pid = found.pid if found is not None else (fields["process"] or {}).get("pid", 0)
+    process = _process(fields["process"], tuple(fields["tls"]))
+    pid = process.pid if process is not None else (fields["process"] or {}).get("pid", 0)
     ends = (fields["client"][0], fields["client"][1]), (fields["server"][0], fields["server"][1])
-    connection = Connection(fields["number"], fields["opened"], *ends, pid, found)
+    connection = Connection(fields["number"], fields["opened"], *ends, pid, process)
     connection.established, connection.name, connection.protocol = (
         fields["established"],
         fields["name"],

@@ -215,10 +215,10 @@ def _kind(word: str) -> Callable[[str], bool]:
 
 
 def _status(word: str) -> Callable[[str], bool]:
-    found = _STATUS.match(word)
-    if found is None:
+    match = _STATUS.match(word)
+    if match is None:
         raise UsageError(f"--status {word} is not a status", "", "such as 404, 4xx, 500-599, '>=400', 4xx,5xx")
-    hundreds, low, high, sign, exact = found.groups()
+    hundreds, low, high, sign, exact = match.groups()
     if hundreds:
         return lambda name: name[0] == hundreds and len(name) == 3
     if low:
@@ -234,12 +234,12 @@ _WORDS = {"host": _host, "path": _path, "method": _glob, "status": _status, "typ
 
 
 def _quantity(option: str, words: list[str], units: dict[str, float], example: str) -> float:
-    found = _QUANTITY.match(words[0]) if len(words) == 1 else None
-    unit = found[2].lower() if found is not None else "?"
-    if found is None or unit not in units:
+    match = _QUANTITY.match(words[0]) if len(words) == 1 else None
+    unit = match[2].lower() if match is not None else "?"
+    if match is None or unit not in units:
         kind, such = example.split()
         raise UsageError(f"--{option} {','.join(words)} is not a {kind}", "", f"such as {such}")
-    return float(found[1]) * units[unit]
+    return float(match[1]) * units[unit]
 
 
 # -- values to test ----------------------------------------------------------------------------------------------------

@@ -54,11 +54,11 @@ def _pieces(text: str) -> Iterator[str]:
 def _tokens(text: str) -> Iterator[str]:
     at = 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+        match = _TOKEN.match(text, at)
+        if match is None:
             raise ValueError("no token")
-        token = found[0]
-        at = found.end()
+        token = match[0]
+        at = match.end()
         if token.isspace():
             continue
         word = token[0] not in '{}[],:"'

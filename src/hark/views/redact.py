@@ -39,12 +39,12 @@ class Redacted(Passing):
     def change(self, change: Change) -> None:
         """Pass it on, redacted."""
         if isinstance(change, Began | Answered | Upgraded | Ended):
-            made = self._exchange(change.exchange)
+            redacted = self._exchange(change.exchange)
             if isinstance(change, Ended):
-                self._open.pop(made.number, None)
+                self._open.pop(redacted.number, None)
             else:
-                self._open[made.number] = made
-            change = type(change)(made)
+                self._open[redacted.number] = redacted
+            change = type(change)(redacted)
         elif isinstance(change, MessageSeen):
             exchange = self._open.get(change.exchange.number) or self._exchange(change.exchange)
             change = MessageSeen(exchange, self._message(change.exchange, change.message))
@@ -55,14 +55,14 @@ class Redacted(Passing):
         self._pass(change)
 
     def _exchange(self, exchange: Exchange) -> ImportedExchange:
-        made = self._reader.exchange(self._redaction.entry(entry(exchange, self._schema)))
-        made.number, made.keep = exchange.number, exchange.keep
-        return made
+        result = self._reader.exchange(self._redaction.entry(entry(exchange, self._schema)))
+        result.number, result.keep = exchange.number, exchange.keep
+        return result
 
     def _connection(self, connection: Connection) -> Connection:
-        made = copy(connection)
-        made.process = self._process(connection.process)
-        return made
+        result = copy(connection)
+        result.process = self._process(connection.process)
+        return result
 
     def _process(self, process: Process | None) -> Process | None:
         if process is None:

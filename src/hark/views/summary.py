@@ -19,7 +19,7 @@ from hark.model.changes import Change, Ended, Failed
 from hark.model.failure import FailureKind
 from hark.views import failures
 from hark.views.filters import Tally, failed
-from hark.views.view import Needs, Screen, View, asked, duration, host, plural, safe, size
+from hark.views.view import Needs, Screen, View, duration, host, plural, request_line, safe, size
 
 if TYPE_CHECKING:
     from hark.model.exchange import Exchange
@@ -73,20 +73,20 @@ class Summary(View):
         name = host(exchange)
         if name not in self._hosts and len(self._hosts) >= _HOSTS:
             name = "others"
-        found = self._hosts.setdefault(name, _Host())
+        counts = self._hosts.setdefault(name, _Host())
         taken = exchange.ended - exchange.began
-        found.count += 1
-        found.sent += exchange.request_body.size
-        found.received += exchange.response_body.size
-        found.time += taken
-        what = asked(exchange)
+        counts.count += 1
+        counts.sent += exchange.request_body.size
+        counts.received += exchange.response_body.size
+        counts.time += taken
+        what = request_line(exchange)
         status = exchange.response.status if exchange.response is not None else 0
         self._status[f"{status // 100}xx" if status else "no answer"] += 1
         push = heappushpop if len(self._slowest) >= _SHOWN else heappush
         push(self._slowest, (taken, -exchange.number, what))
         bad = failed(exchange)
         if bad:
-            found.errors += 1
+            counts.errors += 1
             _add(self._errors, f"{status or 'failed'} {what}{f': {exchange.trouble}' if exchange.trouble else ''}")
         if 300 <= status < 400 and exchange.response_header("location"):
             _add(self._redirects, f"{status} {what} -> {exchange.response_header('location')}")
@@ -94,7 +94,7 @@ class Summary(View):
         number = exchange.connection.number
         if number in self._connections or len(self._connections) < _CONNECTIONS:
             if number not in self._connections:
-                found.connections += 1
+                counts.connections += 1
             self._connections[number] = (name, self._connections.get(number, ("", 0))[1] + 1)
 
     def _count_failure(self, failure: Failure) -> None:
@@ -124,7 +124,7 @@ class Summary(View):
     def end(self) -> int:
         """Write the report."""
         lines: list[str] = []
-        count = sum(found.count for found in self._hosts.values())
+        count = sum(counts.count for counts in self._hosts.values())
         failed = "".join(f", {clause}" for clause in self._counts.clauses())
         matched = self._tally.of(count, len(self._counts)) if self._tally is not None else ""
         if self._hosts:
@@ -156,10 +156,10 @@ class Summary(View):
     def _table(self, lines: list[str]) -> None:
         rows = [("host", "exchanges", "errors", "sent", "received", "mean", "connections")]
         ordered = sorted(self._hosts.items(), key=lambda item: -item[1].count)
-        for name, found in ordered[:_SHOWN]:
-            mean = duration(found.time // found.count)
-            sums = str(found.count), str(found.errors), size(found.sent), size(found.received), mean
-            rows.append((name, *sums, str(found.connections)))
+        for name, counts in ordered[:_SHOWN]:
+            mean = duration(counts.time // counts.count)
+            sums = str(counts.count), str(counts.errors), size(counts.sent), size(counts.received), mean
+            rows.append((name, *sums, str(counts.connections)))
         widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
         for row in rows:
             cells = [

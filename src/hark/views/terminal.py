@@ -27,7 +27,7 @@ from hark.model.changes import (
     Superseded,
     Upgraded,
 )
-from hark.views.view import Needs, Screen, View, asked, duration, hexdump, host, plural, pretty, safe, size, who
+from hark.views.view import Needs, Screen, View, duration, hexdump, host, plural, pretty, request_line, safe, size, who
 from hark.wire.fields import text as text_of_field
 
 TYPE_CHECKING = False
@@ -122,7 +122,7 @@ class Terminal(View):
                     break
                 del self._waiting[number]
                 if exchange.response is None:
-                    self._line(asked(exchange), self._paint(_DIM, "waiting"), _maker(exchange), exchange.started)
+                    self._line(request_line(exchange), self._paint(_DIM, "waiting"), _maker(exchange), exchange.started)
         self._flush()
 
     def end(self) -> int:
@@ -179,7 +179,7 @@ class Terminal(View):
         if exchange.trouble:
             reasons.append(self._paint(_RED, safe(exchange.trouble)))
         first = self._status(status) if status else ""
-        self._line(asked(exchange), " ".join(facts), _maker(exchange), exchange.began, " ".join(reasons), first)
+        self._line(request_line(exchange), " ".join(facts), _maker(exchange), exchange.began, " ".join(reasons), first)
         self._more(exchange)
 
     # -- WebSockets and messages ---------------------------------------------------------------------------------------
@@ -189,13 +189,13 @@ class Terminal(View):
         taken = duration(exchange.answered - exchange.started)
         assert exchange.response is not None
         facts = f"{self._status(exchange.response.status)} websocket {taken}"
-        self._line(asked(exchange), facts, _maker(exchange), exchange.started)
+        self._line(request_line(exchange), facts, _maker(exchange), exchange.started)
 
     def _socket_ended(self, exchange: Exchange) -> None:
         sent, received = exchange.messages_seen
         facts = f"closed {sent} sent, {received} received {duration(exchange.ended - exchange.started)}"
         reason = self._paint(_RED, safe(exchange.trouble)) if exchange.trouble else ""
-        self._line(asked(exchange), facts, _maker(exchange), exchange.started, reason)
+        self._line(request_line(exchange), facts, _maker(exchange), exchange.started, reason)
         self._more(exchange)
 
     def _message(self, exchange: Exchange, message: Message) -> None:
@@ -213,7 +213,7 @@ class Terminal(View):
         if self._verbosity < 2 and len(first) > _MESSAGE_WIDTH:
             first = first[:_MESSAGE_WIDTH] + "…"
         first = f"{self._stamp(message.time)} {first}" if self._stamp is not None else first
-        self._lines.append(f"{first}  {self._paint(_DIM, safe(asked(exchange)))}")
+        self._lines.append(f"{first}  {self._paint(_DIM, safe(request_line(exchange)))}")
         if self._verbosity > 1:
             self._lines += [f"{mark} {safe(line)}" for line in lines[1:]]
             if more:

@@ -186,7 +186,7 @@ def address(host: str, port: int) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def asked(exchange: Exchange) -> str:
+def request_line(exchange: Exchange) -> str:
     """A request in one line."""
     method = exchange.request.method if exchange.request is not None else "?"
     return f"{method} {exchange.url or exchange.connection.server[0]}"
@@ -214,6 +214,6 @@ def hexdump(data: bytes) -> list[str]:
     lines = []
     for at in range(0, len(data), 16):
         row = data[at : at + 16]
-        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        lines.append(f"{at:08x}  {row.hex(' ', 1).ljust(47)}  {shown}")
+        characters = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        lines.append(f"{at:08x}  {row.hex(' ', 1).ljust(47)}  {characters}")
     return lines

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hark.model.changes import Change, Ended, Failed
 from hark.views import failures
 from hark.views.fitting import columns, fit, least
-from hark.views.view import Screen, View, asked, duration, plural, safe
+from hark.views.view import Screen, View, duration, plural, request_line, safe
 
 if TYPE_CHECKING:
     from hark.model.failure import Failure
@@ -72,7 +72,7 @@ class Waterfall(View):
         if type(change) is Ended:
             exchange = change.exchange
             status = exchange.response.status if exchange.response is not None else 0
-            self._keep(asked(exchange), asked(exchange), status, exchange.phases)
+            self._keep(request_line(exchange), request_line(exchange), status, exchange.phases)
         elif type(change) is Failed:
             failure = change.failure
             self._keep(failures.line(failure), failures.what(failure), 0, failed_phases(failure))

@@ -59,7 +59,7 @@ class Hider(Protocol):
 
 def hide(words: Sequence[str], hider: Hider, level: int = 0) -> list[str]:
     """The words of a command line, without secrets."""
-    made: list[str] = []
+    hidden: list[str] = []
     before = ""
     option: tuple[str, bool] = ("", False)
     curl = False
@@ -71,11 +71,11 @@ def hide(words: Sequence[str], hider: Hider, level: int = 0) -> list[str]:
             level = _LEVELS  # its arguments are no shell script
         glued = _GLUED.fullmatch(word) if curl and word not in _USERS | _HEADERS else None
         if glued is not None:
-            made.append(glued[1] + _word(glued[2], glued[1], option, hider, level))
+            hidden.append(glued[1] + _word(glued[2], glued[1], option, hider, level))
         else:
-            made.append(_word(word, before, option, hider, level))
+            hidden.append(_word(word, before, option, hider, level))
         before = word
-    return made
+    return hidden
 
 
 def _word(word: str, before: str, option: tuple[str, bool], hider: Hider, level: int) -> str:
@@ -136,11 +136,11 @@ def _is_secret(name: str) -> bool:
 
 def _script(text: str, hider: Hider, level: int) -> str:
     """A script: its words, split as by a shell."""
-    found = list(_SHELL_WORD.finditer(text))
-    plain = [_unquoted(one[0]) for one in found]
+    matches = list(_SHELL_WORD.finditer(text))
+    plain = [_unquoted(one[0]) for one in matches]
     pieces: list[str] = []
     done = 0
-    for one, before, after in zip(found, plain, hide(plain, hider, level), strict=True):
+    for one, before, after in zip(matches, plain, hide(plain, hider, level), strict=True):
         if before != after:
             pieces += (text[done : one.start()], shlex.quote(after))
             done = one.end()
@@ -148,8 +148,8 @@ def _script(text: str, hider: Hider, level: int) -> str:
 
 
 def _unquoted(word: str) -> str:
-    def part(found: re.Match[str]) -> str:
-        text = found[0]
+    def part(match: re.Match[str]) -> str:
+        text = match[0]
         if text[0] == "'":
             return text[1:].removesuffix("'")
         if text[0] == '"':

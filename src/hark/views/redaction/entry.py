@@ -49,9 +49,9 @@ class Redaction:
     def entry(self, entry: Mapping[str, object]) -> Json:
         """The entry without secrets; the one given stays as it is."""
         self._marks.begin()
-        made = self._known(self._walk(entry, "", 0), "", 0)
-        assert isinstance(made, dict)
-        return made
+        result = self._known(self._walk(entry, "", 0), "", 0)
+        assert isinstance(result, dict)
+        return result
 
     def message(self, text: str) -> str:
         """A text of its own, such as a message."""
@@ -61,8 +61,8 @@ class Redaction:
     def data(self, data: bytes) -> bytes:
         """Bytes of their own, such as a message."""
         text = data.decode("utf-8", "surrogateescape")
-        made = self.message(text)
-        return made.encode("utf-8", "surrogateescape") if made != text else data
+        result = self.message(text)
+        return result.encode("utf-8", "surrogateescape") if result != text else data
 
     def words(self, words: Sequence[str]) -> list[str]:
         """A command line."""
@@ -92,15 +92,15 @@ class Redaction:
 
     def _object(self, value: Json, key: str, level: int) -> Json:
         if isinstance(value.get("name"), str) and isinstance(value.get("value"), str):
-            made = {
+            result = {
                 name: self._walk(one, name, level + 1) for name, one in value.items() if name not in ("name", "value")
             }
             name, text = self._pair(value["name"], value["value"], key)
-            return {"name": name, "value": text, **made}
+            return {"name": name, "value": text, **result}
         if "text" in value and ("mimeType" in value or _encoded(value)):
             value = {name: one for name, one in value.items() if name != "_raw"}  # the bytes of the same text
-            made = {name: self._walk(one, name, level + 1) for name, one in value.items() if name != "text"}
-            return {name: self._body(value) if name == "text" else made[name] for name in value}
+            result = {name: self._walk(one, name, level + 1) for name, one in value.items() if name != "text"}
+            return {name: self._body(value) if name == "text" else result[name] for name in value}
         if value.get("opcode") in (2, 9, 10) and isinstance(value.get("data"), str):
             return {**value, "data": self._base64(value["data"], self.text)}
         if secrecy(key) is Secrecy.ALL:  # everything in it
@@ -157,8 +157,8 @@ class Redaction:
         except ValueError:
             return text
         plain = data.decode("utf-8", "surrogateescape")
-        made = hide(plain)
-        return b64encode(made.encode("utf-8", "surrogateescape")).decode("ascii") if made != plain else text
+        result = hide(plain)
+        return b64encode(result.encode("utf-8", "surrogateescape")).decode("ascii") if result != plain else text
 
     # -- single values -------------------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class Redaction:
             text = self._texts.hide(text, code, level)
         text = shapes.hide(text, self.secret)
         if level < limits.NESTED and any(begin in text for begin in _BASE64_JSON):
-            text = _BLOB.sub(lambda found: self._blob(found[0], level), text)
+            text = _BLOB.sub(lambda match: self._blob(match[0], level), text)
         return text
 
     def _blob(self, blob: str, level: int) -> str:
@@ -253,11 +253,11 @@ class Redaction:
 
     def _set_cookie(self, value: str) -> str:
         first, *attributes = value.split(";")
-        made = [self._cookie(first)]
+        result = [self._cookie(first)]
         for attribute in attributes:
             known = attribute.partition("=")[0].strip().lower() in _ATTRIBUTES
-            made.append(attribute if known else self.text(attribute))
-        return ";".join(made)
+            result.append(attribute if known else self.text(attribute))
+        return ";".join(result)
 
     def _protocol(self, value: str) -> str:
         return self.secret(value) if len(value) >= 20 and shapes.random_looking(value) else self.text(value)
@@ -276,13 +276,13 @@ class Redaction:
     def _known_object(self, value: Json, level: int) -> Json:
         coded = "text" if _encoded(value) else "data" if value.get("opcode") in (2, 9, 10) else "base64"
         cut = isinstance(value.get("comment"), str) and value["comment"].startswith("only the first")
-        made = {}
+        result = {}
         for name, one in value.items():
             if name == coded and isinstance(one, str):
-                made[name] = self._base64(one, lambda text: self._marks.hide(text, cut))
+                result[name] = self._base64(one, lambda text: self._marks.hide(text, cut))
             else:
-                made[name] = self._known(one, name, level + 1, cut and name == "text")
-        return made
+                result[name] = self._known(one, name, level + 1, cut and name == "text")
+        return result
 
 
 def _encoded(part: Json) -> bool:

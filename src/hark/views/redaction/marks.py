@@ -49,10 +49,10 @@ class Marks:
 
     def secret(self, secret: str) -> str:
         """The mark of a secret, which is searched for by its value from now on."""
-        made = self.mark(secret)
-        if made != secret and self._room and secret not in self._known and distinctive(secret):
+        mark = self.mark(secret)
+        if mark != secret and self._room and secret not in self._known and distinctive(secret):
             self._remember(secret)
-        return made
+        return mark
 
     def begin(self) -> None:
         """Begin an entry or message: the number of secrets in each is limited."""
@@ -64,8 +64,8 @@ class Marks:
             oldest = next(iter(self._known))
             for form in self._known.pop(oldest):
                 self._index(form).drop(form)
-        self._known[secret] = made = forms(secret)
-        for form in made:
+        self._known[secret] = known = forms(secret)
+        for form in known:
             self._index(form).add(form, secret)
 
     def _index(self, form: str) -> "_Index":
@@ -80,13 +80,13 @@ class Marks:
     def _end(self, text: str) -> str:
         """The text without an incomplete secret at its end."""
         cut = 0
-        found = ""
+        last = ""
         for secret, written in self._known.items():
             for form in written:
                 size = next((n for n in range(len(form) - 1, limits.KNOWN_LEAST - 1, -1) if text.endswith(form[:n])), 0)
                 if size > cut:
-                    cut, found = size, secret
-        return text[: len(text) - cut] + self.mark(found) if cut else text
+                    cut, last = size, secret
+        return text[: len(text) - cut] + self.mark(last) if cut else text
 
 
 class _Index:
@@ -133,11 +133,11 @@ class _Index:
         pieces: list[str] = []
         done = 0
         for at in range(0, len(text) - size + 1, self._step):
-            found = grams.get(text[at : at + size])
-            if found is None:
+            bucket = grams.get(text[at : at + size])
+            if bucket is None:
                 continue
             best: tuple[int, str, str] | None = None
-            for form, (places, secret) in found.items():
+            for form, (places, secret) in bucket.items():
                 for start in (at - place for place in places):
                     first = best is None or (-start, len(form)) > (-best[0], len(best[1]))
                     if start >= done and first and text.startswith(form, start) and _stands_alone(text, start, form):
@@ -173,38 +173,38 @@ def _stands_alone(text: str, start: int, form: str) -> bool:
 
 def forms(secret: str) -> list[str]:
     """The ways in which a secret may be written, as far as they are long enough to be searched for."""
-    made = {secret}
+    written = {secret}
     if not secret.isalnum() or not secret.isascii():
-        made |= _escaped(secret)
+        written |= _escaped(secret)
     raw = secret.encode("utf-8", "surrogatepass")
     for before in range(3):
         inside = _inside_base64(raw, before)
         if len(inside) >= limits.BASE64_LEAST:
-            made |= {inside, inside.replace("+", "-").replace("/", "_")}
-    return [form for form in made if len(form) >= limits.KNOWN_LEAST]
+            written |= {inside, inside.replace("+", "-").replace("/", "_")}
+    return [form for form in written if len(form) >= limits.KNOWN_LEAST]
 
 
 def _escaped(secret: str) -> set[str]:
-    made: set[str] = set()
+    written: set[str] = set()
     plain = secret.encode("utf-8", "surrogateescape") if _is_bytes(secret) else secret.encode("utf-8", "replace")
     for safe in ("", "/", "!'()*", "!$&'()*+,/:;=?@~[]", "-._~!$'()*,/:;?@"):
-        made.add(quote(plain, safe))
-    made |= {quote_plus(plain), quote_plus(plain, "*"), quote(quote(plain, ""), "")}
-    made |= {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in made}
+        written.add(quote(plain, safe))
+    written |= {quote_plus(plain), quote_plus(plain, "*"), quote(quote(plain, ""), "")}
+    written |= {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), one) for one in written}
     for ascii_only in (True, False):
         once = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
-        made |= {once, once.replace("/", "\\/"), json.dumps(once, ensure_ascii=ascii_only)[1:-1]}
-        made.add(re.sub("[<>&']", lambda found: f"\\u{ord(found[0]):04x}", once))
+        written |= {once, once.replace("/", "\\/"), json.dumps(once, ensure_ascii=ascii_only)[1:-1]}
+        written.add(re.sub("[<>&']", lambda match: f"\\u{ord(match[0]):04x}", once))
     escaped = html.escape(secret)
-    made |= {
+    written |= {
         escaped,
         html.escape(secret, False),
         escaped.replace("&#x27;", "&#39;"),
         escaped.replace("&#x27;", "&apos;"),
     }
-    made |= {escaped.replace("&quot;", "&#34;").replace("&#x27;", "&#39;"), repr(secret)[1:-1]}
-    made.add(shlex.quote(secret).removeprefix("'").removesuffix("'"))
-    return made
+    written |= {escaped.replace("&quot;", "&#34;").replace("&#x27;", "&#39;"), repr(secret)[1:-1]}
+    written.add(shlex.quote(secret).removeprefix("'").removesuffix("'"))
+    return written
 
 
 def _is_bytes(text: str) -> bool:

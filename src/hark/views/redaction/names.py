@@ -121,14 +121,14 @@ _known: dict[str, Secrecy] = {}
 
 def secrecy(name: str) -> Secrecy:
     """How secret the value of this name is."""
-    found = _known.get(name)
-    if found is None:
+    level = _known.get(name)
+    if level is None:
         if len(_known) >= NAMES_MOST:
             _known.clear()
-        found = _judged(_plain(name))
+        level = _judged(_plain(name))
         if len(name) < 256:
-            _known[name] = found
-    return found
+            _known[name] = level
+    return level
 
 
 def _plain(name: str) -> str:
@@ -138,7 +138,7 @@ def _plain(name: str) -> str:
             break
         name = unquote(name)
     if "\\" in name:
-        name = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), name)
+        name = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name)
     return name if name.isascii() else normalize("NFKC", name)
 
 
@@ -168,9 +168,9 @@ def _ofword_set(words: list[str]) -> Secrecy:
         return Secrecy.NONE
     if words[-1] in ("token", "tokens", "id", "ids") and not VOCABULARY.isdisjoint(words[:-1]) and _token(words):
         return Secrecy.NONE
-    found = max(_of_word(word) for word in words)
-    if found is Secrecy.ALL:
-        return found
+    level = max(_of_word(word) for word in words)
+    if level is Secrecy.ALL:
+        return level
     if any(map(_of_pair, pairwise(words))):
         return Secrecy.ALL
     bare = list(words)
@@ -180,10 +180,10 @@ def _ofword_set(words: list[str]) -> Secrecy:
         return Secrecy.ALL
     joined = "".join(words)
     if bare[-1] in LAST or joined in LAST or ("webhook" in words and words[-1] in ("url", "uri")):
-        found = max(found, Secrecy.TEXT)
+        level = max(level, Secrecy.TEXT)
     if len(words) > 1 and joined in SECRETS:  # passWord, PassWd, api_key
         return Secrecy.ALL
-    return found
+    return level
 
 
 def _token(words: list[str]) -> bool:

@@ -98,32 +98,32 @@ def hide(text: str, mark: Mark) -> str:
     """The text with the tokens of all shapes replaced. mark: gives the mark of a secret, and remembers it."""
     for literal, shape in _COMPILED:
         if literal in text:
-            text = shape.sub(lambda found: mark(found[0]), text)
+            text = shape.sub(lambda match: mark(match[0]), text)
     for literal, shape in _COMPILED_PATHS:
         if literal in text:
-            text = shape.sub(lambda found: found[1] + mark(found[2]), text)
+            text = shape.sub(lambda match: match[1] + mark(match[2]), text)
     if "PRIVATE KEY" in text:
-        text = _PRIVATE_KEY.sub(lambda found: mark(found[0]), text)
+        text = _PRIVATE_KEY.sub(lambda match: mark(match[0]), text)
     if "@" in text and ("://" in text or ":\\/\\/" in text):
-        text = _USERINFO.sub(lambda found: userinfo(found[1], mark), text)
-    text = _SCHEMES.sub(lambda found: _scheme(found, mark), text)
+        text = _USERINFO.sub(lambda match: userinfo(match[1], mark), text)
+    text = _SCHEMES.sub(lambda match: _scheme(match, mark), text)
     small = text.lower()
     if "password" in small or "identified" in small:
-        text = _NETRC.sub(lambda found: found[1] + mark(found[2]), text)
-        text = _PROSE.sub(lambda found: found[1] + _told(found[2], mark), text)
-        text = _SQL.sub(lambda found: f"{found[1]}'{mark(found[2])}'", text)
+        text = _NETRC.sub(lambda match: match[1] + mark(match[2]), text)
+        text = _PROSE.sub(lambda match: match[1] + _in_prose(match[2], mark), text)
+        text = _SQL.sub(lambda match: f"{match[1]}'{mark(match[2])}'", text)
     return text
 
 
-def _told(word: str, mark: Mark) -> str:
+def _in_prose(word: str, mark: Mark) -> str:
     value = word.rstrip(".,;!?)\"'")
     return mark(value) + word[len(value) :] if random_looking(value) else word
 
 
-def _scheme(found: re.Match[str], mark: Mark) -> str:
-    if not random_looking(found[3]) or found[3].startswith(("realm=", "error=")):
-        return found[0]
-    return found[1] + found[2] + mark(found[3])
+def _scheme(match: re.Match[str], mark: Mark) -> str:
+    if not random_looking(match[3]) or match[3].startswith(("realm=", "error=")):
+        return match[0]
+    return match[1] + match[2] + mark(match[3])
 
 
 def userinfo(text: str, mark: Mark) -> str:

@@ -20,12 +20,12 @@ def hide(text: str, secret: Callable[[str], str]) -> str:
     pieces: list[str] = []
     column = done = 0
     line = -1
-    for found in _FIELDS[sign].finditer(text):
-        if found.start() == 0 or text[found.start() - 1] == "\n":
+    for match in _FIELDS[sign].finditer(text):
+        if match.start() == 0 or text[match.start() - 1] == "\n":
             column, line = 0, line + 1
-        which = 1 if found[1] is not None else 2
-        if line > 0 and column in columns and found[which]:
-            pieces += (text[done : found.start(which)], secret(found[which].replace('""', '"').strip()))
-            done = found.end(which)
+        which = 1 if match[1] is not None else 2
+        if line > 0 and column in columns and match[which]:
+            pieces += (text[done : match.start(which)], secret(match[which].replace('""', '"').strip()))
+            done = match.end(which)
         column += 1
     return "".join((*pieces, text[done:]))

@@ -29,11 +29,11 @@ def secret_in_query(name: str, value: str) -> bool:
     """Whether a value with this name is secret in a query or a form."""
     if value in _NOTHING:
         return False
-    found = secrecy(name)
-    if found is Secrecy.QUERY:
+    level = secrecy(name)
+    if level is Secrecy.QUERY:
         words = split(name)
         return words[-1] in _ALWAYS or (len(value) >= 6 and random_looking(value))
-    return found is not Secrecy.NONE
+    return level is not Secrecy.NONE
 
 
 def pairs(text: str, named: Named, nested: Nested, level: int = 0) -> str:
@@ -52,10 +52,10 @@ def _pair(pair: str, named: Named, nested: Nested, level: int) -> str:
     kept = value.rstrip("\r\n")
     plain = unquote_plus(kept)
     if secret_in_query(name, plain):
-        made = named(name, plain)
+        result = named(name, plain)
         if plain != kept:
             named(name, kept)  # the secret if this was no form ("TOKEN=a+b" of a command line)
-        return f"{name}={made}{value[len(kept) :]}"
+        return f"{name}={result}{value[len(kept) :]}"
     return f"{name}={inside(value, nested, level)}"
 
 
@@ -64,13 +64,13 @@ def inside(value: str, nested: Nested, level: int) -> str:
     if is_mark(value):
         return value
     plain = unquote_plus(value) if "%" in value or "+" in value else value
-    made = nested(plain, level + 1) if level < NESTED else plain
-    if made == plain and plain != value and "%" in plain and level < NESTED:
-        made = inside(plain, nested, level + 1)
-    if made == plain:
+    result = nested(plain, level + 1) if level < NESTED else plain
+    if result == plain and plain != value and "%" in plain and level < NESTED:
+        result = inside(plain, nested, level + 1)
+    if result == plain:
         return value
     raw = "".join({sign for sign in value if sign in "/:@,;*!'()$?"})  # characters that were not encoded stay so
-    return quote(made, raw, errors="surrogatepass") if plain != value else made
+    return quote(result, raw, errors="surrogatepass") if plain != value else result
 
 
 def url(text: str, named: Named, secret: Text, nested: Nested, level: int = 0) -> str:
@@ -83,7 +83,7 @@ def url(text: str, named: Named, secret: Text, nested: Nested, level: int = 0) -
         user, at, host = authority.rpartition("@")
         path = f"{scheme}://{userinfo(user, secret) if at else ''}{at}{host}{slash}{where}"
     if ";" in path and "=" in path:  # matrix parameters: ;jsessionid=…
-        path = re.sub(r";([^=;/]+)=([^;/]+)", lambda found: _matrix(found, secret), path)
+        path = re.sub(r";([^=;/]+)=([^;/]+)", lambda match: _matrix(match, secret), path)
     path = nested(path, NESTED)
     query = pairs(query, named, nested, level) if query else query
     if "=" in fragment:
@@ -93,6 +93,6 @@ def url(text: str, named: Named, secret: Text, nested: Nested, level: int = 0) -
     return path + question + query + mark + fragment
 
 
-def _matrix(found: re.Match[str], secret: Text) -> str:
-    value = unquote_plus(found[2])
-    return f";{found[1]}={secret(value)}" if secret_in_query(found[1], value) else found[0]
+def _matrix(match: re.Match[str], secret: Text) -> str:
+    value = unquote_plus(match[2])
+    return f";{match[1]}={secret(value)}" if secret_in_query(match[1], value) else match[0]
