@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hark.model.changes import Change, Ended, Failed, RecordingTrouble
 from hark.model.imported import EntryReader, body_bytes
-from hark.views.view import safe
+from hark.views.view import named, safe
 from hark.wire.fields import joined
 from hark.wire.isotime import time_ns
 
@@ -147,7 +147,7 @@ class Exchange:
 
     def __str__(self) -> str:
         size = self.response.size if self.response is not None else 0
-        who = f" {_named(self.process)}" if self.process is not None else ""
+        who = f" {named(self.process.name, self.process.pid)}" if self.process is not None else ""
         result = self.status or self.error or "no answer"
         return safe(f"{self.method} {self.url} {result} {size} B {self.seconds * 1000:.0f} ms {self.protocol}{who}")
 
@@ -225,7 +225,7 @@ class Recording:
 
 def _described(failed: Failure) -> str:
     """A failure in a line of a report: what, how long it took, the process, and below it what would help."""
-    who = f" {_named(failed.process)}" if failed.process is not None else ""
+    who = f" {named(failed.process.name, failed.process.pid)}" if failed.process is not None else ""
     took = f" {failed.seconds * 1000:.0f} ms" if failed.started is not None else ""
     below = "; ".join(part for part in (failed.seen, failed.remedy) if part)
     return f"{failed}{took}{safe(who)}" + (f"\n    {safe(below)}" if below else "")
@@ -251,10 +251,6 @@ def failure(entry: "Entry", text: str = "") -> Failure:
         text=text,
         entry=entry,
     )
-
-
-def _named(process: Process) -> str:
-    return f"{process.name}[{process.pid}]"
 
 
 def _process(entry: "Entry") -> Process | None:

@@ -20,7 +20,7 @@ from hark.model.charset import bytes_of
 from hark.model.complete import complete, int_of, is_base64, process_of, text_of
 from hark.model.exchange import EMPTY, Connection, Exchange
 from hark.model.versions import version_of
-from hark.wire import websocket
+from hark.wire import urls, websocket
 from hark.wire.isotime import time_ns
 
 if TYPE_CHECKING:
@@ -241,12 +241,10 @@ def _response_body(response: EntryResponse) -> Content:
 
 def _url(url: str) -> tuple[str, str, int, str]:
     """scheme, host, port, target."""
-    scheme, mark, rest = url.partition("://")
-    if not mark:
+    scheme, authority, rest = urls.split(url)
+    if not scheme:
         return "", "", 0, url
-    ends = [at for at in (rest.find(sign) for sign in "/?#") if at >= 0]
-    cut = min(ends, default=len(rest))
-    host, target = rest[:cut].rpartition("@")[2], rest[cut:].partition("#")[0]
+    host, target = authority.rpartition("@")[2], rest.partition("#")[0]
     name, colon, port = host.rpartition(":")
     if not colon or not port.isdecimal():
         name, port = host, "443" if scheme in ("https", "wss") else "80"

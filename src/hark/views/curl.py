@@ -23,6 +23,7 @@ from hark.model.charset import text_of
 from hark.views import failures
 from hark.views.filters import parts_of
 from hark.views.view import Independent, Needs, Screen
+from hark.wire import urls
 
 if TYPE_CHECKING:
     from hark.model.exchange import Exchange
@@ -107,12 +108,11 @@ def comment(failure: Failure) -> str:
 def _encoded(url: str) -> str:
     """A URL with path and query percent-encoded if they are not ASCII, so that curl requests the same bytes in any
     locale. The host is left to curl."""
-    scheme, mark, rest = url.partition("://")
-    if url.isascii() or not mark:
+    scheme, authority, rest = urls.split(url)
+    if url.isascii() or not scheme:
         return url
-    cut = min((at for at in (rest.find(sign) for sign in "/?#") if at >= 0), default=len(rest))
-    path = "".join(sign if sign < "\x80" else quote(sign) for sign in rest[cut:])
-    return f"{scheme}://{rest[:cut]}{path}"
+    path = "".join(sign if sign < "\x80" else quote(sign) for sign in rest)
+    return f"{scheme}://{authority}{path}"
 
 
 def _version(version: str, url: str) -> list[str]:
@@ -129,9 +129,9 @@ def _where(exchange: Exchange) -> tuple[list[str], str]:
     """(curl's options for server and target, the URL)."""
     request, connection, url = exchange.request, exchange.connection, exchange.url
     assert request is not None
-    scheme, mark, rest = url.partition("://")
+    scheme, _, rest = urls.split(url)
+    rest = rest if scheme else ""
     host = parts_of(url)[0]
-    rest = rest[len(rest.partition("/")[0].partition("?")[0]) :]
     words: list[str] = []
     target = request.target
     if "://" in target[:16]:
@@ -141,7 +141,7 @@ def _where(exchange: Exchange) -> tuple[list[str], str]:
         return [], url
     if target[:1] != "/" or (request.method == "OPTIONS" and not rest):  # OPTIONS * asks the server itself (§3.2.4)
         words, rest = ["--request-target", "*" if not rest else target], "/"
-    elif not mark:
+    elif not scheme:
         return [], url
     name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", _PORTS.get(scheme, ""))
     address = connection.server[0]

@@ -17,6 +17,7 @@ from hark.errors import UsageError
 from hark.model.changes import Answered, Began, Change, Ended, Failed, MessageSeen, OtherProtocol, Superseded, Upgraded
 from hark.views.grep import Grep
 from hark.views.view import Needs, Passing, View, plural
+from hark.wire import urls
 
 if TYPE_CHECKING:
     from hark.model.exchange import Connection, Exchange
@@ -173,9 +174,9 @@ def fits(name: str, words: Sequence[str]) -> Callable[[Sequence[str]], bool]:
 
 def parts_of(url: str) -> tuple[str, str]:
     """(host with its port, path with its query) of a URL."""
-    rest = url.partition("://")[2]
-    host = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
-    return host, rest[rest.find("/") :] if "/" in rest else "/"
+    scheme, authority, rest = urls.split(url)
+    path = rest if scheme else ""
+    return authority.rpartition("@")[2], path if path.startswith("/") else f"/{path}"
 
 
 def _glob(word: str) -> Callable[[str], bool]:

@@ -12,6 +12,7 @@ from enum import Flag, auto
 
 from hark.model.changes import Ended, Failed
 from hark.model.spans import duration as duration
+from hark.wire import urls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,8 +166,13 @@ def size(count: int) -> str:
 def who(process: Process | None, pid: int) -> str:
     """A process as "name[pid]"."""
     if process is not None:
-        return f"{process.name}[{process.pid}]"
-    return f"[{pid}]" if pid else ""
+        return named(process.name, process.pid)
+    return named("", pid) if pid else ""
+
+
+def named(name: str, pid: int) -> str:
+    """A process by name and id: "name[pid]"."""
+    return f"{name}[{pid}]"
 
 
 def plural(count: int, name: str, names: str = "") -> str:
@@ -176,9 +182,8 @@ def plural(count: int, name: str, names: str = "") -> str:
 
 def host(exchange: Exchange) -> str:
     """The host of the URL, with its port if the URL has one."""
-    url = exchange.url
-    rest = url.partition("://")[2] or url
-    return rest.partition("/")[0].partition("?")[0] or exchange.connection.server[0]
+    _, authority, rest = urls.split(exchange.url)
+    return authority or rest.partition("/")[0].partition("?")[0] or exchange.connection.server[0]
 
 
 def address(host: str, port: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hark.model.charset import parameter
 from hark.views.failures import layer
+from hark.views.view import named
 from hark.wire import websocket
 from hark.wire.isotime import time_ns
 
@@ -283,7 +284,7 @@ def _initiator(process: Json | None) -> Json:
     """The process, where a page's script stands: the frontend shows "name[pid]"."""
     if not process:
         return {"type": "other"}
-    return {"type": "script", "url": f"{process.get('name', '')}[{process.get('pid', 0)}]"}
+    return {"type": "script", "url": named(process.get("name", ""), process.get("pid", 0))}
 
 
 def _response(entry: Json, headers: dict[str, str], timing: Json, time: float) -> Json:

@@ -12,7 +12,7 @@ from hark.frontends.spool import Spool
 from hark.views.entries import decode
 from hark.views.failures import layer, summed_up
 from hark.views.filters import fits, parts_of
-from hark.views.view import duration, safe, size
+from hark.views.view import duration, named, safe, size
 
 Json = dict[str, Any]
 _WORD = re.compile(r"(host|path|method|status|type|process):(\S*)")
@@ -126,7 +126,7 @@ def _fill(row: Row, entry: Json) -> None:
     row.size = size(answer["bodySize"]) if answer["bodySize"] > 0 else ""
     row.time = duration(int(entry["time"] * 1e6)) if entry["time"] else ""
     process = entry.get("_process") or {}
-    row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process.get("pid") else ""
+    row.process = safe(named(process.get("name", ""), process["pid"])) if process.get("pid") else ""
     row.search = f"{row.method} {row.url} {row.status} {mime} {row.process} {trouble}".lower()
 
 
@@ -137,7 +137,7 @@ def _fill_failure(row: Row, entry: Json) -> None:
     row.method, row.url = layer(facts), safe(summed_up(facts))
     row.time = duration(int(entry["time"] * 1e6)) if entry["time"] else ""
     process = entry.get("_process") or {}
-    row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process.get("pid") else ""
+    row.process = safe(named(process.get("name", ""), process["pid"])) if process.get("pid") else ""
     row.search = f"{row.method} {row.url} failed {facts['kind']} {row.process}".lower()
 
 
