@@ -1,6 +1,6 @@
 """Entries that are shown, written as a file."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hark.destinations import BROWSERS, check_packets, open_outputs
 from hark.errors import HarkError
@@ -10,8 +10,11 @@ from hark.model.imported import EntryReader
 from hark.options import Options
 from hark.pipeline.build import file_views
 
+if TYPE_CHECKING:
+    from hark.model.entry import Entry
 
-def save(name: str, entries: list[dict[str, Any]]) -> None:
+
+def save(name: str, entries: "list[Entry]") -> None:
     """Write entries as a file by the type that its name says. Raises HarkError."""
 
     options = Options()

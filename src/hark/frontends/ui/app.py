@@ -9,7 +9,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -27,7 +27,10 @@ from hark.model.imported import EntryReader
 from hark.views.curl import command, comment
 from hark.views.view import plural, safe
 
-_TABS: dict[str, Callable[[dict[str, Any]], Any]] = {
+if TYPE_CHECKING:
+    from hark.model.entry import Entry
+
+_TABS: dict[str, Callable[["Entry"], Any]] = {
     "Headers": details.headers,
     "Response": details.response_body,
     "Request": details.request_body,
@@ -109,7 +112,7 @@ class Browser(App[None]):
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(
-        self, lines: Iterable[bytes], save: Callable[[str, list[dict[str, Any]]], None], title: str, output: int = -1
+        self, lines: Iterable[bytes], save: "Callable[[str, list[Entry]], None]", title: str, output: int = -1
     ) -> None:
         super().__init__()
         self._lines = lines
