@@ -27,12 +27,11 @@ from hark.model.changes import (
     Superseded,
     Upgraded,
 )
-from hark.views.view import Needs, Screen, View, duration, hexdump, host, plural, pretty, request_line, safe, size, who
-from hark.wire.fields import text as text_of_field
+from hark.views.view import Needs, Screen, View, duration, host, plural, request_line, safe, size, who
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hark.decode.events import Headers, Message, Side
+    from hark.decode.events import Message
     from hark.model.exchange import Exchange
     from hark.model.failure import Failure
     from hark.views.failures import Counts
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from hark.views.schema import Schema
 
 PATIENCE = 1_000_000_000  # ns after which a request without a response gets a line
-_HEXDUMP_BYTES = 512
 _LEAST = 20  # columns of the URL that are always shown
 _MATCHES = 5  # matches of --grep that are shown of an exchange
 _ADVISED = 10_000  # remedies that are remembered, so that each is shown once; later ones are repeated
@@ -305,9 +303,10 @@ class Terminal(View):
             where = self._paint(_DIM, f"{match.where}:")
             self._lines.append(f"  {where} {safe(before)}{text}{safe(after)}".rstrip())
         if self._verbosity:
-            self._details(exchange)
+            from hark.views.verbose import details
 
-    # -- details -------------------------------------------------------------------------------------------------------
+            self._connection(exchange)
+            self._lines += details(exchange, self._verbosity > 1, self._width, self._paint)
 
     def _connection(self, exchange: Exchange) -> None:
         """A line about the connection: for its first request, and for the first one inside TLS through a proxy."""
@@ -321,56 +320,6 @@ class Terminal(View):
             self._described.clear()
         self._described.add((connection.number, again))
         self._lines.append(self._paint(_DIM, f"* {safe(line(exchange))}"))
-
-    def _details(self, exchange: Exchange) -> None:
-        from hark.decode.events import Side
-
-        self._connection(exchange)
-        request, response = exchange.request, exchange.response
-        if request is not None:
-            first = request.line or f"{request.method} {request.target} {request.version}"
-            self._lines.append(self._paint(_BOLD, f"> {safe(first)}"))
-            if request.authority:
-                self._headers(">", ((b":authority", request.authority.encode()),))
-            self._headers(">", request.headers)
-            self._body(">", exchange, Side.CLIENT, exchange.request_header("content-type"))
-            self._headers(">", exchange.request_trailers)
-        for head in exchange.interim:
-            self._lines.append(self._paint(_BOLD, f"< {safe(f'{head.version} {head.status} {head.reason}'.rstrip())}"))
-            self._headers("<", head.headers)
-        if response is not None:
-            first = f"{response.version} {response.status} {response.reason}".rstrip()
-            self._lines.append(self._paint(_BOLD, f"< {safe(first)}"))
-            self._headers("<", response.headers)
-            self._body("<", exchange, Side.SERVER, exchange.response_header("content-type"))
-            self._headers("<", exchange.response_trailers)
-
-    def _headers(self, mark: str, headers: Headers) -> None:
-        for name, value in headers:
-            self._lines.append(f"{mark} {self._paint(_CYAN, safe(text_of_field(name)))}: {safe(text_of_field(value))}")
-
-    def _body(self, mark: str, exchange: Exchange, side: Side, mime: str) -> None:
-        body = exchange.response_body if side else exchange.request_body
-        if self._verbosity < 2 or not body.size:
-            return
-        from hark.model.charset import text_of
-        from hark.views.excerpt import screenful
-
-        data, wrong, cut = exchange.content(side)
-        self._lines.append(mark)
-        text = text_of(data, mime, body.whole and not cut)
-        if text is not None:
-            lines, more = screenful(pretty(text, mime).splitlines(), self._width)
-        else:
-            lines, more = hexdump(data[:_HEXDUMP_BYTES]), ""
-            if len(data) > _HEXDUMP_BYTES:
-                lines.append(f"… {size(len(data))} of binary data")
-        self._lines += [f"{mark} {safe(line)}" for line in lines]
-        rest = _rest(more, body.size, len(data), body.whole, cut)
-        if rest:
-            self._lines.append(self._paint(_DIM, f"{mark} … {rest}"))
-        if wrong:
-            self._lines.append(self._paint(_YELLOW, f"{mark} ({safe(wrong)})"))
 
     def _flush(self) -> None:
         if self._lines:
@@ -387,16 +336,6 @@ def _kind(mime: str) -> str:
     """A media type, short: json, html, png, octet-stream."""
     name = mime.partition(";")[0].strip().lower()
     return name.partition("/")[2].removeprefix("x-").rpartition("+")[2] or name
-
-
-def _rest(more: str, came: int, decoded: int, whole: bool, cut: bool) -> str:
-    """What there is of a body beside what is shown, and how to get it."""
-    if not whole:
-        most = f"{-(-max(came, 1) // 1_000_000)}M"
-        return f"{more or 'the rest was not kept'}; {size(came)} in all (-o FILE.har --max-body {most} keeps them)"
-    if cut:
-        return f"{more or 'the rest was not kept'}; more than {size(decoded)} in all (--max-body SIZE keeps more)"
-    return f"{more}; {size(decoded)} in all (-o FILE.har has them)" if more else ""
 
 
 def view(screen: Screen) -> Terminal:
