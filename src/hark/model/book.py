@@ -205,10 +205,10 @@ class Book:
         other = connection.protocol is not None and connection.protocol not in _FOLLOWED
         return OtherProtocol(connection) if other and not connection.exchanges and not connection.failed else None
 
-    def _sealed(self, event: ev.Sealed) -> None:
+    def _encrypted(self, event: ev.Encrypted) -> None:
         connection = self._connections.get(event.conn)
         if connection is not None:
-            connection.sealed = event
+            connection.encrypted = event
 
     def _alert(self, event: ev.Alert) -> None:
         connection = self._connections.get(event.conn)
@@ -230,9 +230,9 @@ class Book:
         connection = self._connections.get(event.conn)
         if connection is None or connection.failed:
             return None
-        connection.not_tls = event.spoken
+        connection.not_tls = event.protocol
         connection.failed = True
-        return Failed(failing.not_tls(connection, event.spoken, event.time))
+        return Failed(failing.not_tls(connection, event.protocol, event.time))
 
     def _trouble(self, event: ev.Trouble) -> Change | None:
         connection = self._connections.get(event.conn)
@@ -241,7 +241,7 @@ class Book:
         exchange = self._exchanges.get((event.conn, event.stream))
         if exchange is not None:
             exchange.trouble = exchange.trouble or event.text
-            if event.kind == "lost-body" and event.side is not None:
+            if event.kind is ev.TroubleKind.LOST_BODY and event.side is not None:
                 _body_of(exchange, event.side).lost()
                 if exchange.talks is not None:
                     exchange.talks[event.side] = None  # where the next message begins is not known any more
@@ -468,7 +468,7 @@ def _without_request(connection: Connection) -> str:
     if connection.not_tls is not None:
         return f"the server answered in {connection.not_tls}, not TLS"
     for trouble in connection.troubles:
-        if trouble.kind == "broken-http" and trouble.text.endswith("by the client"):
+        if trouble.kind is ev.TroubleKind.BROKEN_HTTP and trouble.text.endswith("by the client"):
             return trouble.text
     lost = any(trouble.kind.startswith("lost") for trouble in connection.troubles)
     return "no request was seen for it" if connection.established and not lost else "its request was not captured"
@@ -495,7 +495,7 @@ _FOLDS: dict[type, Callable[[Book, Any], Change | None]] = {
     ev.Protocol: Book._protocol,
     ev.Proxied: Book._proxied,
     ev.Closed: Book._closed,
-    ev.Sealed: Book._sealed,
+    ev.Encrypted: Book._encrypted,
     ev.Alert: Book._alert,
     ev.GoingAway: Book._going_away,
     ev.NotTls: Book._not_tls,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hark.decode.endings import Ending, Phase
-from hark.decode.events import Headers, Message, Noted, RequestHead, ResponseHead, Sealed, Side, TlsFacts, Trouble
+from hark.decode.events import Encrypted, Headers, Message, Noted, RequestHead, ResponseHead, Side, TlsFacts, Trouble
 from hark.model.body import Body, Decoded
 from hark.model.talk import Talk
 from hark.model.versions import protocol_of
@@ -26,8 +26,8 @@ class Connection:
     """A transport connection."""
 
     __slots__ = (
-        "alerts", "certificates", "client", "dns", "established", "exchanges", "failed", "foreign", "name", "not_tls",
-        "notes", "number", "opened", "pid", "process", "protocol", "proxied", "sealed", "server", "through", "tls",
+        "alerts", "certificates", "client", "dns", "encrypted", "established", "exchanges", "failed", "foreign", "name",
+        "not_tls", "notes", "number", "opened", "pid", "process", "protocol", "proxied", "server", "through", "tls",
         "troubles", "udp",
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ class Connection:
         self.troubles: list[Trouble] = []
         self.notes: list[Noted] = []  # what whoever recorded it says of it
         self.alerts: list[Ending] = []  # what TLS and HTTP/2 said of its end
-        self.sealed: Sealed | None = None  # what stayed encrypted
+        self.encrypted: Encrypted | None = None  # what stayed encrypted
         self.not_tls: str | None = None  # what met a ClientHello that is no TLS, "" where it has no name
         self.failed = False  # it was told as failed
         self.udp = False  # it is a QUIC connection

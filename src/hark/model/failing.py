@@ -31,7 +31,7 @@ def judge(connection: Connection, closed: Closed) -> Failure | None:
         return None
     ends = [*connection.alerts, closed.ending]
     end = min(ends, key=lambda one: one.time)
-    sealed = connection.sealed
+    sealed = connection.encrypted
     if sealed is not None:
         found = _encrypted(connection, end)
         return found._replace(size=sealed.size, version=sealed.version)
@@ -60,12 +60,12 @@ def not_tls(connection: Connection, spoken: str, time: int) -> Failure:
 
 
 def _encrypted(connection: Connection, end: Ending) -> Failure:
-    assert connection.sealed is not None
-    if connection.sealed.refused and end.side == Side.CLIENT:
+    assert connection.encrypted is not None
+    if connection.encrypted.refused and end.side == Side.CLIENT:
         why = "the client broke off the handshake, most likely because of the server's certificate, which is encrypted"
         found = failure(FailureKind.CERTIFICATE_REJECTED, Phase.TLS, connection, end, why)
         return found._replace(seen=ending(end, end.time - connection.opened))
-    found = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, connection.sealed.why)
+    found = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, connection.encrypted.why)
     return found._replace(seen=ending(end, end.time - connection.opened))
 
 

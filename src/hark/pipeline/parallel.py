@@ -129,7 +129,7 @@ class _Worker:
             events = decoder.feed(block)
             if events:
                 self._keep(index, book.feed(events))
-                if decoder.whole or book.joined:
+                if decoder.indivisible or book.joined:
                     self._send("whole", index)
                     return
             sound = sound and type(block) is not Torn
