@@ -37,8 +37,14 @@ MAY = {
     },
     "frontends": {"frontends", "views", "model", "wire", "system", "errors", "options", "destinations"},
     "decode": {"decode", "recording.blocks", "wire"},
-    "model": {"model", "wire", "decode.events", "decode.endings", "decode.limits", "recording.blocks"},
-    "views": {"views", "model", "wire", "errors", "decode.events", "decode.endings", "recording.blocks"},
+    "model": {
+        *("model", "wire", "decode.events", "decode.endings", "decode.limits", "decode.undecrypted"),
+        "recording.blocks",
+    },
+    "views": {
+        *("views", "model", "wire", "errors", "decode.events", "decode.endings", "decode.undecrypted"),
+        "recording.blocks",
+    },
 }
 ANY_MAY = {"bounded", "record"}  # small helpers without imports of ours, for every package
 PURE = {"decode", "wire", "model", "views"}

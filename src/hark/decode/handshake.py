@@ -12,6 +12,7 @@ from typing import Final
 from hark.decode import limits, rsa
 from hark.decode.events import Certificates, Event, Side, TlsFacts
 from hark.decode.keyring import PRIVATE, Keyring
+from hark.decode.undecrypted import Cause, Undecrypted
 from hark.wire import tls
 
 TLS13: Final = 0x0304
@@ -137,14 +138,14 @@ class Handshake:
             return rsa.premaster(self._keyring.private, self._certificate, self._premaster), "private key"
         return b"", ""
 
-    def missing(self) -> str:
-        """Why the session cannot be decrypted, as a clause."""
+    def missing(self) -> Cause:
+        """Why the session cannot be decrypted."""
         if not self.version:
-            return "its handshake was not captured"
+            return Cause(Undecrypted.NO_HANDSHAKE)
         if self.suite is None:
-            return f"cipher suite 0x{self.suite_code:04x} is not one that hark opens"
+            return Cause(Undecrypted.CIPHER_SUITE, f"0x{self.suite_code:04x}")
         key = self._keyring.get(self.client_random)
-        return "some of its secrets are missing" if key else "no secrets for it came"
+        return Cause(Undecrypted.SECRETS_MISSING if key else Undecrypted.NO_SECRETS)
 
     def facts(self, time: int, begun: int, done: int, source: str) -> TlsFacts:
         """What is known so far, as an event. begun, done: when the handshake began and was complete (0: it is not)."""

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from hark.bounded import Bounded
 from hark.decode import limits, sniff
 from hark.decode.channel import Channel
 from hark.decode.context import Context
@@ -45,7 +46,7 @@ class Table:
         self.crowded = False
         self._past = Past()
         self._budget = Budget()
-        self._notes: dict[bytes, list[Note]] = {}  # by ends of connections of which no segment has come yet
+        self._notes: Bounded[bytes, list[Note]] = Bounded(limits.NOTES)  # by ends; no segment has come yet
 
     def note(self, note: Note) -> Sequence[Event]:
         """A note on a connection: on the open one with these ends, or on the next one."""
@@ -55,8 +56,6 @@ class Table:
         waiting = self._notes.setdefault(note.ends, [])
         if len(waiting) < limits.NOTES_EACH:
             waiting.append(note)
-        if len(self._notes) > limits.NOTES:
-            del self._notes[next(iter(self._notes))]
         return ()
 
     # -- segments ------------------------------------------------------------------------------------------------------

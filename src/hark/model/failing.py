@@ -69,9 +69,11 @@ def _undecrypted(connection: Connection, encrypted: Encrypted, end: Ending) -> F
         why = "the client broke off the handshake, most likely because of the server's certificate, which is encrypted"
         result = failure(FailureKind.CERTIFICATE_REJECTED, Phase.TLS, connection, end, why)
     else:
-        result = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, encrypted.why)
+        result = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, encrypted.cause.clause)
     seen = ending(end, end.time - connection.opened)
-    return result._replace(seen=seen, size=encrypted.size, version=encrypted.version)
+    return result._replace(
+        seen=seen, size=encrypted.size, version=encrypted.version, undecrypted=encrypted.cause.reason
+    )
 
 
 # -- TLS, and QUIC -----------------------------------------------------------------------------------------------------
