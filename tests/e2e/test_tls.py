@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from allways import render
-from hark.decode import rsa
+from hark.decode import ciphers
 from hark.decode.decoder import Decoder
 from hark.decode.handshake import Handshake
 from hark.recording import pcapng
@@ -300,7 +300,7 @@ def test_rsa_key_exchange_opens_with_the_servers_key(world, servers, version: st
     assert entry["_tls"]["certificate"]["subject"] == "CN=localhost"
     assert "closed" in world.run("hark", "read", "--private-key", "../key.pem", "closed.pcapng").out.decode()
     random, encrypted, certificate = _key_exchange(home / "closed.pcapng")
-    secret = rsa.premaster([(home / "rsa.key").read_bytes()], certificate, encrypted)
+    secret = ciphers.premaster([(home / "rsa.key").read_bytes()], certificate, encrypted)
     for line in (f"RSA {encrypted[:8].hex()} {secret.hex()}\n", f"PMS_CLIENT_RANDOM {random.hex()} {secret.hex()}\n"):
         (home / "pms.keys").write_text(line)
         opened = world.run("hark", "read", "--keys", "pms.keys", "closed.pcapng")

@@ -1,7 +1,7 @@
 """The order of the stack: which protocol may be inside which.
 
 What   A Channel is a byte stream in both directions. Its protocol is detected by content (sniff.py), and its layer does
-       the rest. Layers ask here for what takes over after an upgrade, a CONNECT, or a proxy's handshake.
+       the rest. Layers get from here what takes over after an upgrade, a CONNECT, or a proxy's handshake.
 Why    One file knows the order, so no protocol knows another.
 Limits LAYERS protocols inside each other; SNIFF_BYTES until the protocol is detected.
 """

@@ -9,13 +9,13 @@ Limits TRANSCRIPT_BYTES of messages are kept until the key exchange; after a lon
 
 from typing import Final
 
-from hark.decode import limits, rsa
+from hark.decode import ciphers, limits
 from hark.decode.events import Certificates, Event, Side, TlsFacts
 from hark.decode.keyring import PRIVATE, Keyring
 from hark.decode.undecrypted import Cause, Undecrypted
 from hark.wire import tls
+from hark.wire.tls import TLS13
 
-TLS13: Final = 0x0304
 _SUITES13: Final = 0x13  # the first byte of the cipher suites of TLS 1.3
 
 
@@ -135,7 +135,7 @@ class Handshake:
         if key is not None and "RSA" in key.secrets:
             return key.secrets["RSA"], key.source
         if self._keyring.private and self._certificate:
-            return rsa.premaster(self._keyring.private, self._certificate, self._premaster), "private key"
+            return ciphers.premaster(self._keyring.private, self._certificate, self._premaster), "private key"
         return b"", ""
 
     def missing(self) -> Cause:

@@ -65,7 +65,11 @@ class Http1(Heads):
         while len(data):
             mode = half.mode
             if mode in (LENGTH, CHUNK_DATA):
-                data = self._counted(side, half, data, time, out)
+                if len(data) < half.left:
+                    half.left -= len(data)
+                    out.append(BodyData(self._conn, half.stream, side, time, data))
+                    return
+                data = self._last_counted(side, half, data, time, out)
                 continue
             if mode == UNTIL_END:
                 out.append(BodyData(self._conn, half.stream, side, time, data))
@@ -88,18 +92,17 @@ class Http1(Heads):
                 return
             data = rest
 
-    def _counted(self, side: Side, half: Half, data: Data, time: int, out: list[Event]) -> Data:
-        """Bytes of a body or a chunk of known length; what is left after it."""
-        take = data[: half.left] if len(data) > half.left else data
-        half.left -= len(take)
+    def _last_counted(self, side: Side, half: Half, data: Data, time: int, out: list[Event]) -> Data:
+        """The last bytes of a body or a chunk of known length; what is left after them."""
+        take, rest = data[: half.left], data[half.left :]
+        half.left = 0
         out.append(BodyData(self._conn, half.stream, side, time, take))
-        if not half.left:
-            if half.mode == LENGTH:
-                self._exchanges.complete(side, half, time, (), out)
-                half.started = time
-            else:
-                half.mode = CHUNK_END
-        return data[len(take) :]
+        if half.mode == LENGTH:
+            self._exchanges.complete(side, half, time, (), out)
+            half.started = time
+        else:
+            half.mode = CHUNK_END
+        return rest
 
     def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
         """`side` has ended its direction."""

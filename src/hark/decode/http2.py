@@ -91,27 +91,26 @@ class Http2(Layer):
             if size - at < _HEADER_BYTES:
                 break
             high, low, kind, flags, stream = _FRAME_HEADER(view, at)
-            length = high << 8 | low
+            end = at + _HEADER_BYTES + (high << 8 | low)
             stream &= 0x7FFFFFFF
             if self._shift and stream:
                 stream += self._shift
-            if size - at - _HEADER_BYTES < length:
-                if not self._partial(side, half, kind, flags, stream, length, time, out):
+            if end > size:
+                if not self._partial(side, half, kind, flags, stream, end - at - _HEADER_BYTES, time, out):
                     break
                 at += _HEADER_BYTES
                 continue
-            at += _HEADER_BYTES
+            payload = view[at + _HEADER_BYTES : end]
             if kind == _HEADERS and flags & _WHOLE == _END_HEADERS and stream and not half.block_stream:
                 # The usual header block, in one step.
-                self._block(side, half, _HEADERS, flags, stream, bytes(view[at : at + length]), time, time, out)
+                self._block(side, half, _HEADERS, flags, stream, bytes(payload), time, time, out)
             elif kind == _DATA and not flags & _PADDED and not half.block_stream:
-                messages = self._messages
-                messages.data(side, stream, view[at : at + length], time, out)
+                self._messages.data(side, stream, payload, time, out)
                 if flags & _END_STREAM:
-                    messages.end(side, stream, time, out)
+                    self._messages.end(side, stream, time, out)
             else:
-                self._frame(side, half, kind, flags, stream, view[at : at + length], time, out)
-            at += length
+                self._frame(side, half, kind, flags, stream, payload, time, out)
+            at = end
         if at < size and not half.broken:
             half.buffer = bytes(view[at:])
         return out

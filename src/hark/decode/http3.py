@@ -5,8 +5,8 @@ What   Frames on request streams, settings and GOAWAY on control streams, both e
 Why    A field section may refer to table entries that come later on the encoder stream, in other packets. It waits for
        them, with what follows on its half of the stream, and nothing else waits.
 Push   Hardly used any more: a promise is reported as a trouble, pushed streams are not decoded.
-Limits HEAD_BYTES per section; QUIC_WAITING bytes behind sections that wait. After a damaged encoder stream only what
-       refers to its table is not decoded.
+Limits HEAD_BYTES per section; QUIC_WAITING bytes of waiting sections and what follows them. After a damaged encoder
+       stream only what refers to its table is not decoded.
 """
 
 from collections.abc import Sequence

@@ -5,13 +5,15 @@ What   Initial packets are decrypted with keys derived from what is in them; the
 Limits A packet that does not authenticate is skipped, as an endpoint does (§9.5): anybody can send datagrams.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hark.decode import ciphers
 from hark.decode.events import Side
-from hark.decode.handshake import Handshake
 from hark.decode.keyring import Keyring
 from hark.wire import quic, tls
+
+if TYPE_CHECKING:
+    from hark.decode.handshake import Handshake
 
 LEVELS: Final = {quic.INITIAL: 0, quic.ZERO_RTT: 2, quic.HANDSHAKE: 1, quic.ONE_RTT: 2}  # packet number spaces (§12.3)
 APPLICATION: Final = 2  # the packet number space of 0-RTT and 1-RTT packets
@@ -43,7 +45,7 @@ class _Half:
 class Protection:
     """The packet protection of one connection. source: the key source that gave its secrets."""
 
-    def __init__(self, handshake: Handshake, keyring: Keyring) -> None:
+    def __init__(self, handshake: "Handshake", keyring: Keyring) -> None:
         self._handshake = handshake
         self._keyring = keyring
         self._halves = (_Half(), _Half())

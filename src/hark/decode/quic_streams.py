@@ -2,7 +2,7 @@
 
 What   Each direction of a stream is put in order and passed to the application; what is sent again after its end is
        recognized.
-Limits QUIC_STREAMS open per direction: the oldest is ended as reset. QUIC_WAITING bytes behind gaps: past it the
+Limits QUIC_STREAMS open per direction: the oldest is ended as reset. QUIC_WAITING bytes after gaps: past it the
        missing bytes are reported as lost.
 """
 
@@ -61,7 +61,7 @@ class StreamTable:
 
     def __init__(self) -> None:
         self._halves = (_Half(), _Half())
-        self._waiting = 0  # bytes behind gaps
+        self._waiting = 0  # bytes after gaps
 
     def feed(self, side: Side, frame: quic.Stream, inside: Streams, time: int, out: list[Event]) -> None:
         """A STREAM frame of `side`; inside: the application."""
@@ -120,7 +120,7 @@ class StreamTable:
         half.finished[number & 3].add(number >> 2)
 
     def give_up_gaps(self, inside: Streams | None, time: int, out: list[Event]) -> None:
-        """Report missing bytes as lost, and pass on what waits behind them."""
+        """Report missing bytes as lost, and pass on what follows them."""
         if inside is None:
             return
         for side, half in zip((Side.CLIENT, Side.SERVER), self._halves, strict=True):

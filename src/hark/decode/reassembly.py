@@ -2,7 +2,7 @@
 
 What   Segments come in any order, repeated, overlapping, with gaps; the result is the stream, with gaps by their size.
 Why    The usual segment continues where the last one ended: one comparison, no copy.
-Limits REORDER_BYTES and REORDER_SEGMENTS wait behind a gap; past that, or when the connection ends, the gap is given
+Limits REORDER_BYTES and REORDER_SEGMENTS wait after a gap; past that, or when the connection ends, the gap is given
        up. If two segments differ in the same bytes, the first one counts, as for most receivers.
 """
 
@@ -23,7 +23,7 @@ class Piece(NamedTuple):
 
 
 class Reassembly:
-    """One direction. waiting: segments behind a gap; differing: set if repeated bytes were not the same."""
+    """One direction. waiting: segments after a gap; differing: set if repeated bytes were not the same."""
 
     __slots__ = ("_bytes", "_lost", "differing", "fin", "first", "floor", "next", "total", "waiting")
 
@@ -61,7 +61,7 @@ class Reassembly:
 
     @property
     def held(self) -> int:
-        """Bytes that wait behind a gap."""
+        """Bytes that wait after a gap."""
         return self._bytes
 
     def advance(self, size: int) -> None:
@@ -142,7 +142,7 @@ class Reassembly:
         return pieces
 
     def acknowledged(self, ack: int) -> list[Piece]:
-        """The receiver has everything before `ack`: gaps before it are given up, even if nothing waits behind them."""
+        """The receiver has everything before `ack`: gaps before it are given up, even if nothing waits after them."""
         pieces: list[Piece] = []
         while (ahead := (ack - self.next) & _MASK) and ahead < _HALF:
             if self.waiting and self.waiting[0][0] - self.total - self._lost <= ahead:

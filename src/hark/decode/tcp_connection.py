@@ -182,7 +182,7 @@ class Connection:
         return ending
 
     def close(self, ending: Ending, out: list[Event]) -> None:
-        """The connection is over: what waits behind gaps is passed on, and the channel closed."""
+        """The connection is over: what waits after gaps is passed on, and the channel closed."""
         channel, self.channel = self.channel, None
         if channel is not None:
             for side in SIDES:

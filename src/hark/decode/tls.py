@@ -16,7 +16,7 @@ from typing import Final
 from hark.decode import limits, tls_keys, tls_resync
 from hark.decode.endings import Ending, How
 from hark.decode.events import Alert, Encrypted, Event, Side
-from hark.decode.handshake import TLS13, Handshake
+from hark.decode.handshake import Handshake
 from hark.decode.layer import Data, Expecting
 from hark.decode.parked import Parked
 from hark.decode.sessions import PRESSURE, Sessions
@@ -25,6 +25,7 @@ from hark.decode.tls_keys import DATA, EARLY, HANDSHAKE, PLAIN, Half
 from hark.decode.tls_resync import RECORD_MAX
 from hark.decode.undecrypted import Cause, Undecrypted
 from hark.wire import tls
+from hark.wire.tls import TLS13
 
 _APPDATA: Final = tls.APPDATA
 _FATAL: Final = 2  # a level of alerts (RFC 8446 §6)
@@ -146,7 +147,7 @@ class Tls(Parked[ParkedItem], Expecting):
             self._encrypted += self._count(side, item)
             return
         # What one side sends is decrypted only after what the other side sent before it: a response follows its
-        # request. Before the ServerHello its direction must go on alone; in the last try each direction does.
+        # request. Before the ServerHello its direction is processed alone; in the last try each direction is.
         if (self._parked and self._handshake.version and not self._last_try) or self._halves[side].blocked:
             self._set_aside(side, item, time)
         elif type(item) is Gap:

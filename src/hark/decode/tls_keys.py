@@ -4,13 +4,16 @@
 May hold: the state of a direction, functions from a handshake and a keyring to ciphers. May not hold: records.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hark.decode import ciphers
 from hark.decode.events import Side
-from hark.decode.handshake import TLS13, Handshake
 from hark.decode.keyring import Keyring
 from hark.wire import tls
+from hark.wire.tls import TLS13
+
+if TYPE_CHECKING:
+    from hark.decode.handshake import Handshake
 
 # The stages of a direction. Plain numbers, not an enum: they are compared for each record.
 PLAIN: Final = 0
@@ -45,7 +48,7 @@ class Half:
 
 
 def make_cipher(
-    handshake: Handshake, keyring: Keyring, side: Side, half: Half
+    handshake: "Handshake", keyring: Keyring, side: Side, half: Half
 ) -> tuple[ciphers.RecordCipher | None, str]:
     """(the cipher of a direction in its present stage, the key source); None while the secret has not come, or if hark
     does not know the cipher suite. For early data the suite is unknown until the ServerHello."""
@@ -76,7 +79,7 @@ def _cipher13(suite: tls.Suite, secret: bytes) -> ciphers.RecordCipher | None:
     return ciphers.Aead13(suite, key, iv)
 
 
-def _cipher12(handshake: Handshake, suite: tls.Suite, side: Side, master: bytes) -> ciphers.RecordCipher | None:
+def _cipher12(handshake: "Handshake", suite: tls.Suite, side: Side, master: bytes) -> ciphers.RecordCipher | None:
     if len(master) != _MASTER_BYTES:
         return None
     randoms = handshake.server_random + handshake.client_random
