@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from hark.wire import x509
+from hark.wire.isotime import time_ns
 
 if TYPE_CHECKING:
     from hark.model.entry import EntryCertificate
@@ -72,7 +73,7 @@ def flaws(der: bytes, host: str, time: int) -> list[str]:
     clauses = []
     if known["subject"] == known["issuer"]:
         clauses.append("self-signed")
-    begins, ends = _nanoseconds(known["notBefore"]), _nanoseconds(known["notAfter"])
+    begins, ends = time_ns(known["notBefore"]), time_ns(known["notAfter"])
     if time > ends:
         clauses.append(f"expired {known['notAfter'][:10]}")
     elif time < begins:
@@ -95,14 +96,6 @@ def described(der: bytes, wrong: list[str]) -> str:
     if "self-signed" not in wrong:
         about.append(f"issued by {known['issuer']}")
     return f"certificate {known['subject']} ({', '.join(about)})"
-
-
-def _nanoseconds(time: str) -> int:
-    """A time of facts() as ns since the epoch."""
-    year, month, day, hour, minute, second = (int(time[at : at + 2]) for at in (2, 5, 8, 11, 14, 17))
-    year += 100 * int(time[:2]) - (month <= 2)  # years begin in March here, so that a leap day is the last day
-    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * ((month - 3) % 12) + 2) // 5 + day - 719469
-    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000_000
 
 
 def _fits(name: str, host: str) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hark.model.versions import protocol_of
 from hark.recording.blocks import Process
 from hark.wire import websocket
+from hark.wire.isotime import iso
 
 if TYPE_CHECKING:
     from hark.model.entry import Entry, EntryProcess
@@ -229,24 +230,8 @@ def _moment(value: object) -> str:
     """A time in ISO 8601. Numbers are ms since the epoch, small ones s."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e14:
         ms = round(value if value > 1e11 else value * 1000)
-        return f"{_date(ms // 86_400_000)}T{_clock(ms % 86_400_000)}Z"
+        return f"{iso(ms * 1_000_000)[:-4]}Z"  # to the ms
     return value if isinstance(value, str) else ""
-
-
-def _date(days: int) -> str:
-    """A day of the Gregorian calendar by its number since 1970-01-01."""
-    days += 719468
-    era, day = divmod(days, 146097)
-    year = (day - day // 1460 + day // 36524 - day // 146096) // 365
-    day -= 365 * year + year // 4 - year // 100
-    month = (5 * day + 2) // 153
-    day -= (153 * month + 2) // 5 - 1
-    month += 3 if month < 10 else -9
-    return f"{year + era * 400 + (month <= 2):04d}-{month:02d}-{day:02d}"
-
-
-def _clock(ms: int) -> str:
-    return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}.{ms % 1000:03d}"
 
 
 # -- single values -----------------------------------------------------------------------------------------------------
