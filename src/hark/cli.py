@@ -119,10 +119,9 @@ def _doctor(arguments: Arguments) -> int:
     arguments.check("doctor")
     if word is not None:
         raise UsageError(f"hark doctor takes no {word}", "", "hark --help")
-    from hark.installed import AGENT, HOOK, PRIVATE
-    from hark.tap.probe import doctor
+    from hark.commands.doctor import doctor
 
-    return doctor(print, AGENT, HOOK, PRIVATE)
+    return doctor(print)
 
 
 def _read(arguments: Arguments) -> int:

@@ -1,12 +1,13 @@
-"""Which key sources a run uses, and what each "no" costs.
+"""Which key sources a run uses, and what is missing without those that it cannot have.
 
 May hold: the table of key sources, and pure choices by facts that somebody else has found. Nothing else names a source.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hark.keys import keylogfile, node, openssl
 from hark.keys.keylogfile import Named
+from hark.system.finding import Finding
 from hark.system.record import Record
 
 TYPE_CHECKING = False
@@ -23,26 +24,30 @@ class Facts(Record):
     keylog: Named  # what the user has set SSLKEYLOGFILE to
 
 
-class Missing(Record):
-    """A capability that this run has not: what that means for the user, why, and what brings it."""
-
-    effect: str
-    why: str
-    remedy: str
-
-
 class Plan:
     """What a run uses. decisions: about traffic; None: everything passes."""
 
     def __init__(
         self,
         keys: "tuple[KeySource, ...]",
-        missing: tuple[Missing, ...],
         decisions: "Decisions | None" = None,
     ) -> None:
         self.keys = keys
-        self.missing = missing
         self.decisions = decisions
+
+    def findings(
+        self, files: Mapping[str, int] | None = None, failed: "Mapping[str, str] | None" = None
+    ) -> list[Finding]:
+        """What each key source says of itself. files: the descriptors that were made for them; None: before anything
+        was built. failed: why a source could not be built, by its name."""
+        found = []
+        for source in self.keys:
+            said = source.finding(files)
+            if said is None:
+                continue
+            reason = (failed or {}).get(source.name)
+            found.append(said._replace(why=f"{said.why}: {reason}") if reason and not said.good else said)
+        return found
 
 
 # In the order in which they are asked for a connection's secrets. A new key source is one line here, and its file.
@@ -56,15 +61,4 @@ SOURCES: "tuple[Callable[[Facts], KeySource], ...]" = (
 
 def plan(facts: Facts) -> Plan:
     """The plan for a run."""
-    missing = []
-    if not facts.agent:
-        missing.append(
-            Missing(
-                "most OpenSSL programs are not decrypted",
-                "the preloaded agent was not compiled when hark was installed",
-                "sudo apt install gcc libc6-dev && pip install --force-reinstall hark",
-            )
-        )
-    if not facts.hook:
-        missing.append(Missing("Node is not decrypted", "its hook is missing", "pip install --force-reinstall hark"))
-    return Plan(tuple(make(facts) for make in SOURCES), tuple(missing))
+    return Plan(tuple(make(facts) for make in SOURCES))

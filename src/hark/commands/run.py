@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 from hark.destinations import COMMANDS, Outputs, fill_streams, open_outputs, say
 from hark.errors import HarkError
-from hark.installed import AGENT, HOOK, PRIVATE
+from hark.installed import AGENT, HOOK, PRIVATE, there
 from hark.keys import keylogfile
 from hark.options import Options
 from hark.pipeline.build import build_pipeline, choice, title_of
@@ -131,15 +131,13 @@ def _leave(status: int) -> NoReturn:
 def _facts() -> Facts:
     """What the plan goes by."""
     keylog = keylogfile.named(os.environ.get(keylogfile.VARIABLE, ""))
-    return Facts(AGENT if os.path.exists(AGENT) else "", HOOK if os.path.exists(HOOK) else "", keylog)
+    return Facts(there(AGENT), there(HOOK), keylog)
 
 
 def _say_missing(chosen: Plan, child: launch.Child) -> None:
-    for effect, why, remedy in chosen.missing:
-        say(f"hark: {effect}: {why}: {remedy}")
-    for source in chosen.keys:
-        if missing := source.missing(child.files):
-            say(f"hark: {missing}")
+    for found in chosen.findings(child.files, child.failed):
+        if not found.good:
+            say(f"hark: {found.text}" + (f": {found.fix}" if found.fix else ""))
 
 
 def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) -> None:

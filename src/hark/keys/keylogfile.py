@@ -17,6 +17,7 @@ import stat
 from collections.abc import Callable, Mapping
 
 from hark.system import kernel
+from hark.system.finding import Finding
 from hark.system.record import Record
 
 TYPE_CHECKING = False
@@ -45,9 +46,9 @@ class PrivateLog:
     name = "private key log"
 
     def build(self, place: "Place") -> dict[str, int]:
-        """The file."""
-        if not place.private:
-            return {"keylog": -1}
+        """The file. Raises OSError."""
+        if place.refused is not None:
+            raise place.refused
         made = os.open(f"{place.private}/{_PRIVATE}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622)
         os.fchmod(made, 0o622)  # others in the tree may add a line, not read one
         return {"keylog": made}
@@ -56,13 +57,11 @@ class PrivateLog:
         """The variable, unless the user has set it."""
         return {VARIABLE: f"{place.private}/{_PRIVATE}"} if place.private and not base.get(VARIABLE) else {}
 
-    def missing(self, files: Mapping[str, int]) -> str:
-        """What is not decrypted without a private directory."""
-        return (
-            ""
-            if files.get("keylog", -1) >= 0
-            else "no private file system here: GnuTLS programs and Node are not decrypted"
-        )
+    def finding(self, files: Mapping[str, int] | None = None) -> Finding:
+        """Whether there is a private directory, and the file in it."""
+        if files is None or files.get("keylog", -1) >= 0:
+            return Finding(self.name)
+        return Finding(self.name, "no private file system here", "", "GnuTLS programs and Node are not decrypted")
 
     def open(self, files: Mapping[str, int]) -> "Follower | None":
         """The file's reader."""
@@ -86,12 +85,13 @@ class UserLog:
         """As the user has set it."""
         return {}
 
-    def missing(self, files: Mapping[str, int]) -> str:
-        """Why it cannot be followed."""
-        finding = self._named.finding
-        return (
-            f"{VARIABLE} is not followed: {finding}; secrets that are written there alone are missed" if finding else ""
-        )
+    def finding(self, files: Mapping[str, int] | None = None) -> Finding | None:
+        """Whether it can be followed; None where no name is to be followed."""
+        path, known, why = self._named
+        if why:
+            why += "; secrets that are written there alone are missed"
+            return Finding(self.name, why, "", f"{self.name} is not followed")
+        return Finding(self.name) if path or known is not None else None
 
     def open(self, files: Mapping[str, int]) -> "UserFile | None":
         """The file's follower."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hark.system.finding import Finding
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.tap.place import Place
@@ -31,9 +33,13 @@ class Hook:
         """The variable that loads the hook, where it has a file to write to."""
         return require(base, self._hook) if self._hook and place.private else {}
 
-    def missing(self, files: Mapping[str, int]) -> str:
-        """What is missed is said for the private key log."""
-        return ""
+    def finding(self, files: Mapping[str, int] | None = None) -> Finding:
+        """Whether its file is there. That it has nowhere to write to is the private key log's finding."""
+        if not self._hook:
+            return Finding(
+                self.name, "its hook is missing", "pip install --force-reinstall hark", "Node is not decrypted"
+            )
+        return Finding(self.name)
 
     def open(self, files: Mapping[str, int]) -> Source | None:
         """Nothing: the private key log's reader has its lines."""

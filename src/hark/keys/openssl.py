@@ -13,6 +13,7 @@ import struct
 from collections.abc import Mapping
 
 from hark.keys import preload as files_of_agent
+from hark.system.finding import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,10 +51,15 @@ class Agent:
             return {}  # ld.so would complain in every process of a file that is not there
         return preload(base, f"{place.private}/$LIB/{files_of_agent.NAME}" if place.private else self._agent)
 
-    def missing(self, files: Mapping[str, int]) -> str:
-        """What is not decrypted where its socket or files could not be made."""
-        there = not self._agent or files.get("keys", -1) >= 0
-        return "" if there else "the preloaded agent could not be set up: OpenSSL programs are not decrypted"
+    def finding(self, files: Mapping[str, int] | None = None) -> Finding:
+        """Whether it was compiled, and its socket and files could be made."""
+        name, effect = "preloaded agent (OpenSSL)", "most OpenSSL programs are not decrypted"
+        if not self._agent:
+            why = "the preloaded agent was not compiled when hark was installed"
+            return Finding(name, why, "sudo apt install gcc libc6-dev && pip install --force-reinstall hark", effect)
+        if files is not None and files.get("keys", -1) < 0:
+            return Finding(name, "the preloaded agent could not be set up", "", effect)
+        return Finding(name)
 
     def open(self, files: Mapping[str, int]) -> _Lines | None:
         """The lines' reader."""

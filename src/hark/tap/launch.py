@@ -25,6 +25,7 @@ from hark.tap.tun.network import Network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hark.tap.place import Place
     from hark.tap.source import KeySource
 
 _SI_KERNEL = 0x80
@@ -76,9 +77,12 @@ def _quote(word: str) -> str:
 class Child:
     """The program on its way to its exec."""
 
-    def __init__(self, pid: int, link: socket.socket, files: dict[str, int], network: Network) -> None:
+    def __init__(
+        self, pid: int, link: socket.socket, files: dict[str, int], failed: dict[str, str], network: Network
+    ) -> None:
         self.pid = pid
         self.files = files  # descriptors of what was made in it, by name; -1: could not be had
+        self.failed = failed  # key sources that could not be built, by name: why
         self.network = network  # the host's, which the namespace mirrors
         self._link = link
 
@@ -97,6 +101,14 @@ class Child:
     def release(self) -> None:
         """In another child of hark: let go of the link, which only the first process may hold."""
         self._link.close()
+
+    def abandon(self) -> None:
+        """It is not to become the program: end it, and what was made in it."""
+        self._link.close()
+        os.waitpid(self.pid, 0)
+        for fd in self.files.values():
+            if fd >= 0:
+                os.close(fd)
 
 
 def _exec_remedy(number: int) -> str:
@@ -143,8 +155,10 @@ def _ready(pid: int, link: socket.socket, host: setup.Host) -> Child:
     for _, _, payload in ancillary:
         numbers.frombytes(payload[: len(payload) - len(payload) % 4])
     files = iter(numbers)
-    names = said[1:].decode().split()
-    return Child(pid, link, {name.lstrip("-"): -1 if name[0] == "-" else next(files) for name in names}, host.network)
+    names, _, reasons = said[1:].decode().partition("\n")
+    made = {name.lstrip("-"): -1 if name[0] == "-" else next(files) for name in names.split()}
+    failed = dict(reason.split("\0") for reason in reasons.splitlines())
+    return Child(pid, link, made, failed, host.network)
 
 
 def _become(
@@ -165,10 +179,7 @@ def _become(
     try:
         try:
             place, files = setup.build(host, owner, mapped)
-            for source in keys:
-                with contextlib.suppress(OSError):  # it says so where it finds nothing of its own (`missing`)
-                    files |= source.build(place)
-                    variables |= source.environment(variables, place)
+            failed = _build(keys, place, files, variables)
         except HarkError as error:
             link.send("\0".join((error.what, error.why, error.remedy)).encode())
             os._exit(1)
@@ -178,7 +189,8 @@ def _become(
             os._exit(1)
         names = " ".join(name if fd >= 0 else f"-{name}" for name, fd in files.items())
         numbers = array.array("i", [fd for fd in files.values() if fd >= 0])
-        link.sendmsg([b"+" + names.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+        said = "\n".join(("+" + names, *(f"{name}\0{why}" for name, why in failed.items())))
+        link.sendmsg([said.encode(errors="backslashreplace")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
         for fd in numbers:
             os.close(fd)
         if link.recv(1) != b"g":
@@ -195,6 +207,20 @@ def _become(
             link.send(str(error.errno).encode())
     finally:
         os._exit(NotExecutable.status)
+
+
+def _build(keys: Sequence[KeySource], place: Place, files: dict[str, int], variables: dict[str, str]) -> dict[str, str]:
+    """In the child: what the key sources need, added to `files` and `variables`. Sources that cannot be had, by name:
+    why."""
+    failed = {}
+    for source in keys:
+        try:
+            files |= source.build(place)
+            variables |= source.environment(variables, place)
+        except OSError as error:
+            reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
+            failed[source.name] = " ".join(reason.split())
+    return failed
 
 
 def _is_text(file: str) -> bool:

@@ -210,8 +210,8 @@ def _private(host: Host) -> tuple[Place, int]:
     is refused."""
     try:
         kernel.mount("hark", host.private, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=256m")
-    except OSError:
-        return Place(""), -1  # key sources that need it say what is missed
+    except OSError as error:
+        return Place("", error), -1  # key sources that need it say what is missed
     try:
         owners = os.open(f"{host.private}/owners", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.fchmod(owners, 0o644)
