@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 from hark.keys import keylogfile, node, openssl
 from hark.keys.keylogfile import Named
-from hark.system.finding import Finding
 from hark.system.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hark.errors import Finding
     from hark.tap.source import KeySource
     from hark.tap.tun.decisions import Decisions
 
@@ -37,17 +37,11 @@ class Plan:
 
     def findings(
         self, files: Mapping[str, int] | None = None, failed: "Mapping[str, str] | None" = None
-    ) -> list[Finding]:
+    ) -> "list[Finding]":
         """What each key source says of itself. files: the descriptors that were made for them; None: before anything
         was built. failed: why a source could not be built, by its name."""
-        found = []
-        for source in self.keys:
-            said = source.finding(files)
-            if said is None:
-                continue
-            reason = (failed or {}).get(source.name)
-            found.append(said._replace(why=f"{said.why}: {reason}") if reason and not said.good else said)
-        return found
+        said = [(source.name, source.finding(files)) for source in self.keys]
+        return [found.because((failed or {}).get(name, "")) for name, found in said if found is not None]
 
 
 # In the order in which they are asked for a connection's secrets. A new key source is one line here, and its file.

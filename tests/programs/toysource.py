@@ -8,9 +8,9 @@ import sys
 
 import hark.plan
 from hark.cli import main
+from hark.errors import Finding
 from hark.keys.keylogfile import Follower, Watch
 from hark.system import kernel
-from hark.system.finding import Finding
 
 
 class Toy:

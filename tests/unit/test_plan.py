@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from hark.commands.doctor import lines
+from hark.errors import Finding
 from hark.keys.keylogfile import Named
 from hark.plan import SOURCES, Facts, plan
-from hark.system.finding import Finding
 
 ALL = Facts("/hark/libhark-keys.so", "/hark/hook.cjs", Named(""))
 MADE = {"keys": 3, "keylog": 4}
@@ -21,7 +21,7 @@ def test_what_the_program_hands_over_comes_first() -> None:
     made = plan(ALL)
     assert [source.name for source in made.keys] == ["agent", "private key log", "Node hook", "SSLKEYLOGFILE"]
     for files in (None, MADE):
-        assert all(found.good for found in made.findings(files))
+        assert all(not found.why for found in made.findings(files))
 
 
 def test_every_no_has_its_reason_and_remedy() -> None:
@@ -30,13 +30,13 @@ def test_every_no_has_its_reason_and_remedy() -> None:
         (ALL._replace(hook=""), "Node is not decrypted: its hook is missing"),
     ):
         for files in (None, MADE):
-            (missing,) = (found for found in plan(facts).findings(files) if not found.good)
-            assert missing.text.startswith(start) and missing.effect and missing.fix and not missing.vital
+            (missing,) = (found for found in plan(facts).findings(files) if found.why)
+            assert missing.text.startswith(start) and missing.effect and missing.fix
 
 
 def test_what_could_not_be_made_is_said_with_its_reason() -> None:
     failed = {"private key log": "Operation not permitted (mount /hark/private)"}
-    assert [found.text for found in plan(ALL).findings({}, failed) if not found.good] == [
+    assert [found.text for found in plan(ALL).findings({}, failed) if found.why] == [
         "most OpenSSL programs are not decrypted: the preloaded agent could not be set up",
         "GnuTLS programs and Node are not decrypted: no private file system here: "
         "Operation not permitted (mount /hark/private)",
@@ -50,7 +50,7 @@ def test_a_key_log_of_the_users(files: dict[str, int] | None) -> None:
 
     assert of(Named("")) is None  # not set
     followed = of(Named("/home/me/keys"))
-    assert followed is not None and followed.good
+    assert followed is not None and not followed.why
     unread = of(Named("", None, "it is a pipe, whose reader has its bytes"))
     assert unread is not None and unread.text == (
         "SSLKEYLOGFILE is not followed: it is a pipe, whose reader has its bytes; "

@@ -6,10 +6,10 @@ What   The findings of the tap and of every key source of the plan, as a run wou
 import os
 from collections.abc import Callable
 
+from hark.errors import Finding
 from hark.installed import AGENT, HOOK, PRIVATE, there
 from hark.keys import keylogfile
 from hark.plan import Facts, plan
-from hark.system.finding import Finding
 from hark.tap.namespace.probe import probe
 
 
@@ -22,14 +22,14 @@ def doctor(say: Callable[[str], None]) -> int:
     for finding in found:
         for line in lines(finding):
             say(line)
-    works = all(finding.good or not finding.vital for finding in found)
+    works = all(not finding.why or finding.effect for finding in found)
     say("hark COMMAND works here." if works else "hark COMMAND does not work here yet; hark read FILE does.")
     return 0 if works else 1
 
 
 def lines(finding: Finding) -> list[str]:
     """A finding as it is printed: "limited" is one without which a run works, but lacks something."""
-    if finding.good:
+    if not finding.why:
         return [f"ok       {finding.name}"]
-    mark = "NO" if finding.vital else "limited"
+    mark = "limited" if finding.effect else "NO"
     return [f"{mark:7}  {finding.name}: {finding.text}", *([f"         fix: {finding.fix}"] if finding.fix else ())]

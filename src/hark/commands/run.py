@@ -136,7 +136,7 @@ def _facts() -> Facts:
 
 def _say_missing(chosen: Plan, child: launch.Child) -> None:
     for found in chosen.findings(child.files, child.failed):
-        if not found.good:
+        if found.why:
             say(f"hark: {found.text}" + (f": {found.fix}" if found.fix else ""))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hark.system.finding import Finding
+from hark.errors import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

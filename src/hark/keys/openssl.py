@@ -12,8 +12,8 @@ import socket
 import struct
 from collections.abc import Mapping
 
+from hark.errors import Finding
 from hark.keys import preload as files_of_agent
-from hark.system.finding import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from hark.errors import Finding
     from hark.recording.blocks import Block
-    from hark.system.finding import Finding
     from hark.tap.place import Place
 
 

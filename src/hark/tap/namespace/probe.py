@@ -10,8 +10,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from hark.errors import HarkError
-from hark.system.finding import Finding
+from hark.errors import Finding, HarkError
 from hark.system.netlink import Route
 from hark.tap import launch
 from hark.tap.namespace import idmap, mirror, setup
