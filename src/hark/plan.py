@@ -25,15 +25,18 @@ class Facts(Record):
 
 
 class Plan:
-    """What a run uses. decisions: about traffic; None: everything passes."""
+    """What a run uses. decisions: about traffic; None: everything passes. helper: what a run lacks if the helper in the
+    namespaces dies, as a clause; "": there is none, because nothing needs one."""
 
     def __init__(
         self,
         keys: "tuple[KeySource, ...]",
         decisions: "Decisions | None" = None,
+        helper: str = "",
     ) -> None:
         self.keys = keys
         self.decisions = decisions
+        self.helper = helper
 
     def findings(
         self, files: Mapping[str, int] | None = None, failed: "Mapping[str, str] | None" = None

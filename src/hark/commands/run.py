@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hark.destinations import COMMANDS, Outputs, fill_streams, open_outputs, say
 from hark.errors import HarkError
@@ -24,19 +24,19 @@ from hark.keys import keylogfile
 from hark.options import Options
 from hark.pipeline.build import build_pipeline, choice, title_of
 from hark.plan import Facts, Plan, plan
+from hark.system.child import Child, death, ignore_stops, start
 from hark.tap import launch, tree
 from hark.tap.namespace import idmap, setup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
-
     from hark.frontends.devtools.start import DevTools
     from hark.recording.ring import Ring
+    from hark.tap.namespace.helper import Helper
 
 _HEAD_START = 0.03  # s that the program has before the decoder process begins to load
 _LINGER = 1.0  # s after the program's end before hark says for what it still waits
-_CAPTURE, _DECODER = "capture process", "decoder process"  # as messages name them
+_CAPTURE, _DECODER, _DEVTOOLS = "capture process", "decoder process", "DevTools server"  # as messages name them
 DONE = b"."
 _LAST_WORDS = 10.0  # s that the decoder process may take to tell what is recorded once the capture process is gone
 
@@ -70,8 +70,16 @@ def run(options: Options) -> int:
         _say_missing(chosen, child)
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    capture = _fork(_CAPTURE, lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds, *outputs.fds)
+    helper = None
+    if chosen.helper:
+        from hark.tap.namespace.helper import Helper
+
+        helper = Helper.start(child.pid, chosen.helper, say)
+    drop: tuple[socket.socket | int, ...] = (control, alive, *feeds, *outputs.fds)
+    capture = start(_CAPTURE, lambda: _tap(child, ring, theirs, chosen, helper), say, drop)
     theirs.close()
+    if helper is not None:
+        helper.release()
     os.close(living)
     options.started = time.time_ns()
     child.go()
@@ -79,7 +87,7 @@ def run(options: Options) -> int:
     for fd in child.files.values():
         if fd >= 0:
             os.close(fd)  # the capture process's alone: the namespace goes when it goes
-    decoder = _fork(_DECODER, lambda: _tell(child, options, outputs, ring, alive, feeds), control)
+    decoder = start(_DECODER, lambda: _tell(child, options, outputs, ring, alive, feeds), say, (control,))
     for fd in (alive, *feeds, *outputs.fds):
         os.close(fd)
     try:
@@ -91,41 +99,31 @@ def run(options: Options) -> int:
         os.waitpid(capture, 0)
         os.waitpid(decoder, 0)
         raise
-    return _Session(options, child.pid, capture, decoder, control, network, ring, server).wait()
+    others = _others(options, capture, decoder, server, helper)
+    observed = tree.Tree(network, {helper.pid} if helper is not None else ())
+    return _Session(options, child.pid, others, control, observed, ring, server).wait()
+
+
+def _others(
+    options: Options, capture: int, decoder: int, server: DevTools | None, helper: Helper | None
+) -> dict[str, Child]:
+    """The processes beside the program, by name."""
+    name = os.path.basename(options.command[0])
+    found = [
+        Child(_CAPTURE, capture, f"{name} has lost its network and is ended"),
+        Child(_DECODER, decoder, f"nothing more is shown; {name} runs on"),
+    ]
+    if server is not None:
+        found.append(Child(_DEVTOOLS, server.pid, f"nothing more is shown there; {name} runs on"))
+    if helper is not None:
+        found.append(Child(helper.name, helper.pid, f"{helper.effect}; {name} runs on"))
+    return {child.name: child for child in found}
 
 
 def _devtools(options: Options, outputs: Outputs) -> DevTools:
-    from hark.frontends.devtools.start import start
+    from hark.frontends.devtools.start import start as serve
 
-    return start(options, title_of(options), outputs)
-
-
-def _fork(name: str, body: Callable[[], None], *drop: socket.socket | int) -> int:
-    """Run `body` in a child that shows its own bugs and never returns here."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        for end in drop:
-            if isinstance(end, socket.socket):
-                end.close()
-            else:
-                os.close(end)
-        for number in (signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN):
-            signal.signal(number, signal.SIG_IGN)  # the program may be stopped; who carries its traffic may not
-        body()
-        status = 0
-    except BaseException:
-        import traceback
-
-        say(f"hark: the {name} failed; please report this:\n{traceback.format_exc().rstrip()}")
-    finally:
-        _leave(status)
-
-
-def _leave(status: int) -> NoReturn:
-    os._exit(status)
+    return serve(options, title_of(options), outputs)
 
 
 def _facts() -> Facts:
@@ -140,7 +138,7 @@ def _say_missing(chosen: Plan, child: launch.Child) -> None:
             say(f"hark: {found.text}" + (f": {found.fix}" if found.fix else ""))
 
 
-def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) -> None:
+def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan, helper: Helper | None) -> None:
     """The capture process's body."""
     import gc
     import resource
@@ -149,14 +147,16 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) 
     from hark.tap.capture import Capture
     from hark.tap.namespace.tap import NamespaceTap
 
+    ignore_stops()
     child.release()
     with contextlib.suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.freeze()
-    network = tree.Tree(os.readlink(f"/proc/self/fd/{child.files['network']}"))
-    capture = Capture(Writer(ring), ring.wake_writer, control, network, chosen.keys, child.files)
-    capture.run(NamespaceTap(child.files, child.network, capture.loop, capture.recorder, chosen.decisions))
+    network = os.readlink(f"/proc/self/fd/{child.files['network']}")
+    observed = tree.Tree(network, {helper.pid} if helper is not None else ())
+    capture = Capture(Writer(ring), ring.wake_writer, control, observed, chosen.keys, child.files)
+    capture.run(NamespaceTap(child.files, child.network, capture.loop, capture.recorder, chosen.decisions, helper))
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
 
@@ -167,6 +167,7 @@ def _tell(
     """The decoder process's body."""
     from hark.recording.ring import Reader
 
+    ignore_stops()
     child.release()
     reader = Reader(ring)
     try:
@@ -187,24 +188,21 @@ class _Session:
         self,
         options: Options,
         program: int,
-        capture: int,
-        decoder: int,
+        others: dict[str, Child],
         control: socket.socket,
-        network: str,
+        observed: tree.Tree,
         ring: Ring,
         server: DevTools | None,
     ) -> None:
         self._options = options
         self._name = os.path.basename(options.command[0])
-        self._capture = capture
-        self._decoder = decoder
+        self._others = others
         self._control = control
-        self._network = network
+        self._tree = observed
         self._ring = ring
         self._server = server
-        children = {capture: _CAPTURE, decoder: _DECODER} | ({server.pid: "DevTools server"} if server else {})
-        self._waiter = launch.Waiter(program, children)
-        self._left = set(children.values())
+        self._waiter = launch.Waiter(program, {child.pid: name for name, child in others.items()})
+        self._left = set(others)
         self._said = False
         self._interrupts = 0
         self._ended = 0.0
@@ -241,7 +239,7 @@ class _Session:
         said = False
         if waiter.hung_up:
             self._server.end()
-        while "DevTools server" in self._left:
+        while _DEVTOOLS in self._left:
             for event, status in waiter.step(0.2):
                 if event == "^C":
                     self._server.end()
@@ -262,28 +260,23 @@ class _Session:
         return False
 
     def _child(self, name: str, status: int) -> None:
-        """The capture process or the decoder process has ended."""
+        """A process beside the program has ended. One that failed by itself has reported why."""
         self._left.discard(name)
-        if not os.WIFSIGNALED(status):
-            if name == _CAPTURE and self._waiter.status is None:
-                self._lost(name, "ended too early")
-            return
-        self._lost(name, f"was killed by signal {os.WTERMSIG(status)}")
+        early = name == _CAPTURE and self._waiter.status is None
+        how = death(status) if os.WIFSIGNALED(status) else "ended too early" if early else ""
+        if how:
+            self._lost(name, how)
 
     def _lost(self, name: str, how: str) -> None:
-        if name == "DevTools server":
-            say(f"hark: the DevTools server {how}: nothing more is shown there; {self._name} runs on")
-            return
         if name == _DECODER:
             self._ring.leave()
-            say(f"hark: the {name} {how}: nothing more is shown; {self._name} runs on")
-            return
-        if self._interrupts < 2:
-            say(f"hark: the {name} {how}: {self._name} has lost its network and is ended")
-        for _ in range(20):  # one that forks while it is looked for is met the next time
-            if not tree.end(self._network):
-                return
-            time.sleep(0.005)
+        if name != _CAPTURE or self._interrupts < 2:
+            say(f"hark: the {self._others[name].line(how)}")
+        if name == _CAPTURE:
+            for _ in range(20):  # one that forks while it is looked for is met the next time
+                if not self._tree.end():
+                    return
+                time.sleep(0.005)
 
     def _interrupt(self) -> None:
         """^C while hark waits for what the program left behind: first the tree is ended, then hark itself."""
@@ -291,16 +284,16 @@ class _Session:
         if self._interrupts == 1:
             self._order(b"k")
         else:
-            for pid in (self._capture, self._decoder):
+            for name in (_CAPTURE, _DECODER):
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(self._others[name].pid, signal.SIGKILL)
 
     def _explain(self) -> None:
         waited = time.monotonic() - self._ended
         if _CAPTURE in self._left:
             if not self._said and waited > _LINGER:
                 self._said = True
-                pids = tree.members(self._network)
+                pids = self._tree.members()
                 if pids and not self._options.quiet:
                     names = ", ".join(f"{_name(pid)}[{pid}]" for pid in pids[:4])
                     more = f" and {len(pids) - 4} more" if len(pids) > 4 else ""

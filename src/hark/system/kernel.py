@@ -54,11 +54,16 @@ def _keyctl(operation: int, first: int, second: int) -> int:
     return int(_libc.syscall(long(number), long(operation), long(first), long(second), long(0), long(0)))
 
 
+def setns(fd: int, kind: int) -> None:
+    """Join the namespace that a descriptor stands for; kind: its CLONE_ flag."""
+    _check(_libc.setns(fd, kind), "setns")
+
+
 def enter_user_namespace(pid: int) -> None:
     """Join the user namespace of a process (setns): with every capability there, if it is one of this user's."""
     fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _check(_libc.setns(fd, CLONE_NEWUSER), "setns")
+        setns(fd, CLONE_NEWUSER)
     finally:
         os.close(fd)
 

@@ -18,8 +18,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from hark.tap.loop import IN, Loop
-from hark.tap.namespace import idmap, ownertable
-from hark.tap.namespace.ownertable import ENTRIES, ENTRY, HEADER
+from hark.tap.namespace import idmap
+from hark.tap.place import OWNERS, OWNERS_BYTES, OWNERS_ENTRY, OWNERS_HEADER
 
 _DIRECTORIES = 8  # in which files were asked for last
 _AHEAD = 1024  # files of a directory looked at by one question, at most: 4 ms
@@ -98,7 +98,7 @@ class HostSide:
         if self._table is None:
             import mmap  # seldom needed: not at every start
 
-            self._table = memoryview(mmap.mmap(self._file, ownertable.BYTES)).cast("Q")
+            self._table = memoryview(mmap.mmap(self._file, OWNERS_BYTES)).cast("Q")
         return os.stat(f"/proc/{pid}/ns/user").st_ino == self._table[0]
 
     def _owner(self, question: bytes, given: list[int], pid: int) -> Answer:
@@ -116,7 +116,7 @@ class HostSide:
         """An entry of the table, as host.c reads it."""
         changed, owner = info.st_ctime_ns & _MASK, info.st_uid | info.st_gid << 32
         check = info.st_dev ^ info.st_ino ^ changed ^ owner
-        at = HEADER // 8 + ((info.st_ino * 0x9E3779B97F4A7C15 & _MASK) >> 40) % ENTRIES * ENTRY
+        at = OWNERS_HEADER // 8 + ((info.st_ino * 0x9E3779B97F4A7C15 & _MASK) >> 40) % OWNERS * OWNERS_ENTRY
         table = self._table
         if table is not None:
             table[at + 4] = ~check & _MASK  # whoever reads it now sees that it is none
