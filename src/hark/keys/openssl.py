@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _UCRED = struct.Struct("iII")
 _LINE = 1024  # bytes; a key log line is 300 at most
+_QUEUED = 4096  # lines that wait at most: thousands of handshakes at once
 # Abstract: it belongs to the network namespace, so it is reached from a chroot too. agent.c has the same name.
 _SOCKET = b"\0hark-keys"
 
@@ -40,7 +41,9 @@ class Agent:
             return {"keys": -1}
         if place.private:
             files_of_agent.fill(place.private, self._agent)
+        usual = _queue(_QUEUED)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as lines:
+            _queue(usual)  # the programs' own sockets have the host's
             lines.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             lines.bind(_SOCKET)
             return {"keys": lines.detach()}
@@ -64,6 +67,19 @@ class Agent:
     def open(self, files: Mapping[str, int]) -> _Lines | None:
         """The lines' reader."""
         return _Lines(files["keys"]) if files.get("keys", -1) >= 0 else None
+
+
+def _queue(size: int) -> int:
+    """Set how many datagrams a Unix socket that is made next in this namespace queues; what it was. 0: as it is."""
+    try:
+        with open("/proc/sys/net/unix/max_dgram_qlen", "r+") as setting:
+            before = int(setting.read())
+            if size:
+                setting.seek(0)  # the kernel ignores what is written elsewhere
+                setting.write(str(size))
+            return before
+    except OSError:
+        return 0  # not to be set here: senders wait sooner
 
 
 class _Lines:

@@ -39,6 +39,7 @@ _MIRRORED = (
     "net/ipv4/ip_local_port_range",
     "net/ipv4/ip_default_ttl",
     "net/core/somaxconn",
+    "net/unix/max_dgram_qlen",
 )
 
 
@@ -170,7 +171,6 @@ def _settings(host: Host) -> None:
         ("net/ipv4/conf/all/accept_local", "1"),
         ("net/ipv4/conf/all/rp_filter", "0"),
         ("net/ipv4/conf/default/rp_filter", "0"),
-        ("net/unix/max_dgram_qlen", "4096"),
     ]
     if host.network.has_six():
         wanted += [
