@@ -12,6 +12,7 @@ from hark.system.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.errors import Finding
+    from hark.system.program import Answer, Past, Program
     from hark.tap.source import KeySource
     from hark.tap.tun.decisions import Decisions
 
@@ -22,6 +23,7 @@ class Facts(Record):
     agent: str  # the compiled agent's file; "" where it was not compiled
     hook: str  # the file that Node loads; "" where it is missing
     keylog: Named  # what the user has set SSLKEYLOGFILE to
+    private: str  # the directory over which the tree's private file system is mounted
 
 
 class Plan:
@@ -46,11 +48,18 @@ class Plan:
         said = [(source.name, source.finding(files)) for source in self.keys]
         return [found.because((failed or {}).get(name, "")) for name, found in said if found is not None]
 
+    def keys_of(self, program: "Program", past: "Past") -> "Answer":
+        """Whether a process's session keys can be had, by what its program is, what each key source says of it, and
+        what came of earlier connections of the same program file. Asks nothing of the machine."""
+        from hark.system.program import combine  # not needed before the program runs
+
+        return combine({source.name: source.covers(program) for source in self.keys}, past.of(program.file))
+
 
 # In the order in which they are asked for a connection's secrets. A new key source is one line here, and its file.
 SOURCES: "tuple[Callable[[Facts], KeySource], ...]" = (
     lambda facts: openssl.Agent(facts.agent),
-    lambda facts: keylogfile.PrivateLog(),
+    lambda facts: keylogfile.PrivateLog(facts.private),
     lambda facts: node.Hook(facts.hook),
     lambda facts: keylogfile.UserLog(facts.keylog),
 )

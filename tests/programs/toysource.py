@@ -11,6 +11,7 @@ from hark.cli import main
 from hark.errors import Finding
 from hark.keys.keylogfile import Follower, Watch
 from hark.system import kernel
+from hark.system.program import Answer, Can
 
 
 class Toy:
@@ -34,6 +35,10 @@ class Toy:
         if files is not None and "toy" not in files:
             return Finding("toy", "its file could not be made", "", "toys are not decrypted")
         return Finding("toy")
+
+    def covers(self, program):
+        value = (program.environment or {}).get("TOY_KEYS")
+        return Answer(Can.YES, self.name) if value else None
 
     def open(self, files):
         return Lines(files["toy"])

@@ -12,7 +12,7 @@ from hark.errors import Finding
 from hark.keys.keylogfile import Named
 from hark.plan import SOURCES, Facts, plan
 
-ALL = Facts("/hark/libhark-keys.so", "/hark/hook.cjs", Named(""))
+ALL = Facts("/hark/libhark-keys.so", "/hark/hook.cjs", Named(""), "/hark/private")
 MADE = {"keys": 3, "keylog": 4}
 TOY = pathlib.Path(__file__).parent.parent / "programs" / "toysource.py"
 

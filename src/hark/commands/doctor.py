@@ -16,7 +16,7 @@ from hark.tap.namespace.probe import probe
 def doctor(say: Callable[[str], None]) -> int:
     """Print what was found; 0 where `hark COMMAND` works, else 1."""
     keylog = keylogfile.named(os.environ.get(keylogfile.VARIABLE, ""))
-    chosen = plan(Facts(there(AGENT), there(HOOK), keylog))
+    chosen = plan(Facts(there(AGENT), there(HOOK), keylog, PRIVATE))
     tap = probe(PRIVATE, chosen.keys)
     found = [*tap.findings, *chosen.findings(tap.files, tap.failed)]
     for finding in found:

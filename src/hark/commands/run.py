@@ -129,7 +129,7 @@ def _devtools(options: Options, outputs: Outputs) -> DevTools:
 def _facts() -> Facts:
     """What the plan goes by."""
     keylog = keylogfile.named(os.environ.get(keylogfile.VARIABLE, ""))
-    return Facts(there(AGENT), there(HOOK), keylog)
+    return Facts(there(AGENT), there(HOOK), keylog, PRIVATE)
 
 
 def _say_missing(chosen: Plan, child: launch.Child) -> None:

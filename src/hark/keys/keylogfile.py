@@ -23,6 +23,7 @@ from hark.system.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.recording.blocks import Secrets
+    from hark.system.program import Answer, Program
     from hark.tap.place import Place
 
 VARIABLE = "SSLKEYLOGFILE"
@@ -45,6 +46,10 @@ class PrivateLog:
 
     name = "private key log"
 
+    def __init__(self, private: str) -> None:
+        """private: the private directory, as Place has it where there is one."""
+        self._path = f"{private}/{_PRIVATE}"
+
     def build(self, place: "Place") -> dict[str, int]:
         """The file. Raises OSError."""
         if place.refused is not None:
@@ -62,6 +67,10 @@ class PrivateLog:
         if files is None or files.get("keylog", -1) >= 0:
             return Finding(self.name)
         return Finding(self.name, "no private file system here", "", "GnuTLS programs and Node are not decrypted")
+
+    def covers(self, program: "Program") -> "Answer":
+        """Where the variable names it, and something that writes key logs is there."""
+        return _written(self.name, program, lambda value: value == self._path)
 
     def open(self, files: Mapping[str, int]) -> "Follower | None":
         """The file's reader."""
@@ -93,10 +102,39 @@ class UserLog:
             return Finding(self.name, why, "", f"{self.name} is not followed")
         return Finding(self.name) if path or known is not None else None
 
+    def covers(self, program: "Program") -> "Answer | None":
+        """The same, of any other file that is followed."""
+        from hark.system.program import no
+
+        path, known, why = self._named
+        if why:
+            return no(f"{VARIABLE} is not followed: {why}")
+        return _written(self.name, program, bool) if path or known is not None else None
+
     def open(self, files: Mapping[str, int]) -> "UserFile | None":
         """The file's follower."""
         path, known, _ = self._named
         return UserFile(path, known, Watch(*kernel.notifier())) if path or known is not None else None
+
+
+# What writes the variable's file by itself, by the beginning of a library's name, and by the program's name.
+_WRITING = ("libgnutls.so", "_ssl.cpython")
+_WRITERS = ("curl", "chrome", "chromium", "msedge", "firefox", "firefox-esr", "firefox-bin")
+
+
+def _written(source: str, program: "Program", is_ours: Callable[[str], bool]) -> "Answer":
+    """Whether a process writes keys to a file. is_ours: of the variable's value."""
+    from hark.system.program import Answer, Can, no, unknown
+
+    if program.environment is None:
+        return unknown("its environment cannot be read")
+    if not is_ours(program.environment.get(VARIABLE, "")):
+        return no(f"{VARIABLE} was unset or changed")
+    if program.name in _WRITERS or program.has(*_WRITING):
+        return Answer(Can.YES, source)
+    if program.static:
+        return no("it is not known to write a key log")
+    return unknown("nothing in it is known to write a key log")
 
 
 class Watch:

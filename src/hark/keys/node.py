@@ -13,8 +13,11 @@ from hark.errors import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hark.system.program import Answer, Program
     from hark.tap.place import Place
     from hark.tap.source import Source
+
+_NAMES = ("node", "nodejs")
 
 
 class Hook:
@@ -40,6 +43,18 @@ class Hook:
                 self.name, "its hook is missing", "pip install --force-reinstall hark", "Node is not decrypted"
             )
         return Finding(self.name)
+
+    def covers(self, program: Program) -> Answer | None:
+        """Where it is Node, with the hook among its options."""
+        from hark.system.program import Answer, Can, no, unknown
+
+        if program.name not in _NAMES and not program.has("libnode.so"):
+            return None
+        if program.environment is None:
+            return unknown("its environment cannot be read")
+        if not self._hook or self._hook not in program.environment.get("NODE_OPTIONS", ""):
+            return no("Node has not loaded the hook: NODE_OPTIONS was unset or changed")
+        return Answer(Can.YES, self.name)
 
     def open(self, files: Mapping[str, int]) -> Source | None:
         """Nothing: the private key log's reader has its lines."""

@@ -8,6 +8,7 @@ Limits A sender waits a few milliseconds at most when the queue is full, then dr
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from hark.keys import preload as files_of_agent
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.recording.blocks import Secrets
+    from hark.system.program import Answer, Program
     from hark.tap.place import Place
 
 _UCRED = struct.Struct("iII")
@@ -63,6 +65,22 @@ class Agent:
         if files is not None and files.get("keys", -1) < 0:
             return Finding(name, "the preloaded agent could not be set up", "", effect)
         return Finding(name)
+
+    def covers(self, program: Program) -> Answer:
+        """Where the agent is loaded, and a libssl is."""
+        from hark.system.program import Answer, Can, no, unknown
+
+        if not self._agent:
+            return no("the preloaded agent was not compiled when hark was installed")
+        if not program.mapped:
+            return unknown("what is loaded into it cannot be read")
+        if program.static:
+            return no("it is statically linked: nothing can be preloaded")
+        if not program.has(os.path.basename(self._agent)):
+            return no("the agent is not loaded: LD_PRELOAD was unset, it is set-id, or it runs longer than hark")
+        if not program.has("libssl.so", "libssl-", "libboringssl"):
+            return unknown("no libssl is loaded")
+        return Answer(Can.YES, self.name)
 
     def open(self, files: Mapping[str, int]) -> _Lines | None:
         """The lines' reader."""

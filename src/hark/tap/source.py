@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from hark.errors import Finding
     from hark.recording.blocks import Block
+    from hark.system.program import Answer, Program
     from hark.tap.place import Place
 
 
@@ -41,6 +42,10 @@ class KeySource(Protocol):
         """In hark's first process, at each start and for `hark doctor`: whether secrets can be had this way; if not,
         what is not decrypted, why, and what brings it. files: what was handed over; None: before anything was built.
         None where there is nothing to say."""
+
+    def covers(self, program: Program) -> Answer | None:
+        """By facts alone: whether secrets of a process can be had this way; None where the source is not for such
+        programs."""
 
     def open(self, files: Mapping[str, int]) -> Source | None:
         """In the capture process: what to listen to, if anything. Raises OSError."""
