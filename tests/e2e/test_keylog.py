@@ -106,6 +106,7 @@ def test_a_source_that_cannot_be_built_is_named_with_the_reason(world) -> None:
     shutil.copy(pathlib.Path(__file__).parent.parent / "programs" / "toysource.py", world.dir / "toysource.py")
     run = world.run(sys.executable, str(world.dir / "toysource.py"), "echo", "hello", TOY_FOLDER="/nowhere")
     assert (run.status, run.out) == (0, b"hello\n")
-    (line,) = run.err.splitlines()
+    line, last = run.err.splitlines()
+    assert last == "hark: no exchanges"
     start = "hark: toys are not decrypted: its file could not be made: No such file or directory ("
     assert line.startswith(start) and line.endswith("/nowhere/toy)"), line

@@ -30,8 +30,10 @@ def refusal(*request, **more):
 
 
 def has(fd):
-    """What a descriptor of the helper is."""
-    return os.readlink(f"/proc/{helper.pid}/fd/{fd}").partition(":")[0]
+    """What a descriptor of the helper is; "" where it is closed just now."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.readlink(f"/proc/{helper.pid}/fd/{fd}").partition(":")[0]
+    return ""
 
 
 found = {}
@@ -75,7 +77,11 @@ found["refused"] = [
     refusal(socket.AF_UNIX, socket.SOCK_STREAM, address="x" * 9000),
     refusal(socket.AF_INET, socket.SOCK_STREAM),
 ]
-found["descriptors"] = sorted(has(fd) for fd in os.listdir(f"/proc/{helper.pid}/fd") if int(fd) > 2)
+for _ in range(100):  # until the helper has closed its copy of the last socket
+    found["descriptors"] = [has(fd) for fd in os.listdir(f"/proc/{helper.pid}/fd") if int(fd) > 2]
+    if len(found["descriptors"]) < 2:
+        break
+    time.sleep(0.01)
 begin = time.perf_counter()
 for _ in range(200):
     helper.socket(socket.AF_INET, socket.SOCK_STREAM).close()
@@ -92,8 +98,16 @@ os.waitpid(helper.pid, 0)
 found["killed"] = refusal(socket.AF_INET, socket.SOCK_STREAM)
 
 helper = Helper.start(holder.pid, "nothing", print)
-helper.release()
+other = Helper.attach(helper.detach(), "nothing")  # as another process of hark's has it
+found["attached"] = [other.pid == helper.pid, other.socket(socket.AF_INET, socket.SOCK_STREAM).family]
+os.close(other.detach())
 found["released"] = os.waitpid(helper.pid, 0)[1]
+
+helper = Helper.start(holder.pid, "nothing", print)
+os.kill(helper.pid, signal.SIGKILL)
+os.waitpid(helper.pid, 0)
+helper = Helper.attach(helper.detach(), "nothing")
+found["attached too late"] = refusal(socket.AF_INET, socket.SOCK_STREAM)
 with contextlib.suppress(ProcessLookupError):
     holder.kill()
 holder.wait()

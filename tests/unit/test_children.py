@@ -28,7 +28,7 @@ class Setup:
     def say(self, text: str) -> None:
         os.write(self.said, text.encode() + b"\n")
 
-    def start(self, body: Callable[[], object], remedy: str = "") -> int:
+    def start(self, body: Callable[[], int | None], remedy: str = "") -> int:
         return self.children.start("scanner", body, [self.said], "nothing is scanned any more", remedy)
 
     def until_lost(self, count: int) -> None:
@@ -71,7 +71,7 @@ def test_an_end_that_nobody_asked_for_is_reported_once(setup: Setup) -> None:
 def test_one_that_fails_reports_its_fault_and_is_not_started_again(setup: Setup) -> None:
     setup.start(fail)
     setup.until_lost(1)
-    assert setup.lost == [("process", 1, "scanner ended with status 1: nothing is scanned any more")]
+    assert setup.lost == [("process", 1, "scanner ended with status 255: nothing is scanned any more")]
     said = setup.read.read(65536).decode()
     assert said.startswith("hark: the scanner failed; please report this:\n") and "ValueError: no such thing" in said
     assert setup.children.pids == []

@@ -46,6 +46,8 @@ def test_sockets_of_the_namespaces(way: str) -> None:
         "stopped": ["TimeoutError", "EPIPE"],
         "ended": 0,
         "killed": "EPIPE",
+        "attached": [True, 2],
         "released": 0,
+        "attached too late": "EPIPE",
         "gone": "cannot start the helper in the namespaces: No such file or directory",
     }

@@ -15,16 +15,16 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from hark.destinations import COMMANDS, Outputs, fill_streams, open_outputs, say
+from hark.destinations import COMMANDS, Outputs, open_outputs, say
 from hark.errors import HarkError
 from hark.installed import AGENT, HOOK, PRIVATE, there
 from hark.keys import keylogfile
 from hark.options import Options
-from hark.pipeline.build import build_pipeline, choice, title_of
+from hark.pipeline.build import build_views, choice, title_of
 from hark.plan import Facts, Plan, plan
-from hark.system.child import Child, death, ignore_stops, start
+from hark.system.child import FAILED, Child, death, ignore_stops, start
 from hark.tap import launch, tree
 from hark.tap.namespace import idmap, setup
 
@@ -44,13 +44,12 @@ _LAST_WORDS = 10.0  # s that the decoder process may take to tell what is record
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------
 
 
-def run(options: Options) -> int:
-    """Run the command and tell what it does; its exit status. Raises HarkError where it cannot be run."""
-    fill_streams(os.O_RDWR)
-    mapping = idmap.begin(os.getuid(), os.getgid())  # takes as long as all that follows
+def run(options: Options, mapping: idmap.Mapping | None) -> int:
+    """Run the command and show what it does; the exit status: the command's, or where that is 0 the verdict of a view.
+    mapping: of the user's ids, which is under way. Raises HarkError where it cannot be run."""
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
-    choice(options)  # what cannot be understood or read is told before anything runs
+    choice(options)  # what cannot be understood or read is reported before anything runs
     outputs = open_outputs(options, say, COMMANDS)
     server = _devtools(options, outputs) if options.devtools else None
     feeds = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
@@ -58,36 +57,36 @@ def run(options: Options) -> int:
         os.set_inheritable(fd, False)  # no business of the program's
     launch.hold_signals()
     chosen = plan(_facts())
-    ready = launch.prepare(file, options.command, setup.look(PRIVATE), mapping, chosen.keys)
-    # Loaded while the child builds the namespace: what the capture process needs is then there when the program starts.
-    import hark.tap.capture
-    import hark.tap.namespace.tap  # noqa: F401
-    from hark.recording.ring import Ring
+    host = setup.look(PRIVATE)
+    preparing = launch.prepare(file, options.command, host, mapping, chosen.keys)
+    # While the child builds the namespace, the capture process loads what it needs.
+    from hark.recording.ring import Ring  # both processes to come need it
 
     ring = Ring()
-    child = ready()
-    if not options.quiet:
-        _say_missing(chosen, child)
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    helper = None
-    if chosen.helper:
-        from hark.tap.namespace.helper import Helper
-
-        helper = Helper.start(child.pid, chosen.helper, say)
     drop: tuple[socket.socket | int, ...] = (control, alive, *feeds, *outputs.fds)
-    capture = start(_CAPTURE, lambda: _tap(child, ring, theirs, chosen, helper), say, drop)
+    capture = start(_CAPTURE, lambda: _capture(preparing, host, ring, theirs, chosen), say, drop)
     theirs.close()
-    if helper is not None:
-        helper.release()
     os.close(living)
+    try:
+        child = preparing.ready()
+        helper = _helper(child, chosen)
+    except HarkError:
+        control.close()
+        os.waitpid(capture, 0)
+        raise
+    if not options.quiet:
+        _say_missing(chosen, child)
+    with contextlib.suppress(BrokenPipeError):  # the capture process has failed, which waitpid will tell
+        launch.send(control, child.files)
     options.started = time.time_ns()
     child.go()
-    network = os.readlink(f"/proc/self/fd/{child.files['network']}")
+    observed = _observed(child.files, helper)
     for fd in child.files.values():
         if fd >= 0:
             os.close(fd)  # the capture process's alone: the namespace goes when it goes
-    decoder = start(_DECODER, lambda: _tell(child, options, outputs, ring, alive, feeds), say, (control,))
+    decoder = start(_DECODER, lambda: _show(child, options, outputs, ring, alive, feeds), say, (control,))
     for fd in (alive, *feeds, *outputs.fds):
         os.close(fd)
     try:
@@ -95,12 +94,11 @@ def run(options: Options) -> int:
     except HarkError:
         control.send(b"k")
         os.waitpid(child.pid, 0)
-        os.kill(decoder, signal.SIGKILL)  # nothing happened that could be told
+        os.kill(decoder, signal.SIGKILL)  # nothing happened that could be shown
         os.waitpid(capture, 0)
         os.waitpid(decoder, 0)
         raise
     others = _others(options, capture, decoder, server, helper)
-    observed = tree.Tree(network, {helper.pid} if helper is not None else ())
     return _Session(options, child.pid, others, control, observed, ring, server).wait()
 
 
@@ -126,6 +124,18 @@ def _devtools(options: Options, outputs: Outputs) -> DevTools:
     return serve(options, title_of(options), outputs)
 
 
+def _helper(child: launch.Child, chosen: Plan) -> Helper | None:
+    """The helper in the namespaces, where the plan asks for it; the capture process gets its socket. Raises
+    HarkError."""
+    if not chosen.helper:
+        return None
+    from hark.tap.namespace.helper import Helper
+
+    helper = Helper.start(child.pid, chosen.helper, say)
+    child.files["helper"] = helper.detach()
+    return helper
+
+
 def _facts() -> Facts:
     """What the plan goes by."""
     keylog = keylogfile.named(os.environ.get(keylogfile.VARIABLE, ""))
@@ -138,7 +148,7 @@ def _say_missing(chosen: Plan, child: launch.Child) -> None:
             say(f"hark: {found.text}" + (f": {found.fix}" if found.fix else ""))
 
 
-def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan, helper: Helper | None) -> None:
+def _capture(preparing: launch.Preparing, host: setup.Host, ring: Ring, control: socket.socket, chosen: Plan) -> int:
     """The capture process's body."""
     import gc
     import resource
@@ -148,23 +158,35 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan, 
     from hark.tap.namespace.tap import NamespaceTap
 
     ignore_stops()
-    child.release()
+    preparing.release()
     with contextlib.suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.freeze()
-    network = os.readlink(f"/proc/self/fd/{child.files['network']}")
-    observed = tree.Tree(network, {helper.pid} if helper is not None else ())
-    capture = Capture(Writer(ring), ring.wake_writer, control, observed, chosen.keys, child.files)
-    capture.run(NamespaceTap(child.files, child.network, capture.loop, capture.recorder, chosen.decisions, helper))
+    said, files = launch.receive(control)
+    if not said:
+        return 0  # the program cannot be started
+    helper = None
+    if "helper" in files:
+        from hark.tap.namespace.helper import Helper
+
+        helper = Helper.attach(files["helper"], chosen.helper)
+    observed = _observed(files, helper)
+    capture = Capture(Writer(ring), ring.wake_writer, control, observed, chosen.keys, files)
+    capture.run(NamespaceTap(files, host.network, capture.loop, capture.recorder, chosen.decisions, helper))
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
+    return 0
 
 
-def _tell(
-    child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int, feeds: Sequence[int]
-) -> None:
-    """The decoder process's body."""
+def _observed(files: Mapping[str, int], helper: Helper | None) -> tree.Tree:
+    """The program's tree: whoever lives in its network namespace, but the helper."""
+    network = os.readlink(f"/proc/self/fd/{files['network']}")
+    return tree.Tree(network, {helper.pid} if helper is not None else ())
+
+
+def _show(child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int, feeds: Sequence[int]) -> int:
+    """The decoder process's body; the views' verdict."""
     from hark.recording.ring import Reader
 
     ignore_stops()
@@ -173,10 +195,14 @@ def _tell(
     try:
         # Most of hark's code is the decoder: a program that is over at once does not wait for its import.
         reader.wait(_HEAD_START, for_any=False)
-        from hark.pipeline.pipeline import follow
+        from hark.frontends.watchers import Watchers
+        from hark.pipeline.pipeline import Pipeline, follow
 
-        pipeline = build_pipeline(options, outputs, 2, 0, feeds, os.getppid())
+        watchers = Watchers(os.getppid(), outputs.schema)
+        views = build_views(options, outputs, 2, feeds, [watchers])
+        pipeline = Pipeline(views, options.keep, outputs.recordings)
         follow(reader, pipeline, alive)
+        return pipeline.verdict
     finally:
         ring.leave()
 
@@ -206,6 +232,7 @@ class _Session:
         self._said = False
         self._interrupts = 0
         self._ended = 0.0
+        self._verdict = 0  # of the views
 
     def wait(self) -> int:
         """The program's status once all is over."""
@@ -229,7 +256,7 @@ class _Session:
                     self._child(event, status)
             self._explain()
         self._serve(waiter)
-        return waiter.status
+        return waiter.status or self._verdict
 
     def _serve(self, waiter: launch.Waiter) -> None:
         """Wait until nobody looks at DevTools any more; a ^C ends it."""
@@ -266,6 +293,8 @@ class _Session:
         how = death(status) if os.WIFSIGNALED(status) else "ended too early" if early else ""
         if how:
             self._lost(name, how)
+        elif name == _DECODER and os.WEXITSTATUS(status) != FAILED:
+            self._verdict = os.WEXITSTATUS(status)
 
     def _lost(self, name: str, how: str) -> None:
         if name == _DECODER:

@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, NoReturn
 
+FAILED: "Final" = 255  # the exit status of a process whose body has raised, which it has reported
 _STANDARD: "Final" = 3  # descriptors below it are everybody's
 
 
@@ -40,19 +41,20 @@ class Child:
 
 def start(
     name: str,
-    body: Callable[[], object],
+    body: Callable[[], int | None],
     say: Callable[[str], None],
     drop: Iterable[socket.socket | int] = (),
     keep: Iterable[int] | None = None,
     tied: bool = False,
 ) -> int:
-    """Run `body` in a child; its pid. It ends with status 0 when the body returns, and with 1 and a report when the
-    body raises. drop: what it closes first; keep: descriptors beside 0 to 2 that it does not close, None: all."""
+    """Run `body` in a child; its pid. It ends with the status that the body returns, None for 0, and with FAILED and
+    a report where the body raises. drop: what it closes first; keep: descriptors beside 0 to 2 that it does not close,
+    None: all."""
     parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
-    status = 1
+    status = FAILED
     try:
         if tied:
             kernel.die_with_parent(signal.SIGKILL)
@@ -65,8 +67,7 @@ def start(
                 os.close(end)
         if keep is not None:
             _close_others({*range(_STANDARD), *keep})
-        body()
-        status = 0
+        status = body() or 0
     except BaseException:
         import traceback
 

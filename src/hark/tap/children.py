@@ -25,7 +25,9 @@ class Children:
         self._say = say
         self._running: dict[int, Child] = {}  # by pidfd
 
-    def start(self, name: str, body: Callable[[], object], keep: Iterable[int], effect: str, remedy: str = "") -> int:
+    def start(
+        self, name: str, body: Callable[[], int | None], keep: Iterable[int], effect: str, remedy: str = ""
+    ) -> int:
         """Run `body` in a process that has no descriptors but 0 to 2 and those to `keep`; its pid. `body` may call
         os.execv. effect, remedy: what its death means, a clause, and what helps. Raises OSError where there can be no
         process more."""

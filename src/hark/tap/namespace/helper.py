@@ -26,7 +26,7 @@ from hark.system.child import ignore_stops, start
 
 PATIENCE: Final = 1.0  # s that a request may take; then the helper is taken for dead
 _REQUEST: Final = 8192  # bytes; an address and some options take 200
-_ANSWER: Final = struct.Struct("=i")  # errno; 0: a descriptor comes with it
+_ANSWER: Final = struct.Struct("=ii")  # errno, 0 where all is well; the helper's pid
 _GONE: Final = "the helper in the namespaces has ended"
 _SPACES: Final = (("user", kernel.CLONE_NEWUSER), ("net", kernel.CLONE_NEWNET), ("mnt", kernel.CLONE_NEWNS))
 Option = tuple[int, int, int | bytes]  # level, name, value: as setsockopt(2) takes them
@@ -91,14 +91,23 @@ class Helper:
             raise
         if not data:
             raise BrokenPipeError(errno.EPIPE, _GONE)
-        (number,) = _ANSWER.unpack(data)
+        number, self.pid = _ANSWER.unpack(data)
         if number:
             raise OSError(number, os.strerror(number))
         return found
 
-    def release(self) -> None:
-        """In a process that does not use it: let go of it. It ends when nobody has it any more."""
-        self._link.close()
+    @classmethod
+    def attach(cls, link: int, effect: str) -> "Helper":
+        """In the process that uses it: by the descriptor that detach() gave to whoever started it."""
+        made = cls(0, socket.socket(fileno=link), effect)
+        with contextlib.suppress(OSError):  # it has died already, which who started it reports: requests raise EPIPE
+            made._link.send(marshal.dumps(None))
+            made._answer()
+        return made
+
+    def detach(self) -> int:
+        """Its socket's descriptor, for the process that is to use it. The helper ends when nobody has that any more."""
+        return self._link.detach()
 
 
 def _serve(pid: int, link: socket.socket) -> None:
@@ -107,24 +116,30 @@ def _serve(pid: int, link: socket.socket) -> None:
     try:
         _enter(pid)
     except OSError as error:
-        link.send(_ANSWER.pack(error.errno or errno.EPERM))
+        _answer(link, error.errno or errno.EPERM)
         return
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # nobody waits for the answer any more
-        link.send(_ANSWER.pack(0))
+        _answer(link, 0)
         while request := link.recv(_REQUEST):
-            _reply(link, request)
+            _reply(link, marshal.loads(request))  # of this same interpreter: nobody else has the other end
 
 
-def _reply(link: socket.socket, request: bytes) -> None:
+def _reply(link: socket.socket, wanted: Any) -> None:
+    """Answer a request; None: who asks wants to know that somebody is there."""
+    if wanted is None:
+        return _answer(link, 0)
     try:
-        made = _make(*marshal.loads(request))  # of this same interpreter: nobody else has the other end
+        made = _make(*wanted)
     except OSError as error:
-        link.send(_ANSWER.pack(error.errno or errno.EINVAL))
+        return _answer(link, error.errno or errno.EINVAL)
     except (TypeError, ValueError, OverflowError):  # what Python does not take for an address or option
-        link.send(_ANSWER.pack(errno.EINVAL))
-    else:
-        with made:
-            socket.send_fds(link, [_ANSWER.pack(0)], [made.fileno()])
+        return _answer(link, errno.EINVAL)
+    with made:
+        return _answer(link, 0, made.fileno())
+
+
+def _answer(link: socket.socket, number: int, *descriptors: int) -> None:
+    socket.send_fds(link, [_ANSWER.pack(number, os.getpid())], descriptors)
 
 
 def _enter(pid: int) -> None:

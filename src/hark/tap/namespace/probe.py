@@ -39,7 +39,7 @@ def probe(private: str, keys: Sequence[KeySource]) -> Probe:
     failed: dict[str, str] = {}
     why = ""
     try:
-        child = launch.prepare("/", (), setup.look(private), None, keys)()
+        child = launch.prepare("/", (), setup.look(private), None, keys).ready()
         files, failed = child.files, child.failed
         child.abandon()
     except HarkError as error:
