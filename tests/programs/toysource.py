@@ -41,7 +41,7 @@ class Toy:
         return Answer(Can.YES, self.name) if value else None
 
     def open(self, files):
-        return Lines(files["toy"])
+        return Lines(files["toy"]) if "toy" in files else None
 
 
 class Lines(Follower):
