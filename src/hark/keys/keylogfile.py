@@ -17,8 +17,8 @@ import stat
 from collections.abc import Callable, Mapping
 
 from hark.errors import Finding
+from hark.record import Record
 from hark.system import kernel
-from hark.system.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

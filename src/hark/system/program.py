@@ -9,13 +9,18 @@ Limits The environment is that of the exec: what a program sets or unsets later 
 import enum
 import os
 from collections.abc import Mapping
-from typing import Final, NamedTuple
 
-_PROGRAMS: Final = 1024  # program files that are remembered; past that the one that was used least recently goes
+from hark.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_PROGRAMS: "Final" = 1024  # program files that are remembered; past that the one that was used least recently goes
 File = tuple[int, int]  # device and inode: the same program file by whatever path
 
 
-class Program(NamedTuple):
+class Program(Record):
     """A process at one moment."""
 
     pid: int
@@ -84,7 +89,7 @@ class Can(enum.Enum):
     UNKNOWN = enum.auto()
 
 
-class Answer(NamedTuple):
+class Answer(Record):
     """Whether a process's session keys can be had: from which source, or why not (or why nobody knows)."""
 
     can: Can

@@ -17,9 +17,9 @@ import socket
 from collections.abc import Callable
 
 from hark.errors import HarkError
+from hark.record import Record
 from hark.system import kernel
 from hark.system.netlink import Diag, Route
-from hark.system.record import Record
 from hark.tap import place as places
 from hark.tap.namespace import host as hosts
 from hark.tap.namespace import idmap, mirror
