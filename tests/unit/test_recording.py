@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from frames import segment
 from hark.errors import HarkError
-from hark.recording import blocks, pcapng
+from hark.recording import blocks, parser, pcapng
 from hark.recording.blocks import Frame, Loss, Note, Process, Secrets, Torn
 from hark.recording.order import HOLD_TIME, Order
 from hark.recording.reader import read
@@ -255,4 +255,4 @@ def test_a_recording_is_written_anew(tmp_path: pathlib.Path) -> None:
 def test_numbers_that_are_none_in_notes_are_not_believed() -> None:
     """Found by fuzzing: JSON knows infinite numbers."""
     for text in (b'{"time": 1e999, "tls": []}', b'{"time": NaN, "tls": []}', b'{"time": -Infinity, "tls": 3}'):
-        assert pcapng._process_comment(text) == (0, ())
+        assert parser._process_comment(text) == (0, ())

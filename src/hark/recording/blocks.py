@@ -1,6 +1,6 @@
 """The values that a recording holds. Times are nanoseconds since the epoch.
 
-May hold: frozen values. May not hold: bytes layout (pcapng.py), meaning of frames (decode).
+May hold: frozen values. May not hold: bytes layout (pcapng.py, parser.py), meaning of frames (decode).
 Named tuples: frames come by the tens of thousands a second, and dataclasses cost 12 ms of every start.
 """
 

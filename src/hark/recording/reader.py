@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hark.errors import HarkError
-from hark.recording import pcapng
 from hark.recording.blocks import Block, Frame, Torn
+from hark.recording.parser import Parser
 
 if TYPE_CHECKING:
     from hark.recording import pcap
@@ -228,7 +228,7 @@ _COMPRESSED: dict[bytes, Callable[[_Source], Any]] = {
 
 
 def _pcapng(source: _Source) -> Iterator[Block]:
-    parser = pcapng.Parser()
+    parser = Parser()
     while True:
         head = source.peek(12)
         if len(head) < 12:

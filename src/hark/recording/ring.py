@@ -149,7 +149,9 @@ class Reader:
         self._data = ring.data
         self._read = 0
         self._told = 0
-        self._parser = pcapng.Parser()
+        from hark.recording.parser import Parser  # the writer's side does not need it
+
+        self._parser = Parser()
         self._poll = select.poll()
         self._poll.register(ring.wake_reader, select.POLLIN)
 
