@@ -30,6 +30,8 @@ _WRITTEN, _READ, _CLOSED, _WAITING, _DEAF = 0, 64, 128, 192, 256  # offsets of t
 _W, _R = _WRITTEN // 8, _READ // 8  # the same in words
 _FOR_MUCH, _FOR_ANY = 1, 2  # what the reader waits for
 _MUCH = 1 << 19  # bytes: worth waking a dozing reader for; less waits for its own next look
+_TOLD = 1 << 18  # bytes read after which the writer may have their room
+_U32 = struct.Struct("<I").unpack_from
 _FILLER = 0xFFFFFFFF  # block type that no block has: skip to the ring's start
 _RESERVE = MAX_PACKET + pcapng.EPB_HEAD + pcapng.EPB_TAIL_MAX + 16
 
@@ -175,13 +177,22 @@ class Reader:
             pass  # the time was over
 
     def blocks(self, most: int = 1 << 62) -> Iterator[tuple[Block, memoryview]]:
-        """Blocks that are there now, each with its raw bytes; at most about `most` bytes of them."""
+        """Blocks that are there now, each with its raw bytes; at most about `most` bytes of them. Raises ValueError
+        where no block can begin: what the writer has written is never that."""
         written = min(self._words[_W], self._read + most)
         data, size, parser = self._data, self._ring.size, self._parser
         while self._read < written:
             at = self._read % size
+            end = min(at + written - self._read, size)
+            for frame in parser.frames(data[:end], at):  # most blocks: a quarter faster than one by one
+                length = _U32(data, at + 4)[0]
+                yield frame, data[at : at + length]
+                at += length
+                self._advance(length)
+            if at == end:
+                continue
             if at >= size - 8 or _is_filler(data, at):
-                self._read += size - at
+                self._advance(size - at)
                 continue
             length = parser.size(data, at)
             if not length:
@@ -189,10 +200,14 @@ class Reader:
             value = parser.parse(data, at, length)
             if value is not None:
                 yield value, data[at : at + length]
-            self._read += length
-            if self._read - self._told > 1 << 18:
-                self._tell()
+            self._advance(length)
         self._tell()
+
+    def _advance(self, size: int) -> None:
+        """`size` bytes have been read."""
+        self._read += size
+        if self._read - self._told > _TOLD:
+            self._tell()
 
     def _tell(self) -> None:
         """Give the room that was read back to the writer, and wake it in case it waits for it."""
