@@ -69,13 +69,7 @@ def run(options: Options, mapping: idmap.Mapping | None) -> int:
     capture = start(_CAPTURE, lambda: _capture(preparing, host, ring, theirs, chosen), say, drop)
     theirs.close()
     os.close(living)
-    try:
-        child = preparing.ready()
-        helper = _helper(child, chosen)
-    except HarkError:
-        control.close()
-        os.waitpid(capture, 0)
-        raise
+    child, helper = _ready(preparing, chosen, control, capture)
     if not options.quiet:
         _say_missing(chosen, child)
     with contextlib.suppress(BrokenPipeError):  # the capture process has failed, which waitpid will tell
@@ -89,6 +83,27 @@ def run(options: Options, mapping: idmap.Mapping | None) -> int:
     decoder = start(_DECODER, lambda: _show(child, options, outputs, ring, alive, feeds), say, (control,))
     for fd in (alive, *feeds, *outputs.fds):
         os.close(fd)
+    _gone(child, control, capture, decoder)
+    others = _others(options, capture, decoder, server, helper)
+    return _Session(options, child.pid, others, control, observed, ring, server).wait()
+
+
+def _ready(
+    preparing: launch.Preparing, chosen: Plan, control: socket.socket, capture: int
+) -> tuple[launch.Child, Helper | None]:
+    """Wait until the child is ready to become the program. Raises HarkError where it cannot be; the capture process has
+    ended then."""
+    try:
+        child = preparing.ready()
+        return child, _helper(child, chosen)
+    except HarkError:
+        control.close()
+        os.waitpid(capture, 0)
+        raise
+
+
+def _gone(child: launch.Child, control: socket.socket, capture: int, decoder: int) -> None:
+    """Wait until the child has become the program. Raises HarkError where it cannot; both processes have ended then."""
     try:
         child.gone()
     except HarkError:
@@ -98,8 +113,6 @@ def run(options: Options, mapping: idmap.Mapping | None) -> int:
         os.waitpid(capture, 0)
         os.waitpid(decoder, 0)
         raise
-    others = _others(options, capture, decoder, server, helper)
-    return _Session(options, child.pid, others, control, observed, ring, server).wait()
 
 
 def _others(

@@ -107,22 +107,19 @@ class Order:
     def _hold(self, frame: Frame, raw: memoryview | bytes) -> bool:
         """Whether this frame has to wait; it is then kept."""
         data = frame.data
-        key: _Key
         if frame.link != blocks.RAW or len(data) < 40:
             return False
-        if data[0] == 0x45 and data[9] == ip.UDP:
+        if data[0] == 0x45:
+            start, proto = 20, data[9]
             key = (bytes(data[12:16]) + bytes(data[20:22]), bytes(data[16:20]) + bytes(data[22:24]))
-            return self._hold_datagram(key, frame, raw, 28)
-        if data[0] >> 4 == 6 and data[6] == ip.UDP and len(data) >= 60:
+        elif data[0] >> 4 == 6 and len(data) >= 60:
+            start, proto = 40, data[6]
             key = (bytes(data[8:24]) + bytes(data[40:42]), bytes(data[24:40]) + bytes(data[42:44]))
-            return self._hold_datagram(key, frame, raw, 48)
-        if data[0] == 0x45 and data[9] == ip.TCP:
-            key = (bytes(data[12:16]) + bytes(data[20:22]), bytes(data[16:20]) + bytes(data[22:24]))
-            start = 20
-        elif data[0] >> 4 == 6 and data[6] == ip.TCP and len(data) >= 60:
-            key = (bytes(data[8:24]) + bytes(data[40:42]), bytes(data[24:40]) + bytes(data[42:44]))
-            start = 40
         else:
+            return False
+        if proto == ip.UDP:
+            return self._hold_datagram(key, frame, raw, start + 8)
+        if proto != ip.TCP:
             return False
         sender = key[0]
         if key[0] > key[1]:

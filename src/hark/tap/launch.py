@@ -205,8 +205,7 @@ def _become(
             link.send("\0".join((error.what, error.why, error.remedy)).encode())
             os._exit(1)
         except OSError as error:
-            reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
-            link.send("\0".join(("cannot set up the namespace", reason, "`hark doctor` says more")).encode())
+            link.send("\0".join(("cannot set up the namespace", _reason(error), "`hark doctor` says more")).encode())
             os._exit(1)
         send(link, files, failed)
         for fd in files.values():
@@ -218,14 +217,23 @@ def _become(
         if os.getppid() != parent:
             os._exit(1)  # hark was killed before the line above could matter
         _restore_signals()
-        try:
-            os.execve(file, list(argv), variables)
-        except OSError as error:
-            if error.errno == errno.ENOEXEC and _is_text(file):  # a script without #!: what execvp and shells do
-                os.execve("/bin/sh", ["/bin/sh", file, *argv[1:]], variables)
-            link.send(str(error.errno).encode())
+        link.send(str(_exec(file, argv, variables)).encode())
     finally:
         os._exit(NotExecutable.status)
+
+
+def _exec(file: str, argv: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Become the program; the errno where that fails."""
+    try:
+        os.execve(file, list(argv), variables)
+    except OSError as error:
+        if error.errno == errno.ENOEXEC and _is_text(file):  # a script without #!: what execvp and shells do
+            os.execve("/bin/sh", ["/bin/sh", file, *argv[1:]], variables)
+        return error.errno or 0
+
+
+def _reason(error: OSError) -> str:
+    return f"{error.strerror} ({error.filename})" if error.filename else str(error)
 
 
 def _build(keys: Sequence[KeySource], place: Place, files: dict[str, int], variables: dict[str, str]) -> dict[str, str]:
@@ -237,8 +245,7 @@ def _build(keys: Sequence[KeySource], place: Place, files: dict[str, int], varia
             files |= source.build(place)
             variables |= source.environment(variables, place)
         except OSError as error:
-            reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
-            failed[source.name] = " ".join(reason.split())
+            failed[source.name] = " ".join(_reason(error).split())
     return failed
 
 

@@ -159,22 +159,14 @@ class Connections:
         """Try the next upstream address; a connected socket releases the held SYN. `port`: try the program's own."""
         target = targets[0]
         six = ":" in target
-        family = socket.AF_INET6 if six else socket.AF_INET
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
             self._tun.rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
             self._tcp.decided(flow, held, errno.ECONNREFUSED)
             return
         held.sock = sock
-        sockopts.from_syn(sock, six, held.syn, settings, self._defaults)
-        if settings is not None and settings.device and flow.device is not None and flow.device.index:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
-            # A loopback source is what the namespace chose for the way to us; by that interface the host would not.
-            ours = flow.client[0][0] == 127 and flow.device is not self._tun.lo
-            bound = not ours and self._bind(sock, flow, held, six, port)
-        else:
-            bound = self._bind(sock, flow, held, six, port)
+        bound = self._dress(sock, flow, held, settings, six, port)
         scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0
         place = (target, flow.server[1], 0, scope) if six else (target, flow.server[1])
 
@@ -207,6 +199,18 @@ class Connections:
             self._loop.add(sock.fileno(), OUT, connected, failed)
         else:
             decided(number)
+
+    def _dress(
+        self, sock: socket.socket, flow: Flow, held: Held, settings: Settings | None, six: bool, port: bool
+    ) -> bool:
+        """Give the real connection what the program's socket has: options, interface, its own end; as for _bind()."""
+        sockopts.from_syn(sock, six, held.syn, settings, self._defaults)
+        if settings is not None and settings.device and flow.device is not None and flow.device.index:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
+            # A loopback source is what the namespace chose for the way to us; by that interface the host would not.
+            if flow.client[0][0] == 127 and flow.device is not self._tun.lo:
+                return False
+        return self._bind(sock, flow, held, six, port)
 
     def _bind(self, sock: socket.socket, flow: Flow, held: Held, six: bool, port: bool) -> bool:
         """Give the real connection the program's own end, where that is an address of the host; whether the port is
