@@ -1,7 +1,8 @@
 """A test in namespaces of its own: the network of the machine, its processes and mounts stay as they are.
 
 @alone runs the test in a forked child, in a network and mount namespace (and, but for root, a user namespace) that are
-gone with it. Its network is lo, and eth0 (a TAP whose packets nobody reads) with 192.0.2.10/24 and 2001:db8:1::10/64.
+gone with it. Its network is lo, and eth0 with 192.0.2.10/24 and 2001:db8:1::10/64: a TAP, whose packets nobody reads but
+a test that plays another host (`wire`).
 """
 
 import functools
@@ -23,6 +24,7 @@ from hark.tap.tun.network import Link
 ADDRESS4, ADDRESS6 = "192.0.2.10", "2001:db8:1::10"
 MAC = bytes.fromhex("020000000a0a")
 INDEX = 7  # eth0's
+wire: list[int] = []  # eth0's other end: a virtio header of 10 bytes, an Ethernet one of 14, the packet
 _SECONDS = 60  # that a test may take
 _MOST = 60_000  # bytes of a traceback: what a pipe takes at once
 
@@ -63,7 +65,7 @@ def _enter() -> None:
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
     route = Route()
     route.up(1)
-    mirror.open_device(Link(INDEX, "eth0", MAC))  # stays open as long as the process lives
+    wire.append(mirror.open_device(Link(INDEX, "eth0", MAC)))
     route.up(INDEX, mac=MAC)
     for family, text, prefix in ((socket.AF_INET, ADDRESS4, 24), (socket.AF_INET6, ADDRESS6, 64)):
         address(route, family, text, prefix)

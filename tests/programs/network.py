@@ -1,6 +1,6 @@
 """Says what becomes of one attempt to reach somebody, for tests of the tap.
 
-usage: python network.py tcp|udp|group|local|ends HOST PORT
+usage: python network.py tcp|udp|group|local|ping|peers HOST PORT
 """
 
 import errno
@@ -61,4 +61,24 @@ def local():
     os.wait()
 
 
-{"tcp": tcp, "udp": udp, "group": group, "local": local}[what]()
+def ping():
+    """One echo over a ping socket; the kernel puts the identifier in."""
+    six = family == socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP) as sock:
+        sock.settimeout(5)
+        sock.connect((host, 0))
+        sock.send(bytes([128 if six else 8, 0, 0, 0, 0, 0, 0, 23]) + b"data")
+        answer = sock.recv(100)
+        print("pong" if answer[0] == (129 if six else 0) and answer[8:] == b"data" else answer, answer[7])
+
+
+def peers():
+    """Asks two servers by one socket; both answers, then the socket's port."""
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(5)
+        for number in range(2):
+            sock.sendto(b"to %d" % (port + number), (host, port + number))
+        print(*sorted(sock.recv(100).decode() for _ in range(2)), sock.getsockname()[1])
+
+
+{"tcp": tcp, "udp": udp, "group": group, "local": local, "ping": ping, "peers": peers}[what]()
