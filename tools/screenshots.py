@@ -33,7 +33,7 @@ from hark.pipeline.pipeline import Pipeline, replay
 from hark.views.feed import Feed
 from hark.frontends.ui.app import Browser
 out = []
-replay(read(open("shots.pcapng", "rb"), "shots"), Pipeline([Feed(out.append)], 1 << 20, (), True))
+replay(read(open("shots.pcapng", "rb"), "shots"), Pipeline([Feed(out.append)], 1 << 20))
 async def main():
     app = Browser(b"".join(out).splitlines(keepends=True), save, "hark read shots.pcapng")
     async with app.run_test(size=(150, 30)) as pilot:

@@ -32,7 +32,7 @@ from typing import Any, Self, TypeVar, cast
 from hark.errors import HarkError
 from hark.model.archive import Shelf, body_bytes
 from hark.model.changes import Change, Ended, Failed, RecordingTrouble
-from hark.views.view import safe
+from hark.views.view import Needs, View, safe
 from hark.wire.fields import joined
 from hark.wire.isotime import time_ns
 
@@ -579,18 +579,16 @@ def read(
     return found.recording
 
 
-class _Collector:
-    """A view that keeps what it is told."""
+class _Collector(View):
+    """Keeps everything."""
 
     def __init__(self) -> None:
         self.recording = Recording()
 
+    def needs(self) -> Needs:
+        """Bodies, for whoever asks for them."""
+        return Needs.BODIES
+
     def change(self, change: Change) -> None:
         """Keep it."""
         self.recording.take(change)
-
-    def tick(self, now: int) -> None:
-        """Nothing waits."""
-
-    def end(self) -> None:
-        """Nothing waits."""

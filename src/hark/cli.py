@@ -92,10 +92,15 @@ def _run(arguments: Arguments, command: str) -> int:
         raise arguments.none_left("hark run: " if command else "")
     arguments.check("run")
     arguments.options.command = arguments.left
+    from hark.destinations import fill_streams
+    from hark.tap.namespace.idmap import begin
+
+    fill_streams(os.O_RDWR)
+    mapping = begin()  # done by other processes while this one imports the rest
     from hark.commands.run import run
 
     try:
-        return run(arguments.options)
+        return run(arguments.options, mapping)
     except NotFound as error:
         if not command and not error.remedy:
             error.remedy = _meant(arguments.left[0])
@@ -148,10 +153,11 @@ def _watch(arguments: Arguments, name: str) -> int:
         if name == "ui" and pid is None and (arguments.operands_only or not word.isdecimal()):
             from hark.commands.run import run
             from hark.commands.ui import run as browse
+            from hark.tap.namespace.idmap import begin
 
             arguments.check("ui COMMAND")
             options.command = [word, *arguments.left]
-            return browse(options, run)
+            return browse(options, lambda options: run(options, begin()))
         if not (word.isascii() and word.isdecimal() and len(word) <= _PID_DIGITS) or pid is not None:
             remedy = f"hark {name} [PID]; a command of that name: hark run {name} {word} ..."
             raise UsageError(f"hark {name} takes a process id, not {word}", "", remedy)

@@ -13,8 +13,8 @@ import os
 import stat
 from collections.abc import Callable
 
-from hark import flags
 from hark.errors import HarkError, UsageError
+from hark.flags import KINDS, PACKETS
 from hark.options import Options
 from hark.output import Output
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from hark.views.schema import Schema
 
-PACKETS: Final = "pcapng"
 _STANDARD: Final = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 _BY_NUMBER: Final = ("/dev/fd/", "/proc/self/fd/")
 COMMANDS: Final = "the command's"
@@ -56,15 +55,14 @@ class Target:
         self.name = name  # as it was given
         self.path = path  # of a file, where fd is -1
         self.fd = fd
-        self.kind = kind  # one of flags.KINDS
+        self.kind = kind  # one of KINDS
 
 
 class Outputs:
-    """What is written: by kind. streamed: the HAR outputs that cannot be written over their end."""
+    """What is written: by kind."""
 
     def __init__(self) -> None:
-        self.files: dict[str, list[Output]] = {kind: [] for kind in flags.KINDS}
-        self.streamed: list[Output] = []
+        self.files: dict[str, list[Output]] = {kind: [] for kind in KINDS}
         self.schema: Schema | None = None  # what names the fields of gRPC messages
         self.standard = False  # whether one of them is standard output, which then is for nothing else
         self.fds: set[int] = set()  # what is open for them
@@ -82,7 +80,7 @@ class Outputs:
     @property
     def structured(self) -> bool:
         """Whether there are any of exchanges."""
-        return bool(self.streamed) or any(files for kind, files in self.files.items() if kind != PACKETS)
+        return any(files for kind, files in self.files.items() if kind != PACKETS)
 
 
 def targets(options: Options) -> list[Target]:
@@ -93,7 +91,7 @@ def targets(options: Options) -> list[Target]:
 
 def _target(name: str) -> Target:
     path, colon, last = name.rpartition(":")
-    kind = last.lower() if colon and path and last.lower() in flags.KINDS else ""
+    kind = last.lower() if colon and path and last.lower() in KINDS else ""
     path = path if kind else name
     fd = _STANDARD.get(path, -1)
     for prefix in _BY_NUMBER:
@@ -101,9 +99,9 @@ def _target(name: str) -> Target:
         if number != path and number.isascii() and number.isdecimal():
             fd = int(number)
     kind = kind or os.path.splitext(path)[1][1:].lower() or ("jsonl" if fd == 1 else "")
-    if kind not in flags.KINDS:
+    if kind not in KINDS:
         why = f"{kind!r} is not a file type that hark writes" if kind else "its name does not say the file type"
-        known = ", ".join(f".{one}" for one in flags.KINDS)
+        known = ", ".join(f".{one}" for one in KINDS)
         raise UsageError(f"cannot write {name or repr(name)}", why, f"{known}, or {name or 'NAME'}:har and so on")
     return Target(name, path, fd, kind)
 
@@ -128,11 +126,8 @@ def open_outputs(options: Options, complain: Callable[[str], None], stdout: str 
         if target.fd == 1:
             output = standard_output(buffered=target.kind == PACKETS)
         else:
-            output = Output(fd, target.name, complain, buffered=target.kind == PACKETS)
-        if target.kind == "har" and not regular:
-            outputs.streamed.append(output)
-        else:
-            outputs.files[target.kind].append(output)
+            output = Output(fd, target.name, complain, target.kind == PACKETS, regular)
+        outputs.files[target.kind].append(output)
     for _, fd, regular in opened:
         if regular:
             os.ftruncate(fd, 0)

@@ -9,6 +9,8 @@ May hold: values. May not hold: behaviour.
 
 from __future__ import annotations
 
+from hark.viewtable import EXPORTS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -104,7 +106,8 @@ _KEEPING: Final = ("run", "read", "ui COMMAND")  # what decodes packets; watch a
 TAPS: Final = ("namespace",)  # ways of capturing
 VERSION: Final = "--version"  # takes an option too
 
-KINDS: Final = ("pcapng", "jsonl", "har", "html")  # of -o: the file's extension, or FILE:KIND
+PACKETS: Final = "pcapng"
+KINDS: Final = (PACKETS, *EXPORTS)  # of -o: the file's extension, or FILE:KIND
 FILE: Final = Value("FILE", files=True)
 OUTPUT: Final = Value("FILE", files=True)
 SIZE: Final = Value("SIZE", ("64k", "1M", "16M"))

@@ -10,12 +10,15 @@ from collections.abc import Callable
 
 
 class Output:
-    """A file that is being written; one that fails is told about and left alone."""
+    """A file that is being written; one that fails is reported and left alone."""
 
-    def __init__(self, fd: int, name: str, complain: Callable[[str], None], buffered: bool = False) -> None:
+    def __init__(
+        self, fd: int, name: str, complain: Callable[[str], None], buffered: bool = False, seekable: bool = False
+    ) -> None:
         self._fd = fd
         self._name = name
         self._complain = complain
+        self.seekable = seekable  # whether put() may be called: a regular file of hark's own
         self._limit = 1 << 16 if buffered else 0
         self._pieces: list[bytes] = []
         self._size = 0

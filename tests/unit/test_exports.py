@@ -21,6 +21,7 @@ from hark.views.har import Har
 from hark.views.page import Page
 from hark.views.redaction.entry import Redaction
 from hark.views.summary import Summary
+from hark.views.view import View
 from hark.views.waterfall import Waterfall
 
 T = "2026-11-21T12:00:{:06.3f}Z"
@@ -136,7 +137,7 @@ def test_a_filter_that_is_none_gets_one_line(filters: dict, said: str) -> None:
         choice(filters)
 
 
-class Kept:
+class Kept(View):
     """A view that keeps what it is told."""
 
     def __init__(self) -> None:
@@ -144,12 +145,6 @@ class Kept:
 
     def change(self, change: Change) -> None:
         self.told.append(change)
-
-    def tick(self, now: int) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -380,7 +375,7 @@ def test_feed_makes_the_same_changes_again() -> None:
     lines: list[bytes] = []
     recordings = sorted((pathlib.Path(__file__).parent.parent.parent / "recordings").glob("*.pcapng"))
     blocks = merge([read(io.BytesIO(path.read_bytes()), path.name) for path in recordings])
-    replay(blocks, Pipeline([Terminal(before.append), Feed(lines.append)], 1 << 20, (), True))
+    replay(blocks, Pipeline([Terminal(before.append), Feed(lines.append)], 1 << 20))
     changes, terminal = Changes(), Terminal(behind.append)
     for line in b"".join(lines).splitlines():
         change = changes.change(json.loads(line))

@@ -26,7 +26,7 @@ def feed(*names: str) -> list[bytes]:
     """The feed's lines of some recordings."""
     out: list[bytes] = []
     files = [io.BytesIO((HERE / f"{name}.pcapng").read_bytes()) for name in names]
-    replay(merge([read(file, "x") for file in files]), Pipeline([Feed(out.append)], 1 << 20, (), True))
+    replay(merge([read(file, "x") for file in files]), Pipeline([Feed(out.append)], 1 << 20))
     return b"".join(out).splitlines(keepends=True)
 
 

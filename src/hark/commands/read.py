@@ -1,7 +1,7 @@
 """`hark read`: recordings are opened, merged, and decoded to the end, or followed as they grow.
 
-What   One process decodes; several do if only the JSON of a large recording is wanted (pipeline/parallel.py). A browser
-       or a window is another process.
+What   One process decodes; several do if the recording is large and the views allow it (pipeline/parallel.py). A
+       browser or a window is another process.
 Why    Apart from commands/run.py, which starts programs: reading must not pay for what running takes.
 """
 
@@ -12,24 +12,22 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hark.destinations import (
     BROWSERS,
-    PACKETS,
     Outputs,
     Target,
     fill_streams,
     open_outputs,
     say,
-    schema_of,
-    standard_output,
     targets,
 )
 from hark.errors import HarkError, UsageError
+from hark.flags import PACKETS
 from hark.options import Options
-from hark.pipeline.build import build_pipeline, choice
+from hark.pipeline.build import build_views, choice
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from hark.pipeline.pipeline import Pipeline
     from hark.pipeline.select import Flows
     from hark.recording.blocks import Block
+    from hark.views.view import View
 
 _LARGE = 2 << 20  # bytes of recordings from which on several processors are put to work
 _SAMPLE, _FRAME_LARGE = 300, 8000  # blocks looked at, bytes of a frame on average past which it is not worth it
@@ -45,16 +44,12 @@ _POLL = 0.1  # s between looks at a file that grows
 
 
 def read(paths: list[str], options: Options) -> int:
-    """Tell recordings, merged by time; the exit status: 0, or 1 where one was not whole. Raises HarkError."""
+    """Show recordings, merged by time; the exit status: 0, the verdict of a view, or 1 where a recording was not whole.
+    Raises HarkError."""
     fill_streams(os.O_RDONLY)
-    choice(options)  # what cannot be understood is told before anything is opened
+    choice(options)  # what cannot be understood is reported before anything is opened
     _spare(paths, options)
     secrets = _secrets(options)
-    told = 0
-    if _plain_json(options) and _are_large(paths):
-        done, sound, told = _read_at_once(paths, secrets, options)
-        if done:
-            return 0 if sound else 1
     with contextlib.ExitStack() as stack:
         files = _open_all(paths, stack)
         _check_input(files, paths, options)
@@ -67,37 +62,38 @@ def read(paths: list[str], options: Options) -> int:
             from hark.frontends.devtools.start import start, wait_for
 
             server = start(options, title, outputs)
-        whole = _tell(files, paths, secrets, options, outputs, told, [server.feed] if server is not None else [])
+        status = _show(files, paths, secrets, options, outputs, [server.feed] if server is not None else [])
         if server is not None:
             os.close(server.feed)
             outputs.close()
             wait_for(server)
-        return 0 if whole else 1
+        return status
 
 
-def _tell(
-    files: list[FileIO],
-    paths: list[str],
-    secrets: list[Block],
-    options: Options,
-    outputs: Outputs,
-    told: int,
-    feeds: list[int],
-) -> bool:
-    """Tell open recordings; whether they were whole."""
+def _show(
+    files: list[FileIO], paths: list[str], secrets: list[Block], options: Options, outputs: Outputs, feeds: list[int]
+) -> int:
+    """Decode open recordings and show them; the exit status."""
     from itertools import chain
 
-    from hark.pipeline.pipeline import replay
+    from hark.pipeline.pipeline import Pipeline, replay
     from hark.recording import reader
 
+    views = build_views(options, outputs, 2 if outputs.standard else 1, feeds)
+    if not (outputs.recordings or options.follow) and _are_large(paths):
+        status = _read_at_once(paths, secrets, options, views)
+        if status is not None:
+            return status
     flows = _flows(paths, secrets, options) if outputs.recordings and _can_select(paths, options) else None
-    pipeline = build_pipeline(options, outputs, 2 if outputs.standard else 1, told, feeds)
+    pipeline = Pipeline(views, options.keep, outputs.recordings)
     wait = _follower(pipeline) if options.follow else None
     recordings = [reader.read(file, path, wait) for file, path in zip(files, paths, strict=True)]
     if paths == ["-"] and (given := _about_packets(options)):
         recordings = [_packets_only(recordings[0], given)]
     merged = reader.merge(recordings)
-    return replay(chain(secrets, _noting(merged, options) if options.time == "start" else merged), pipeline, flows)
+    blocks = chain(secrets, _noting(merged, options) if options.time == "start" else merged)
+    whole = replay(blocks, pipeline, flows)
+    return pipeline.verdict or (0 if whole else 1)
 
 
 def _noting(recording: Iterator[Block], options: Options) -> Iterator[Block]:
@@ -132,20 +128,19 @@ def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | 
     with contextlib.ExitStack() as stack:
         files = _open_all(paths, stack)
         recordings = [reader.read(file, path) for file, path in zip(files, paths, strict=True)]
-        keep = options.keep if "grep" in options.filters else 0
-        replay(chain(secrets, reader.merge(recordings)), Pipeline(views, keep))
+        replay(chain(secrets, reader.merge(recordings)), Pipeline(views, options.keep))
     return found
 
 
 def _browse(
     files: list[FileIO], paths: list[str], secrets: list[Block], options: Options, outputs: Outputs, title: str
 ) -> int:
-    """Tell open recordings in the terminal browser."""
+    """Show open recordings in the terminal browser."""
     from hark.frontends.ui.start import browse, in_another_process
     from hark.pipeline.save import save
 
     options.quiet = True
-    lines, pid = in_another_process(lambda feed: not _tell(files, paths, secrets, options, outputs, 0, [feed]))
+    lines, pid = in_another_process(lambda feed: _show(files, paths, secrets, options, outputs, [feed]))
     try:
         browse(lines, save, title)
     finally:
@@ -243,22 +238,6 @@ def _is_archive(path: str) -> bool:
         return isinstance(next(reader.read(file, path), None), Entry)
 
 
-def _plain_json(options: Options) -> bool:
-    """Whether JSON lines of everything are all that is wanted."""
-    tables = options.summary or options.waterfall or options.curl
-    more = (
-        options.quiet
-        or os.isatty(1)
-        or options.outputs
-        or options.descriptors
-        or options.follow
-        or options.devtools
-        or options.filters
-        or options.redact
-    )
-    return options.json and not (tables or more)
-
-
 def _open_all(paths: list[str], stack: contextlib.ExitStack) -> list[FileIO]:
     files: list[FileIO] = []
     for path in paths:
@@ -274,7 +253,7 @@ def _are_large(paths: list[str]) -> bool:
     try:
         found = [os.stat(path) for path in paths if path != "-"]
     except OSError:
-        return False  # which is told when they are opened
+        return False  # one was moved away in this moment
     regular = len(found) == len(paths) and all(stat.S_ISREG(one.st_mode) for one in found)
     return regular and sum(one.st_size for one in found) >= _LARGE and _processors() > 1
 
@@ -283,13 +262,17 @@ def _processors() -> int:
     return min(len(os.sched_getaffinity(0)), _WORKERS_MOST)
 
 
-def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> tuple[bool, bool, int]:
-    """Tell as JSON on several processors: (whether all was told, whether the recordings were sound, lines told)."""
+def _read_at_once(paths: list[str], secrets: list[Block], options: Options, views: Sequence[View]) -> int | None:
+    """Show recordings on several processors, if the views and the recordings allow it: the exit status; None: one
+    processor has to begin again, and the views know what is written already."""
     from itertools import islice
 
     from hark.pipeline import parallel
     from hark.recording import reader
     from hark.recording.blocks import Entry, Frame
+
+    if not parallel.independent(views):
+        return None
 
     def start() -> Iterator[Block]:
         with contextlib.ExitStack() as stack:
@@ -298,16 +281,15 @@ def _read_at_once(paths: list[str], secrets: list[Block], options: Options) -> t
             yield from reader.merge([reader.read(file, path) for file, path in zip(files, paths, strict=True)])
 
     frames, size = 0, 0
-    for block in islice(start(), _SAMPLE):  # what is no recording at all is told here, once
+    for block in islice(start(), _SAMPLE):  # what is no recording at all is reported here, once
         if isinstance(block, Frame):
             frames, size = frames + 1, size + len(block.data)
         elif isinstance(block, Entry):
-            return False, True, 0  # what is read is exchanges already
+            return None  # what is read is exchanges already
     if size > frames * _FRAME_LARGE:
-        return False, True, 0  # a few large transfers, which are bound by memory, not by the interpreter
-    schema = schema_of(options)
-    result = parallel.tell(start, options.keep, schema, standard_output().write, _processors(), options.failures)
-    return result.done, result.sound, result.lines
+        return None  # a few large transfers, which are bound by memory, not by the interpreter
+    result = parallel.read(start, options.keep, views, _processors())
+    return (result.verdict or (0 if result.sound else 1)) if result.done else None
 
 
 def _contents(name: str) -> bytes:

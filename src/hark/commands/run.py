@@ -17,12 +17,12 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from hark.destinations import COMMANDS, Outputs, fill_streams, open_outputs, say
+from hark.destinations import COMMANDS, Outputs, open_outputs, say
 from hark.errors import HarkError
 from hark.installed import AGENT, HOOK, PRIVATE
 from hark.keys import keylogfile
 from hark.options import Options
-from hark.pipeline.build import build_pipeline, choice, title_of
+from hark.pipeline.build import build_views, choice, title_of
 from hark.plan import Facts, Plan, plan
 from hark.tap import launch, tree
 from hark.tap.namespace import idmap, setup
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _HEAD_START = 0.03  # s that the program has before the decoder process begins to load
 _LINGER = 1.0  # s after the program's end before hark says for what it still waits
+_FAILED = 255  # the exit status of a process of ours that failed, which it has reported
 _CAPTURE, _DECODER = "capture process", "decoder process"  # as messages name them
 DONE = b"."
 _LAST_WORDS = 10.0  # s that the decoder process may take to tell what is recorded once the capture process is gone
@@ -44,13 +45,12 @@ _LAST_WORDS = 10.0  # s that the decoder process may take to tell what is record
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------
 
 
-def run(options: Options) -> int:
-    """Run the command and tell what it does; its exit status. Raises HarkError where it cannot be run."""
-    fill_streams(os.O_RDWR)
-    mapping = idmap.begin(os.getuid(), os.getgid())  # takes as long as all that follows
+def run(options: Options, mapping: idmap.Mapping | None) -> int:
+    """Run the command and show what it does; the exit status: the command's, or where that is 0 the verdict of a view.
+    mapping: of the user's ids, which is under way. Raises HarkError where it cannot be run."""
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
-    choice(options)  # what cannot be understood or read is told before anything runs
+    choice(options)  # what cannot be understood or read is reported before anything runs
     outputs = open_outputs(options, say, COMMANDS)
     server = _devtools(options, outputs) if options.devtools else None
     feeds = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
@@ -58,28 +58,36 @@ def run(options: Options) -> int:
         os.set_inheritable(fd, False)  # no business of the program's
     launch.hold_signals()
     chosen = plan(_facts())
-    ready = launch.prepare(file, options.command, setup.look(PRIVATE), mapping, chosen.keys)
-    # Loaded while the child builds the namespace: what the capture process needs is then there when the program starts.
-    import hark.tap.capture
-    import hark.tap.namespace.tap  # noqa: F401
-    from hark.recording.ring import Ring
+    host = setup.look(PRIVATE)
+    preparing = launch.prepare(file, options.command, host, mapping, chosen.keys)
+    # While the child builds the namespace, the capture process loads what it needs.
+    from hark.recording.ring import Ring  # both processes to come need it
 
     ring = Ring()
-    child = ready()
-    if not options.quiet:
-        _say_missing(chosen, child)
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    capture = _fork(_CAPTURE, lambda: _tap(child, ring, theirs, chosen), control, alive, *feeds, *outputs.fds)
+    capture = _fork(
+        _CAPTURE, lambda: _capture(preparing, host, ring, theirs, chosen), control, alive, *feeds, *outputs.fds
+    )
     theirs.close()
     os.close(living)
+    try:
+        child = preparing.ready()
+    except HarkError:
+        control.close()
+        os.waitpid(capture, 0)
+        raise
+    if not options.quiet:
+        _say_missing(chosen, child)
+    with contextlib.suppress(BrokenPipeError):  # the capture process has failed, which waitpid will tell
+        launch.send(control, child.files)
     options.started = time.time_ns()
     child.go()
     network = os.readlink(f"/proc/self/fd/{child.files['network']}")
     for fd in child.files.values():
         if fd >= 0:
             os.close(fd)  # the capture process's alone: the namespace goes when it goes
-    decoder = _fork(_DECODER, lambda: _tell(child, options, outputs, ring, alive, feeds), control)
+    decoder = _fork(_DECODER, lambda: _show(child, options, outputs, ring, alive, feeds), control)
     for fd in (alive, *feeds, *outputs.fds):
         os.close(fd)
     try:
@@ -87,7 +95,7 @@ def run(options: Options) -> int:
     except HarkError:
         control.send(b"k")
         os.waitpid(child.pid, 0)
-        os.kill(decoder, signal.SIGKILL)  # nothing happened that could be told
+        os.kill(decoder, signal.SIGKILL)  # nothing happened that could be shown
         os.waitpid(capture, 0)
         os.waitpid(decoder, 0)
         raise
@@ -100,12 +108,13 @@ def _devtools(options: Options, outputs: Outputs) -> DevTools:
     return start(options, title_of(options), outputs)
 
 
-def _fork(name: str, body: Callable[[], None], *drop: socket.socket | int) -> int:
-    """Run `body` in a child that shows its own bugs and never returns here."""
+def _fork(name: str, body: Callable[[], int], *drop: socket.socket | int) -> int:
+    """Run `body` in a child that reports its own faults and never returns here; it ends with the status that `body`
+    gives, or _FAILED."""
     pid = os.fork()
     if pid:
         return pid
-    status = 1
+    status = _FAILED
     try:
         for end in drop:
             if isinstance(end, socket.socket):
@@ -114,8 +123,7 @@ def _fork(name: str, body: Callable[[], None], *drop: socket.socket | int) -> in
                 os.close(end)
         for number in (signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN):
             signal.signal(number, signal.SIG_IGN)  # the program may be stopped; who carries its traffic may not
-        body()
-        status = 0
+        status = body()
     except BaseException:
         import traceback
 
@@ -142,7 +150,7 @@ def _say_missing(chosen: Plan, child: launch.Child) -> None:
             say(f"hark: {missing}")
 
 
-def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) -> None:
+def _capture(preparing: launch.Preparing, host: setup.Host, ring: Ring, control: socket.socket, chosen: Plan) -> int:
     """The capture process's body."""
     import gc
     import resource
@@ -151,22 +159,24 @@ def _tap(child: launch.Child, ring: Ring, control: socket.socket, chosen: Plan) 
     from hark.tap.capture import Capture
     from hark.tap.namespace.tap import NamespaceTap
 
-    child.release()
+    preparing.release()
     with contextlib.suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.freeze()
-    network = tree.Tree(os.readlink(f"/proc/self/fd/{child.files['network']}"))
-    capture = Capture(Writer(ring), ring.wake_writer, control, network, chosen.keys, child.files)
-    capture.run(NamespaceTap(child.files, child.network, capture.loop, capture.recorder, chosen.decisions))
+    said, files = launch.receive(control)
+    if not said:
+        return 0  # the program cannot be started
+    network = tree.Tree(os.readlink(f"/proc/self/fd/{files['network']}"))
+    capture = Capture(Writer(ring), ring.wake_writer, control, network, chosen.keys, files)
+    capture.run(NamespaceTap(files, host.network, capture.loop, capture.recorder, chosen.decisions))
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
+    return 0
 
 
-def _tell(
-    child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int, feeds: Sequence[int]
-) -> None:
-    """The decoder process's body."""
+def _show(child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int, feeds: Sequence[int]) -> int:
+    """The decoder process's body; the views' verdict."""
     from hark.recording.ring import Reader
 
     child.release()
@@ -174,10 +184,14 @@ def _tell(
     try:
         # Most of hark's code is the decoder: a program that is over at once does not wait for its import.
         reader.wait(_HEAD_START, for_any=False)
-        from hark.pipeline.pipeline import follow
+        from hark.frontends.watchers import Watchers
+        from hark.pipeline.pipeline import Pipeline, follow
 
-        pipeline = build_pipeline(options, outputs, 2, 0, feeds, os.getppid())
+        watchers = Watchers(os.getppid(), outputs.schema)
+        views = build_views(options, outputs, 2, feeds, [watchers])
+        pipeline = Pipeline(views, options.keep, outputs.recordings)
         follow(reader, pipeline, alive)
+        return pipeline.verdict
     finally:
         ring.leave()
 
@@ -210,6 +224,7 @@ class _Session:
         self._said = False
         self._interrupts = 0
         self._ended = 0.0
+        self._verdict = 0  # of the views
 
     def wait(self) -> int:
         """The program's status once all is over."""
@@ -233,7 +248,7 @@ class _Session:
                     self._child(event, status)
             self._explain()
         self._serve(waiter)
-        return waiter.status
+        return waiter.status or self._verdict
 
     def _serve(self, waiter: launch.Waiter) -> None:
         """Wait until nobody looks at DevTools any more; a ^C ends it."""
@@ -269,6 +284,8 @@ class _Session:
         if not os.WIFSIGNALED(status):
             if name == _CAPTURE and self._waiter.status is None:
                 self._lost(name, "ended too early")
+            if name == _DECODER and os.WEXITSTATUS(status) != _FAILED:
+                self._verdict = os.WEXITSTATUS(status)
             return
         self._lost(name, f"was killed by signal {os.WTERMSIG(status)}")
 

@@ -20,13 +20,13 @@ from hark.options import Options
 from hark.pipeline.build import build_views, choice
 from hark.views.entries import decode
 from hark.views.feed import Changes, whole_lines
-from hark.views.view import safe
+from hark.views.view import end_all, safe
 
 _LOOK = 0.2  # s between looks for a hark that is not there yet
 
 
 def watch(pid: int | None, options: Options) -> int:
-    """Show what the hark with this process id tells, or the only one there is. Raises HarkError."""
+    """Show what the hark with this process id captures, or the only one there is; the exit status. Raises HarkError."""
     fill_streams(os.O_RDONLY)
     check_packets(options, "a running hark hands over exchanges, not packets")
     choice(options)  # what cannot be understood is said before hark waits
@@ -35,13 +35,14 @@ def watch(pid: int | None, options: Options) -> int:
     if options.ui:
         return _browse(link, pid, options, outputs)
     server = start(options, f"hark {pid}", outputs) if options.devtools else None
-    if not _show(link, options, outputs, [server.feed] if server is not None else []):
-        say("hark: the one that was watched is gone without its last words")
+    whole, verdict = _show(link, options, outputs, [server.feed] if server is not None else [])
+    if not whole:
+        say("hark: the hark that was watched has ended early; what it captured last may be missing")
     if server is not None:
         os.close(server.feed)
         outputs.close()
         wait_for(server)
-    return 0
+    return verdict
 
 
 def _browse(link: socket.socket, pid: int, options: Options, outputs: Outputs) -> int:
@@ -50,7 +51,7 @@ def _browse(link: socket.socket, pid: int, options: Options, outputs: Outputs) -
     from hark.pipeline.save import save
 
     options.quiet = True
-    lines, shower = in_another_process(lambda feed: not _show(link, options, outputs, [feed]))
+    lines, shower = in_another_process(lambda feed: not _show(link, options, outputs, [feed])[0])
     link.close()
     try:
         browse(lines, save, f"hark {pid}")
@@ -61,27 +62,25 @@ def _browse(link: socket.socket, pid: int, options: Options, outputs: Outputs) -
     return 0
 
 
-def _show(link: socket.socket, options: Options, outputs: Outputs, feeds: list[int]) -> bool:
-    """Show what comes until it ends; whether the other hark said that it ends."""
-    views, _ = build_views(options, outputs, 2 if outputs.standard else 1, 0, feeds)
+def _show(link: socket.socket, options: Options, outputs: Outputs, feeds: list[int]) -> tuple[bool, int]:
+    """Show what comes until it ends: (whether the other hark said that it ends, the views' verdict)."""
+    views = build_views(options, outputs, 2 if outputs.standard else 1, feeds)
     changes = Changes()
     sound = False
     try:
-        for told in lines(link):
-            if told is None:
+        for line in lines(link):
+            if line is None:
                 for view in views:
                     view.tick(time.time_ns())
                 continue
-            sound = told["what"] == "end"
-            change = changes.change(told)
+            sound = line["what"] == "end"
+            change = changes.change(line)
             if change is not None:
                 for view in views:
                     view.change(change)
     except KeyboardInterrupt:
         sound = True
-    for view in views:
-        view.end()
-    return sound
+    return sound, end_all(views)
 
 
 def attach(pid: int | None) -> tuple[socket.socket, int]:

@@ -16,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from hark.model.changes import Change, Ended, Failed
+from hark.views.view import Needs, View
 
 if TYPE_CHECKING:
     from hark.views.feed import Feed
@@ -82,8 +83,8 @@ class _Watcher:
             self.gone = True
 
 
-class Watchers:
-    """A view: those who look. `pid` is hark's first process."""
+class Watchers(View):
+    """Those who look. `pid` is hark's first process."""
 
     def __init__(self, pid: int, schema: "Schema | None") -> None:
         self._schema = schema
@@ -98,10 +99,9 @@ class Watchers:
             self._listener.close()
             self._listener = None
 
-    @property
-    def anybody(self) -> bool:
-        """Whether somebody looks."""
-        return bool(self._watchers)
+    def needs(self) -> Needs:
+        """While somebody looks, as much as a feed; before that nothing beside what others need."""
+        return Needs.BODIES | Needs.STEPS if self._watchers else Needs.NOTHING
 
     def change(self, change: Change) -> None:
         """Show it to those who look; keep it for those who will."""
@@ -153,7 +153,7 @@ class Watchers:
             feed.change(change)
         self._watchers.append((watcher, feed))
 
-    def end(self) -> None:
+    def end(self) -> int:
         """Tell the end, as far as it is taken within a moment."""
         if self._listener is not None:
             self._listener.close()
@@ -164,3 +164,4 @@ class Watchers:
                 watcher.link.sendall(watcher.queue)
             watcher.link.close()
         self._watchers.clear()
+        return 0

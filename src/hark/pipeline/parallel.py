@@ -1,16 +1,18 @@
-"""Telling a large recording as JSON on several processors at once.
+"""Decoding a large recording on several processors at once.
 
-What   Each worker reads the whole recording and follows its share of the TCP connections (decode/decoder.py); the first
-       process puts their lines together in the order in which one process would have written them.
+What   Each worker reads the whole recording and follows its share of the TCP connections (decode/decoder.py). It has
+       the whole chain of views; what these render is written by the first process, in the order in which one process
+       would have written it.
+When   Every view that writes is `Independent` (views/view.py): what it writes for a change follows from that alone.
 Why    Decoding is bound by the interpreter, which uses one processor. Connections are nearly always independent: only
-       their numbers and the order of lines are common, and both follow from what every worker sees.
-How    A line's place is (number of the block, number of the connection). Workers tell how far they are; what is before
-       the slowest is final and written. Every worker sees how all connections are opened, so each knows which failed
-       attempts of its share were made up for by one that came about (model/attempts.py).
+       their numbers and the order of changes are common, and both follow from what every worker sees.
+How    A piece's place is (number of the block, number of the connection). Workers report how far they are; what is
+       before the slowest is final and written. Every worker sees how all connections are opened, so each knows which
+       failed attempts of its share were made up for by one that came about (model/attempts.py).
 Whole  Sometimes connections are not independent: names looked up inside TLS lead to other connections, QUIC, tunnels
        inside streams, too much ciphertext without keys, failures for which a request of another share may make up. The
-       worker that meets such a thing stops there; the recording is then told by one process, less the lines that are
-       written already. The output is the same to the byte.
+       worker that meets such a thing stops there; the recording is then decoded by one process, less the pieces that
+       are written already. The output is the same to the byte.
 Limits AHEAD blocks between the fastest worker and the slowest.
 """
 
@@ -21,47 +23,46 @@ import marshal
 import os
 import select
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from typing import Any, NoReturn
 
 from hark.decode.decoder import Decoder
 from hark.model.attempts import order_of
 from hark.model.book import Book, Order
 from hark.model.changes import Change, Ended, Failed
-from hark.model.failure import Failure
 from hark.recording.blocks import Block, Frame, Torn
-from hark.views.entries import encode
-from hark.views.entry import entry
-
-if TYPE_CHECKING:
-    from hark.views.schema import Schema
+from hark.views.view import Independent, Needs, View, end_all, needs_of
 
 AHEAD = 1 << 18  # blocks
 _BATCH = 1 << 10  # blocks between two messages of a worker
 _PIPE = 1 << 20  # bytes
-_END = 1 << 50  # the place of what is told at the end
+_END = 1 << 50  # the place of what comes at the end
 
-Line = tuple[float, Any, bytes]  # block; connection, or the order of what was due before it; text
+# (block; connection, or the order of what was due before it; number of the view; what it rendered)
+Piece = tuple[float, Any, int, bytes]
 Open = Callable[[], Iterator[Block]]
 
 
 class Result:
-    """How it went: whether all is told; if so, whether the recording was sound; how many lines were written."""
+    """How it went."""
 
     def __init__(self) -> None:
-        self.done = True
-        self.sound = True
-        self.lines = 0
+        self.done = True  # whether all is decoded; else one process has to begin again, with the same views
+        self.sound = True  # where all is: whether the recording was whole
+        self.verdict = 0  # where all is: that of the views
 
 
-def tell(
-    start: Open,
-    keep: int,
-    schema: "Schema | None",
-    write: Callable[[bytes], None],
-    workers: int,
-    with_failures: bool = True,
-) -> Result:
-    """Tell the recording that `start` opens."""
+def independent(views: Sequence[View]) -> list[Independent]:
+    """The views that write, where each of them can be rendered in several processes; else none."""
+    leaves = [leaf for view in views for leaf in view.leaves()]
+    fitting = [leaf for leaf in leaves if isinstance(leaf, Independent)]
+    return fitting if len(fitting) == len(leaves) else []
+
+
+def read(start: Open, keep: int, views: Sequence[View], workers: int) -> Result:
+    """Decode the recording that `start` opens, for views of which all are independent. keep: bytes of each body. Raises
+    RuntimeError where a worker has failed."""
+    leaves = independent(views)
     pipes: dict[int, int] = {}
     pids = []
     gc.freeze()  # what is loaded stays in pages that all of them share
@@ -73,33 +74,39 @@ def tell(
         if not pid:
             for other in (ours, *pipes):
                 os.close(other)
-            _Worker((number, workers), theirs, keep, schema, with_failures).run(start)
+            _Worker((number, workers), theirs, keep, views).run(start)
         os.close(theirs)
         pipes[ours] = number
         pids.append(pid)
     try:
-        return _merge(pipes, write)
+        result = _merge(pipes, leaves)
     finally:
         import signal
 
         for pid in pids:
             os.kill(pid, signal.SIGKILL)  # it is over, or nobody needs it any more
             os.waitpid(pid, 0)
+    if result.done:
+        result.verdict = end_all(views)
+    return result
 
 
 class _Worker:
     """One share."""
 
-    def __init__(
-        self, share: tuple[int, int], pipe: int, keep: int, schema: "Schema | None", with_failures: bool
-    ) -> None:
+    def __init__(self, share: tuple[int, int], pipe: int, keep: int, views: Sequence[View]) -> None:
         self._decoder = Decoder(share)
-        self._book = Book(keep)
-        self._failures = with_failures
+        self._book = Book(keep if Needs.BODIES in needs_of(views) else 0)
         self._share = share
         self._pipe = pipe
-        self._schema = schema
-        self._lines: list[Line] = []
+        self._views = views
+        self._pieces: list[Piece] = []
+        self._place: tuple[float, Any] = (0, 0)
+        for number, leaf in enumerate(independent(views)):
+            leaf.deliver = partial(self._collect, number)
+
+    def _collect(self, leaf: int, piece: bytes) -> None:
+        self._pieces.append((*self._place, leaf, piece))
 
     def run(self, start: Open) -> NoReturn:
         """To the end; the process ends with it."""
@@ -122,62 +129,59 @@ class _Worker:
         for index, block in enumerate(start()):
             if (book.due or book.attempts.held) and type(block) is Frame:
                 for order, change in book.settled(block.time):
-                    self._keep(index - 0.5, [change], order)  # before whatever this block brings
+                    self._show(index - 0.5, [change], order)  # before whatever this block brings
                 if book.joined:
                     self._send("whole", index - 0.5)
                     return
             events = decoder.feed(block)
             if events:
-                self._keep(index, book.feed(events))
+                self._show(index, book.feed(events))
                 if decoder.whole or book.joined:
                     self._send("whole", index)
                     return
             sound = sound and type(block) is not Torn
             if not index % _BATCH:
                 self._send("at", index + 1)
-        self._keep(_END, book.feed(decoder.finish()))
+        self._show(_END, book.feed(decoder.finish()))
         for change in book.end():
             if type(change) is Failed:
-                self._keep(_END + 0.5, [change], order_of(change.failure))
+                self._show(_END + 0.5, [change], order_of(change.failure))
         if book.joined:
             self._send("whole", _END)
             return
         self._send("sound" if sound else "torn", _END + 1)
 
-    def _keep(self, index: float, changes: Sequence[Change], order: Order | None = None) -> None:
-        """The lines of what is told at a place; order: which one it is there, else the connection's number says so."""
+    def _show(self, index: float, changes: Sequence[Change], order: Order | None = None) -> None:
+        """What is rendered at a place; order: which one it is there, else the connection's number says so."""
         for change in changes:
             if type(change) is Ended:
-                exchange = change.exchange
-                line = encode(entry(exchange, self._schema)) + b"\n"
-                self._lines.append((index, order or exchange.connection.number, line))
-            elif type(change) is Failed and (failure := self._ours(change.failure)) is not None:
-                from hark.views import failures  # most recordings have none
-
-                number = failure.connection.number if failure.connection is not None else 0
-                self._lines.append((index, order or number, encode(failures.entry(failure)) + b"\n"))
-
-    def _ours(self, failure: Failure) -> Failure | None:
-        """The failure, where it is this worker's to tell."""
-        number = failure.connection.number if failure.connection is not None else 0
-        return failure if self._failures and number % self._share[1] == self._share[0] else None
+                number = change.exchange.connection.number
+            elif type(change) is Failed:
+                number = change.failure.connection.number if change.failure.connection is not None else 0
+                if number % self._share[1] != self._share[0]:
+                    continue  # it is another worker's
+            else:
+                continue
+            self._place = index, order or number
+            for view in self._views:
+                view.change(change)
 
     def _send(self, what: str, index: float) -> None:
-        """Everything before `index` is told by this worker; of what is told after it nothing may be used."""
-        lines = [line for line in self._lines if line[0] < index] if what == "whole" else self._lines
-        message = marshal.dumps((what, index, lines))
-        self._lines = []
+        """Everything before `index` is rendered by this worker; of what comes after it nothing may be used."""
+        pieces = [piece for piece in self._pieces if piece[0] < index] if what == "whole" else self._pieces
+        message = marshal.dumps((what, index, pieces))
+        self._pieces = []
         view = memoryview(len(message).to_bytes(8, "big") + message)
         while view:
             view = view[os.write(self._pipe, view) :]
 
 
-def _merge(pipes: dict[int, int], write: Callable[[bytes], None]) -> Result:
-    """Write lines as they become final."""
+def _merge(pipes: dict[int, int], leaves: Sequence[Independent]) -> Result:
+    """Write pieces as they become final. What is written is left out by the views, if they are shown all once more."""
     result = Result()
     buffers = {pipe: bytearray() for pipe in pipes}
     at = dict.fromkeys(pipes, 0)
-    lines: list[Line] = []
+    pieces: list[Piece] = []
     stopped = False
     while not all(place > _END for place in at.values()) and not stopped:
         slowest = min(at.values())
@@ -189,27 +193,34 @@ def _merge(pipes: dict[int, int], write: Callable[[bytes], None]) -> Result:
             buffers[pipe] += data
             for what, index, more in _messages(buffers[pipe]):
                 at[pipe] = index
-                lines += more
+                pieces += more
                 stopped = stopped or what == "whole"
                 result.sound = result.sound and what != "torn"
-        final = min(at.values())
-        lines.sort(key=_place)  # nearly sorted already, which this sort likes
-        ready = 0
-        while ready < len(lines) and lines[ready][0] < final:
-            ready += 1
-        if ready:
-            write(b"".join(line[2] for line in lines[:ready]))
-            result.lines += ready
-            del lines[:ready]
+        _write(pieces, min(at.values()), leaves)
     result.done = not stopped
     return result
 
 
-def _place(line: Line) -> tuple[float, Any]:
-    return line[0], line[1]
+def _write(pieces: list[Piece], final: float, leaves: Sequence[Independent]) -> None:
+    """Take those before `final` and write them in order."""
+    pieces.sort(key=_place)  # nearly sorted already, which this sort likes
+    ready = 0
+    while ready < len(pieces) and pieces[ready][0] < final:
+        _, _, number, piece = pieces[ready]
+        leaves[number].put(piece)
+        leaves[number].skip += 1
+        ready += 1
+    if ready:
+        del pieces[:ready]
+        for leaf in leaves:
+            leaf.tick(0)
 
 
-def _messages(buffer: bytearray) -> Iterator[tuple[str, int, list[Line]]]:
+def _place(piece: Piece) -> tuple[float, Any]:
+    return piece[0], piece[1]
+
+
+def _messages(buffer: bytearray) -> Iterator[tuple[str, int, list[Piece]]]:
     """Take the whole messages off the front."""
     while len(buffer) >= 8 and len(buffer) >= 8 + (size := int.from_bytes(buffer[:8], "big")):
         message = marshal.loads(buffer[8 : 8 + size])

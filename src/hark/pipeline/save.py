@@ -21,7 +21,7 @@ def save(name: str, entries: list[dict[str, Any]]) -> None:
     outputs = open_outputs(options, complaints.append, BROWSERS)
     shelf = Shelf()
     try:
-        for view in file_views(options, outputs, None):
+        for view in file_views(options, outputs):
             for entry in entries:
                 view.change(Failed(failure(entry)) if is_failure(entry) else Ended(shelf.exchange(entry)))
             view.end()

@@ -1,7 +1,7 @@
 """Which packets of a recording belong to the exchanges that filters choose: for a pcapng of those alone.
 
-What   The recording is told once to learn the connections of what is chosen, and read again to write their packets, the
-       secrets that open them, the processes that made them, and the look-ups that led to them.
+What   The recording is decoded once to learn the connections of what is chosen, and read again to write their packets,
+       the secrets that decrypt them, the processes that made them, and the look-ups that led to them.
 Why    Filters choose exchanges, which are known behind their packets. So it is done where a recording can be read
        twice, and not for a run, whose packets are written as they come.
 Limits What shares a connection with something chosen is written with it. A connection inside a stream of another (a
@@ -14,12 +14,13 @@ from hark.model.exchange import Connection
 from hark.recording import pcapng
 from hark.recording.blocks import RAW, Block, Frame, Names, Process, Secrets
 from hark.recording.order import Item
+from hark.views.view import View
 from hark.wire import ip, keylog
 
 _End = tuple[bytes, int]
 
 
-class Flows:
+class Flows(View):
     """A view that learns connections; then a test of blocks."""
 
     def __init__(self) -> None:
@@ -42,12 +43,6 @@ class Flows:
             elif change.failure.answer is not None:
                 self._times.update((change.failure.answer.asked, change.failure.answer.time))
                 self._pids.add(change.failure.pid)
-
-    def tick(self, now: int) -> None:
-        """Nothing waits."""
-
-    def end(self) -> None:
-        """Nothing waits."""
 
     def _learn(self, connection: Connection) -> None:
         (client, port), (server, to) = connection.client, connection.server

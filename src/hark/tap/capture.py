@@ -6,17 +6,21 @@ End    When the program has exited and its tree is gone, bytes on their way out 
        hark's first process was killed, the program's tree is ended too: its network is here.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hark.recording.ring import Writer
 from hark.tap.loop import IN, Loop
 from hark.tap.recorder import Recorder
-from hark.tap.source import KeySource, Source
+
+if TYPE_CHECKING:
+    from hark.tap.source import KeySource, Source
 
 _LOOK_MAX = 0.3  # s between looks whether what the program left running has ended
 _QUIET = 0.005  # s without any event after which nothing more is thought to be on its way

@@ -16,7 +16,7 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from hark.errors import HarkError, NotExecutable, NotFound
 from hark.system import kernel
@@ -95,7 +95,7 @@ class Child:
             raise NotExecutable("cannot run the command", os.strerror(number), _exec_remedy(number))
 
     def release(self) -> None:
-        """In another child of hark: let go of the link, which only the first process may hold."""
+        """In another child of hark: let go of what only the first process may hold."""
         self._link.close()
 
 
@@ -103,48 +103,68 @@ def _exec_remedy(number: int) -> str:
     return "is it built for this machine?" if number == errno.ENOEXEC else ""
 
 
+class Preparing:
+    """A child that builds the namespace and what the key sources need. Whoever waits has something else to do first."""
+
+    def __init__(self, pid: int, link: socket.socket, host: setup.Host, mapping: idmap.Mapping | None) -> None:
+        self._pid = pid
+        self._link = link
+        self._host = host
+        self._mapping = mapping
+
+    def ready(self) -> Child:
+        """Wait until it is ready to become the program. Raises HarkError where it cannot be."""
+        said, files = receive(self._link)
+        if self._mapping is not None:
+            self._mapping.end()
+        if not said.startswith(b"+"):
+            os.waitpid(self._pid, 0)
+            what, why, remedy = (said.decode(errors="replace").split("\0") + ["", "", ""])[:3]
+            raise HarkError(what or "cannot start", why, remedy)
+        return Child(self._pid, self._link, files, self._host.network)
+
+    def release(self) -> None:
+        """In another child of hark: let go of what only the first process may hold."""
+        self._link.close()
+        if self._mapping is not None:
+            self._mapping.release()
+
+
 def prepare(
     file: str, argv: Sequence[str], host: setup.Host, mapping: idmap.Mapping | None, keys: Sequence[KeySource]
-) -> Callable[[], Child]:
-    """Fork a child that builds the namespace and what the key sources need, and is then ready to become the program.
-    What is returned waits until the child is ready, and raises HarkError where it cannot be: whoever calls has
-    something else to do meanwhile."""
+) -> Preparing:
+    """Fork a child that is to become the program."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
-    owner = mapping.start() if mapping is not None else 0
+    owner = mapping.holder() if mapping is not None else 0
+    if mapping is not None and not owner:
+        mapping.end()
+        mapping = None
     pid = os.fork()
     if pid == 0:
         ours.close()
-        if mapping is not None:
-            mapping.end()
-        _become(theirs, file, argv, host, owner, keys, parent)
+        _become(theirs, file, argv, host, owner, mapping, keys, parent)
     theirs.close()
-
-    def ready() -> Child:
-        if mapping is not None and owner:
-            with contextlib.suppress(BrokenPipeError):  # it has failed meanwhile: its message says why
-                ours.send(b"+" if mapping.done() else b"-")
-        child = _ready(pid, ours, host)
-        if mapping is not None:
-            mapping.end()
-        return child
-
-    return ready
+    return Preparing(pid, ours, host, mapping)
 
 
-def _ready(pid: int, link: socket.socket, host: setup.Host) -> Child:
-    """The child by its last message before it waits to become the program: its descriptors, or why it cannot."""
+def send(link: socket.socket, files: Mapping[str, int]) -> None:
+    """Hand over descriptors by name; -1: there is none."""
+    names = " ".join(name if fd >= 0 else f"-{name}" for name, fd in files.items())
+    numbers = array.array("i", [fd for fd in files.values() if fd >= 0])
+    link.sendmsg([b"+" + names.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+
+
+def receive(link: socket.socket) -> tuple[bytes, dict[str, int]]:
+    """(what was sent, the descriptors by name): of `send`, or a message that does not begin with "+", or nothing where
+    the other end is gone."""
     said, ancillary = link.recvmsg(4096, socket.CMSG_SPACE(4 * _MOST_FILES))[:2]
-    if not said.startswith(b"+"):
-        os.waitpid(pid, 0)
-        what, why, remedy = (said.decode(errors="replace").split("\0") + ["", "", ""])[:3]
-        raise HarkError(what or "cannot start", why, remedy)
     numbers = array.array("i")
     for _, _, payload in ancillary:
         numbers.frombytes(payload[: len(payload) - len(payload) % 4])
     files = iter(numbers)
-    names = said[1:].decode().split()
-    return Child(pid, link, {name.lstrip("-"): -1 if name[0] == "-" else next(files) for name in names}, host.network)
+    names = said[1:].decode().split() if said.startswith(b"+") else []
+    return said, {name.lstrip("-"): -1 if name[0] == "-" else next(files) for name in names}
 
 
 def _become(
@@ -153,13 +173,14 @@ def _become(
     argv: Sequence[str],
     host: setup.Host,
     owner: int,
+    mapping: idmap.Mapping | None,
     keys: Sequence[KeySource],
     parent: int,
 ) -> None:
     """In the child: build, hand over, wait, exec. Never returns."""
 
     def mapped() -> bool:
-        return bool(owner) and link.recv(1) == b"+"
+        return mapping is not None and mapping.wait()
 
     variables = dict(os.environ)
     try:
@@ -176,11 +197,10 @@ def _become(
             reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
             link.send("\0".join(("cannot set up the namespace", reason, "`hark doctor` says more")).encode())
             os._exit(1)
-        names = " ".join(name if fd >= 0 else f"-{name}" for name, fd in files.items())
-        numbers = array.array("i", [fd for fd in files.values() if fd >= 0])
-        link.sendmsg([b"+" + names.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
-        for fd in numbers:
-            os.close(fd)
+        send(link, files)
+        for fd in files.values():
+            if fd >= 0:
+                os.close(fd)
         if link.recv(1) != b"g":
             os._exit(1)
         kernel.die_with_parent(signal.SIGKILL)

@@ -16,12 +16,13 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from hark.model.archive import Archived
-from hark.model.changes import Change, Ended, Failed
+from hark.model.changes import Ended, Failed
 from hark.model.charset import text_of
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure
 from hark.views import failures
 from hark.views.filters import parts_of
+from hark.views.view import Independent, Needs, Screen
 
 _CURLS = {"accept": "*/*"}  # what curl sends by itself, whatever its version
 _OF_THE_CONNECTION = {
@@ -30,29 +31,37 @@ _OF_THE_CONNECTION = {
 }  # fmt: skip
 
 
-class Commands:
-    """A view: each request as it ends, a line for a shell; what failed as a comment."""
+class Commands(Independent):
+    """Each request as it ends, a line for a shell; what failed as a comment."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
+        super().__init__()
         self._write = write
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
 
-    def change(self, change: Change) -> None:
-        """A request that is over, or what kept one from being made."""
-        if type(change) is Ended:
-            self._lines.append(command(change.exchange) + "\n")
-        elif type(change) is Failed:
-            self._lines.append(comment(change.failure) + "\n")
+    def needs(self) -> Needs:
+        """A request's body is part of its command."""
+        return Needs.BODIES
+
+    def render(self, change: Ended | Failed) -> bytes:
+        """The line."""
+        text = command(change.exchange) if isinstance(change, Ended) else comment(change.failure)
+        return (text + "\n").encode("utf-8", "backslashreplace")
+
+    def put(self, piece: bytes) -> None:
+        """One more line."""
+        self._lines.append(piece)
 
     def tick(self, now: int) -> None:
         """Write what was gathered."""
         if self._lines:
-            self._write("".join(self._lines).encode("utf-8", "backslashreplace"))
+            self._write(b"".join(self._lines))
             self._lines.clear()
 
-    def end(self) -> None:
+    def end(self) -> int:
         """Write what was gathered."""
         self.tick(0)
+        return 0
 
 
 def command(exchange: Exchange) -> str:
@@ -224,3 +233,8 @@ def _escaped(data: bytes) -> str:
 
 def _comment(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def view(screen: Screen) -> Commands:
+    """--curl."""
+    return Commands(screen.write)

@@ -2,6 +2,7 @@
 file that wants it.
 
 May hold: the view that makes entries, what a sink is, JSON lines. May not hold: the schema (entry.py), other formats.
+A kind of file for -o is a module with `sink(file, version)`, and its line in viewtable.py.
 """
 
 import re
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from hark.model.changes import Change, Ended, Failed
+from hark.model.changes import Ended, Failed
 from hark.views.entry import entry
+from hark.views.view import Independent, Needs, Screen
 
 if TYPE_CHECKING:
     from hark.views.schema import Schema
@@ -47,6 +49,18 @@ def inert(data: bytes) -> bytes:
     return _ACTS.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), data)
 
 
+class File(Protocol):
+    """Where a sink writes."""
+
+    seekable: bool  # whether put() may be called: a regular file of hark's own
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+
+    def put(self, data: bytes, offset: int, else_: bytes) -> None:
+        """Write over the file from `offset` on, or `else_` where there is no room."""
+
+
 class Sink(Protocol):
     """A file of entries."""
 
@@ -56,47 +70,43 @@ class Sink(Protocol):
     def flush(self) -> None:
         """Write what was gathered."""
 
-    def end(self) -> None:
-        """Nothing more will come."""
+    def end(self) -> int:
+        """Nothing more will come. The verdict, as of a view."""
 
 
-class Entries:
-    """Gives every exchange that ended, and every failure, to its sinks; the first `told` ones are left out."""
+class Entries(Independent):
+    """Gives every exchange that ended, and every failure, to its sinks."""
 
-    def __init__(self, sinks: Sequence[Sink], schema: "Schema | None" = None, told: int = 0) -> None:
+    def __init__(self, sinks: Sequence[Sink], schema: "Schema | None" = None) -> None:
+        super().__init__()
         self._sinks = sinks
         self._schema = schema
-        self._told = told
 
-    def change(self, change: Change) -> None:
-        """Pass on what has an entry."""
-        if type(change) is Ended:
-            if not self._told:
-                line = encode(entry(change.exchange, self._schema))
-                for sink in self._sinks:
-                    sink.add(line)
-                return
-        elif type(change) is Failed:
-            if not self._told:
-                from hark.views import failures  # most recordings have none
+    def needs(self) -> Needs:
+        """Bodies are part of an entry."""
+        return Needs.BODIES
 
-                line = encode(failures.entry(change.failure))
-                for sink in self._sinks:
-                    sink.add(line)
-                return
-        else:
-            return
-        self._told -= 1
+    def render(self, change: Ended | Failed) -> bytes:
+        """The entry, as JSON."""
+        if isinstance(change, Ended):
+            return encode(entry(change.exchange, self._schema))
+        from hark.views import failures  # most recordings have none
+
+        return encode(failures.entry(change.failure))
+
+    def put(self, piece: bytes) -> None:
+        """An entry for all."""
+        for sink in self._sinks:
+            sink.add(piece)
 
     def tick(self, now: int) -> None:
         """Write what was gathered."""
         for sink in self._sinks:
             sink.flush()
 
-    def end(self) -> None:
-        """Write what was gathered, and the end."""
-        for sink in self._sinks:
-            sink.end()
+    def end(self) -> int:
+        """Write what was gathered, and the end; the highest of the sinks' verdicts."""
+        return max([sink.end() for sink in self._sinks], default=0)
 
 
 class JsonLines:
@@ -120,4 +130,18 @@ class JsonLines:
             lines, self._lines, self._size = self._lines, [], 0
             self._write(b"".join(lines))
 
-    end = flush
+    def end(self) -> int:
+        """Write what was gathered."""
+        self.flush()
+        return 0
+
+
+def sink(file: File, version: str) -> Sink:
+    """-o x.jsonl."""
+    return JsonLines(file.write)
+
+
+def view(screen: Screen) -> Entries:
+    """--json."""
+    write = screen.write
+    return Entries([JsonLines((lambda data: write(inert(data))) if screen.terminal else write)], screen.schema)

@@ -35,6 +35,7 @@ from hark.views.entries import encode
 from hark.views.entry import entry, process
 from hark.views.messages import shown
 from hark.views.schema import Schema
+from hark.views.view import Needs, View
 
 Json = dict[str, Any]
 _STEPS: dict[str, type[Any]] = {"began": Began, "answered": Answered, "upgraded": Upgraded, "ended": Ended}
@@ -43,7 +44,7 @@ _BATCH = 1 << 18  # bytes
 END = b'{"what":"end"}\n'
 
 
-class Feed:
+class Feed(View):
     """A view that writes lines."""
 
     def __init__(self, write: Callable[[bytes], None], schema: Schema | None = None) -> None:
@@ -51,6 +52,10 @@ class Feed:
         self._schema = schema
         self._lines: list[bytes] = []
         self._size = 0
+
+    def needs(self) -> Needs:
+        """Whoever is fed may show anything."""
+        return Needs.BODIES | Needs.STEPS
 
     def change(self, change: Change) -> None:
         """Write it. What was made up for is for a terminal that asks for more, and is not fed."""
@@ -68,10 +73,11 @@ class Feed:
             lines, self._lines, self._size = self._lines, [], 0
             self._write(b"".join(lines))
 
-    def end(self) -> None:
+    def end(self) -> int:
         """Say that nothing more will come."""
         self._lines.append(END)
         self.tick(0)
+        return 0
 
     def _told(self, change: Change) -> Json:
         assert not isinstance(change, MadeUp)

@@ -17,7 +17,7 @@ from hark.model.changes import Answered, Began, Change, Ended, Failed, MadeUp, M
 from hark.model.exchange import Connection, Exchange
 from hark.recording.blocks import Process
 from hark.views.grep import Grep
-from hark.views.view import Passing, View, plural
+from hark.views.view import Needs, Passing, View, plural
 
 Test = Callable[[Exchange], bool]
 _UNITS_TIME = {"": 1e6, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "min": 60e9}
@@ -87,6 +87,10 @@ class Chosen(Passing):
         super().__init__(views)
         self._choice = choice
         self._tally = tally if tally is not None else Tally()
+
+    def needs(self) -> Needs:
+        """Bodies, where text is looked for in them."""
+        return super().needs() | (Needs.NOTHING if self._choice.grep is None else Needs.BODIES)
 
     def change(self, change: Change) -> None:
         """Pass it on, or not."""

@@ -10,7 +10,7 @@ Limits The kernel writes in pieces of a page or more, and a process that is kill
 
 from collections.abc import Callable
 
-from hark.views.entries import encode
+from hark.views.entries import File, Sink, encode
 from hark.views.entry import SCHEMA
 
 _BATCH = 1 << 16  # bytes
@@ -54,7 +54,10 @@ class Har:
         self._put(text + _TAIL, self._at, _TAIL)
         self._at += len(text)
 
-    end = flush
+    def end(self) -> int:
+        """Write what was gathered."""
+        self.flush()
+        return 0
 
 
 class HarStream:
@@ -77,7 +80,13 @@ class HarStream:
             self._waiting.clear()
             self._write(text)
 
-    def end(self) -> None:
+    def end(self) -> int:
         """Write what is left, and what closes the document."""
         self._waiting.append(_TAIL)
         self.flush()
+        return 0
+
+
+def sink(file: File, version: str) -> Sink:
+    """-o x.har."""
+    return Har(file.put, version) if file.seekable else HarStream(file.write, version)

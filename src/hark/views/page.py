@@ -10,6 +10,8 @@ Safe   Inside the data every "<" is written as an escape, so no byte of a peer c
 import os
 from collections.abc import Callable
 
+from hark.views.entries import File, Sink
+
 _BEGIN, _END = b'<script type="application/json" class="entry">', b"</script>\n"
 _TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.html")
 
@@ -33,4 +35,12 @@ class Page:
             pieces, self._pieces = self._pieces, []
             self._write(b"".join(pieces))
 
-    end = flush
+    def end(self) -> int:
+        """Write what was gathered."""
+        self.flush()
+        return 0
+
+
+def sink(file: File, version: str) -> Sink:
+    """-o x.html."""
+    return Page(file.write)

@@ -16,7 +16,7 @@ from hark.model.exchange import Exchange
 from hark.model.failure import Failure, FailureKind
 from hark.views import failures
 from hark.views.filters import Tally, failed
-from hark.views.view import asked, duration, host, plural, safe, size
+from hark.views.view import Needs, Screen, View, asked, duration, host, plural, safe, size
 
 _HOSTS, _REQUESTS, _CONNECTIONS = 10_000, 100_000, 100_000
 _SHOWN = 10
@@ -31,7 +31,7 @@ class _Host:
         self.connections = 0
 
 
-class Summary:
+class Summary(View):
     """Counts as exchanges end; tells at the end. tally: what there was before filters."""
 
     def __init__(self, write: Callable[[bytes], None], tally: Tally | None = None) -> None:
@@ -51,15 +51,16 @@ class Summary:
         self._retries: Counter[str] = Counter()
         self._connections: dict[int, tuple[str, int]] = {}  # (host, exchanges) by number
 
+    def needs(self) -> Needs:
+        """Requests are the same where their bodies are."""
+        return Needs.BODIES
+
     def change(self, change: Change) -> None:
         """Count what is over."""
         if type(change) is Ended:
             self._count(change.exchange)
         elif type(change) is Failed:
             self._count_failure(change.failure)
-
-    def tick(self, now: int) -> None:
-        """Nothing is told before the end."""
 
     def _count(self, exchange: Exchange) -> None:
         name = host(exchange)
@@ -113,7 +114,7 @@ class Summary:
         if self._requests[key] == 2:
             self._named[key] = what
 
-    def end(self) -> None:
+    def end(self) -> int:
         """Tell."""
         lines: list[str] = []
         count = sum(found.count for found in self._hosts.values())
@@ -138,6 +139,7 @@ class Summary:
             lines.append((matched or "no exchanges") + failed)
             self._unseen(lines)
         self._write("".join(f"{safe(line)}\n" for line in lines).encode("utf-8", "backslashreplace"))
+        return 0
 
     def _unseen(self, lines: list[str]) -> None:
         """What did not become an exchange."""
@@ -184,3 +186,8 @@ class Summary:
 def _add(counted: Counter[str], what: str) -> None:
     if what in counted or len(counted) < _HOSTS:
         counted[what] += 1
+
+
+def view(screen: Screen) -> Summary:
+    """--summary."""
+    return Summary(screen.write, screen.tally)

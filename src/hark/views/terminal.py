@@ -6,14 +6,16 @@ Why    A line says what a developer looks for first: what was asked, what came, 
 Limits On a terminal a line fits its width: the URL gives way (views/fitting.py), but for its path; then a long reason
        goes to a line of its own, and what is left may take a second row. Nothing is padded: in which column a program
        has left the cursor is not known here. Elsewhere nothing is cut. Bodies (-vv) end after a screenful.
+Start  A program that makes no request waits for this module: what only a line needs is imported by the first line.
 """
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hark.decode.events import Headers, Message, Side
 from hark.model.changes import (
     Began,
     Change,
@@ -26,16 +28,14 @@ from hark.model.changes import (
     RecordingTrouble,
     Upgraded,
 )
-from hark.model.exchange import Exchange
-from hark.model.failure import Failure, FailureKind
-from hark.views import failures
-from hark.views.advice import remedy
-from hark.views.excerpt import screenful
-from hark.views.fitting import columns, fit, least
-from hark.views.view import asked, duration, hexdump, host, plural, pretty, safe, size, who
+from hark.views.view import Needs, Screen, View, asked, duration, hexdump, host, plural, pretty, safe, size, who
 from hark.wire.fields import text as text_of_field
 
 if TYPE_CHECKING:
+    from hark.decode.events import Headers, Message, Side
+    from hark.model.exchange import Exchange
+    from hark.model.failure import Failure
+    from hark.views.failures import Counts
     from hark.views.filters import Tally
     from hark.views.grep import Grep
     from hark.views.schema import Schema
@@ -51,7 +51,7 @@ _CONNECTIONS = 10_000  # connections of which it is remembered that they were de
 _RED, _GREEN, _YELLOW, _CYAN, _DIM, _BOLD = "31", "32", "33", "36", "2", "1"
 
 
-class Terminal:
+class Terminal(View):
     """Tells in lines. verbosity: 0 lines, 1 headers too, 2 bodies too. width 0: never cut. tally: what there was before
     filters. stamp: what a line begins with, by the time (ns) of what it is about."""
 
@@ -61,9 +61,9 @@ class Terminal:
         verbosity: int = 0,
         color: bool = False,
         width: int = 0,
-        schema: "Schema | None" = None,
-        grep: "Grep | None" = None,
-        tally: "Tally | None" = None,
+        schema: Schema | None = None,
+        grep: Grep | None = None,
+        tally: Tally | None = None,
         stamp: Callable[[int], str] | None = None,
     ) -> None:
         self._stamp = stamp
@@ -80,11 +80,15 @@ class Terminal:
         self._others: Counter[str] = Counter()  # connections by what else they spoke
         self._passed: list[str] = []
         self._exchanges = self._errors = 0
-        self._failed = failures.Counts()
+        self._failed: Counts | None = None  # where something has
         self._advised: set[tuple[str, str]] = set()  # (program, remedy): each is told once
         self._described: set[tuple[int, bool]] = set()  # (connection's number, whether inside a proxied TLS)
 
     # -- the view's interface --------------------------------------------------------------------------------------
+
+    def needs(self) -> Needs:
+        """Bodies, where they are shown."""
+        return Needs.BODIES if self._verbosity > 1 else Needs.NOTHING
 
     def change(self, change: Change) -> None:
         """Tell one change."""
@@ -101,9 +105,7 @@ class Terminal:
             self._failure(change.failure)
         elif isinstance(change, MadeUp):
             if self._verbosity:
-                tried = change.failure
-                why = self._paint(_DIM, f"{safe(tried.why)}; another attempt succeeded")
-                self._line(failures.what(tried), "", who(tried.process, tried.pid), tried.started, why)
+                self._made_up(change.failure)
         elif isinstance(change, OtherProtocol):
             self._others[change.connection.protocol or "an unknown protocol"] += 1
         elif isinstance(change, PassedOver):
@@ -123,17 +125,19 @@ class Terminal:
                     self._line(asked(exchange), self._paint(_DIM, "waiting"), _maker(exchange), exchange.started)
         self._flush()
 
-    def end(self) -> None:
+    def end(self) -> int:
         """Write what is left, and the summary."""
         if self._passed:
             self._lines.append(self._paint(_DIM, f"hark: not decoded: {', '.join(self._passed)}"))
         self._lines.append(self._paint(_BOLD, self.summary()))
         self._flush()
+        return 0
 
     def summary(self) -> str:
         """One line about everything."""
         count = self._exchanges
-        matched = self._tally.of(count, len(self._failed)) if self._tally is not None else ""
+        failed = len(self._failed) if self._failed is not None else 0
+        matched = self._tally.of(count, failed) if self._tally is not None else ""
         told = f"hark: {matched or (plural(count, 'exchange') if count else 'no exchanges')}"
         if self._hosts:
             hosts = len(self._hosts)
@@ -141,7 +145,8 @@ class Terminal:
         notes = []
         if self._errors:
             notes.append(plural(self._errors, "error"))
-        notes += self._failed.clauses()
+        if self._failed is not None:
+            notes += self._failed.clauses()
         if self._others:
             count = sum(self._others.values())
             notes.append(f"{plural(count, 'connection')} with {', '.join(sorted(self._others))}")
@@ -194,6 +199,8 @@ class Terminal:
         self._more(exchange)
 
     def _spoke(self, exchange: Exchange, message: Message) -> None:
+        from hark.decode.events import Side
+        from hark.views.excerpt import screenful
         from hark.views.messages import shown
 
         mark = ">" if message.side == Side.CLIENT else "<"
@@ -229,12 +236,15 @@ class Terminal:
         inside = True
         stamp = f"{self._stamp(time)} " if self._stamp is not None else ""
         width = max(self._width - len(stamp), 1) if self._width else 0
-        if width and columns(left) + columns(tail) >= width:
-            enough = max(min(least(left), width // 2), _LEAST)  # columns that no reason may take from it
-            inside = not reason or width - columns(tail) - 1 >= enough
-            if not inside:
-                tail = " ".join(part for part in (first, facts, maker) if part)
-            left = fit(left, max(width - columns(tail) - 1, _LEAST))
+        if width:
+            from hark.views.fitting import columns, fit, least
+
+            if columns(left) + columns(tail) >= width:
+                enough = max(min(least(left), width // 2), _LEAST)  # columns that no reason may take from it
+                inside = not reason or width - columns(tail) - 1 >= enough
+                if not inside:
+                    tail = " ".join(part for part in (first, facts, maker) if part)
+                left = fit(left, max(width - columns(tail) - 1, _LEAST))
         self._lines.append(f"{self._paint(_DIM, stamp) if stamp else ''}{left} {tail}")
         if not inside:
             self._lines.append(f"  {reason}")
@@ -248,6 +258,11 @@ class Terminal:
 
     def _failure(self, failure: Failure) -> None:
         """What failed and why; below it the last thing that was seen, and what would help."""
+        from hark.model.failure import FailureKind
+        from hark.views import failures
+
+        if self._failed is None:
+            self._failed = failures.Counts()
         self._failed.add(failure.kind)
         encrypted = failure.kind is FailureKind.ENCRYPTED
         why = f"not decrypted, {failures.ciphertext(failure)}" if encrypted else failure.why
@@ -261,8 +276,17 @@ class Terminal:
         if below:
             self._lines.append(self._paint(_YELLOW, f"  {safe('; '.join(below))}"))
 
+    def _made_up(self, failure: Failure) -> None:
+        """An attempt that failed where another one succeeded."""
+        from hark.views import failures
+
+        why = self._paint(_DIM, f"{safe(failure.why)}; another attempt succeeded")
+        self._line(failures.what(failure), "", who(failure.process, failure.pid), failure.started, why)
+
     def _advice(self, failure: Failure) -> str:
         """What would help, the first time that a program is told so."""
+        from hark.views.advice import remedy
+
         process = failure.process
         told = ((process.exe or process.name) if process is not None else str(failure.pid), remedy(failure))
         if told in self._advised:
@@ -300,6 +324,8 @@ class Terminal:
         self._lines.append(self._paint(_DIM, f"* {safe(line(exchange))}"))
 
     def _details(self, exchange: Exchange) -> None:
+        from hark.decode.events import Side
+
         self._connection(exchange)
         request, response = exchange.request, exchange.response
         if request is not None:
@@ -329,6 +355,7 @@ class Terminal:
         if self._verbosity < 2 or not body.size:
             return
         from hark.model.charset import text_of
+        from hark.views.excerpt import screenful
 
         data, wrong, cut = exchange.content(side)
         self._lines.append(mark)
@@ -371,3 +398,17 @@ def _rest(more: str, came: int, decoded: int, whole: bool, cut: bool) -> str:
     if cut:
         return f"{more or 'the rest was not kept'}; more than {size(decoded)} in all (--max-body SIZE keeps more)"
     return f"{more}; {size(decoded)} in all (-o FILE.har has them)" if more else ""
+
+
+def view(screen: Screen) -> Terminal:
+    """What is shown where nothing else is asked for."""
+    return Terminal(
+        screen.write,
+        screen.verbosity,
+        screen.color,
+        screen.width,
+        screen.schema,
+        screen.grep,
+        screen.tally,
+        screen.stamp,
+    )

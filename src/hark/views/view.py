@@ -1,23 +1,42 @@
 """What every view can do, and what they share: making text safe and numbers short.
 
-May hold: the interface and pure helpers. May not hold: a view.
+What   `View` says what it needs, is given changes, and may end with a verdict. Filters and redaction are views in front
+       of others (`Passing`). What writes a piece for each change by itself is `Independent`.
+May hold: the interface and pure helpers. May not hold: a view that shows something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Flag, auto
+from typing import TYPE_CHECKING
 
+from hark.model.changes import Ended, Failed
 from hark.model.spans import duration as duration
 
 if TYPE_CHECKING:
     from hark.model.changes import Change
     from hark.model.exchange import Exchange
     from hark.recording.blocks import Process
+    from hark.views.filters import Tally
+    from hark.views.grep import Grep
+    from hark.views.schema import Schema
 
 
-class View(Protocol):
-    """Shows changes."""
+class Needs(Flag):
+    """What a view must be given. What no view needs is not kept, and not made."""
+
+    NOTHING = 0
+    BODIES = auto()  # the bytes of bodies, as many as --max-body says; else only how many there were
+    STEPS = auto()  # every step of an exchange as it happens (Answered), not only its beginning and its end
+
+
+class View:
+    """Shows changes. What a view leaves out does nothing."""
+
+    def needs(self) -> Needs:
+        """What it must be given. It may come to need more while it runs."""
+        return Needs.NOTHING
 
     def change(self, change: Change) -> None:
         """Something happened."""
@@ -25,15 +44,55 @@ class View(Protocol):
     def tick(self, now: int) -> None:
         """It is `now` (ns since the epoch): called a few times a second while live, to let views flush and remind."""
 
-    def end(self) -> None:
-        """Nothing more will come."""
+    def end(self) -> int:
+        """Nothing more will come. The verdict: 0, or the exit status with which hark should end because of what this
+        view has seen."""
+        return 0
+
+    def leaves(self) -> Iterator[View]:
+        """The views that write something: this one, or those that it passes changes to."""
+        yield self
 
 
-class Passing:
+class Independent(View):
+    """A view whose output for a change follows from that change alone: several processes may render, one writes."""
+
+    skip = 0  # changes that are written already
+
+    def __init__(self) -> None:
+        self.deliver = self.put  # what takes each piece: in a process that renders for another one, its collector
+
+    def change(self, change: Change) -> None:
+        """Render it and write it, if it is one that is written."""
+        if type(change) is Ended or type(change) is Failed:
+            if self.skip:
+                self.skip -= 1
+            else:
+                self.deliver(self.render(change))
+
+    def render(self, change: Ended | Failed) -> bytes:
+        """What is written for this change."""
+        raise NotImplementedError
+
+    def put(self, piece: bytes) -> None:
+        """Write what was rendered, now or at the next tick. Called in the order of changes."""
+        raise NotImplementedError
+
+
+class Passing(View):
     """A view in front of others: what it does with a change is its own, all else is passed on."""
 
     def __init__(self, views: Sequence[View]) -> None:
         self._views = views
+
+    def needs(self) -> Needs:
+        """What those behind it need."""
+        return needs_of(self._views)
+
+    def leaves(self) -> Iterator[View]:
+        """Those behind it."""
+        for view in self._views:
+            yield from view.leaves()
 
     def _pass(self, change: Change) -> None:
         for view in self._views:
@@ -44,10 +103,37 @@ class Passing:
         for view in self._views:
             view.tick(now)
 
-    def end(self) -> None:
+    def end(self) -> int:
         """Pass it on."""
-        for view in self._views:
-            view.end()
+        return end_all(self._views)
+
+
+def needs_of(views: Iterable[View]) -> Needs:
+    """What these views need together."""
+    needs = Needs.NOTHING
+    for view in views:
+        needs |= view.needs()
+    return needs
+
+
+def end_all(views: Iterable[View]) -> int:
+    """End these views; the highest of their verdicts."""
+    return max([view.end() for view in views], default=0)
+
+
+class Screen:
+    """What a view that a person reads is made with."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.write = write
+        self.terminal = False  # whether it is one, and acts on control characters
+        self.color = False
+        self.width = 0  # columns; 0: not known, and nothing is cut
+        self.verbosity = 0  # 0 lines, 1 headers too, 2 bodies too
+        self.schema: Schema | None = None  # what names the fields of gRPC messages
+        self.grep: Grep | None = None  # what --grep looks for
+        self.tally: Tally | None = None  # what there was before filters
+        self.stamp: Callable[[int], str] | None = None  # what a line begins with, by the time (ns) of what it is about
 
 
 # C0 and C1 controls, DEL, and the characters that reorder what is around them (Unicode's bidirectional controls).

@@ -12,7 +12,7 @@ from hark.model.changes import Change, Ended, Failed
 from hark.model.failure import Failure
 from hark.views import failures
 from hark.views.fitting import columns, fit, least
-from hark.views.view import asked, duration, plural, safe
+from hark.views.view import Screen, View, asked, duration, plural, safe
 
 _ROWS = 2000
 _WIDTH, _LEAST = 100, 60  # columns where nothing says how many there are; below which it cannot be drawn
@@ -52,7 +52,7 @@ def failed_phases(failure: Failure) -> tuple[tuple[str, int, int], ...]:
     return tuple(spans) or (("wait", failure.started, failure.time),)
 
 
-class Waterfall:
+class Waterfall(View):
     """Gathers rows; draws them at the end. width: columns of the screen; 0: nothing is cut."""
 
     def __init__(self, write: Callable[[bytes], None], color: bool = False, width: int = 0) -> None:
@@ -78,15 +78,13 @@ class Waterfall:
             return
         self._rows.append(Row(safe(what), safe(name), status, took))
 
-    def tick(self, now: int) -> None:
-        """Nothing is told before the end."""
-
-    def end(self) -> None:
+    def end(self) -> int:
         """Draw."""
         lines = self._draw() if self._rows else []
         if self._more:
             lines.append(f"and {plural(self._more, 'row')} more")
         self._write("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+        return 0
 
     def _draw(self) -> list[str]:
         rows = sorted(self._rows, key=lambda row: row.phases[0][1])
@@ -123,3 +121,8 @@ class Waterfall:
 
     def _paint(self, name: str, text: str) -> str:
         return f"\x1b[{_PHASES[name][1]}m{text}\x1b[0m" if self._color else text
+
+
+def view(screen: Screen) -> Waterfall:
+    """--waterfall."""
+    return Waterfall(screen.write, screen.color, screen.width)

@@ -7,6 +7,7 @@ Limits No one else's id can be mapped, root's neither: that takes privilege over
        service (subid: in nsswitch.conf) are not looked up.
 """
 
+import contextlib
 import os
 
 from hark.system import kernel
@@ -88,57 +89,92 @@ def _write(path: str, text: str) -> None:
 
 
 class Mapping:
-    """A user namespace for the tree whose ids newuidmap and newgidmap map, which takes as long as much of the start: it
-    is begun first and waited for last. A child holds the namespace until another process has entered it."""
+    """A user namespace for the tree whose ids newuidmap and newgidmap map, which takes as long as much of the start: so
+    it is begun first and waited for last, and two processes see to it. One has the namespace until another process has
+    entered it, the other runs the mappers and ends with them."""
 
     def __init__(self, uid: int, gid: int, allowed: Ranges) -> None:
-        self._ids = (uid, gid, allowed)
-        self._running: list[int] = []
-        self._good = True
-        alive, self._living = os.pipe()
-        self._ready, is_ready = os.pipe()
-        self._holder = os.fork()
-        if self._holder == 0:
+        alive, self._living = os.pipe()  # the namespace goes when nobody holds `_living`
+        self._ready, is_ready = os.pipe()  # who has the namespace
+        self._over, busy = os.pipe()  # closed at the other end when the mappers have ended
+        self._runner = os.fork()
+        if self._runner == 0:
             try:
-                os.close(self._living)
-                kernel.unshare(kernel.CLONE_NEWUSER)
-                os.write(is_ready, b"+")
-                os.read(alive, 1)  # until nobody holds the other end any more
+                for fd in (self._living, self._ready, self._over):
+                    os.close(fd)
+                holder = _hold(alive, busy, is_ready)
+                if holder:
+                    os.write(is_ready, str(holder).encode())
+                    _map(holder, uid, gid, allowed, busy)
             finally:
                 os._exit(0)
-        os.close(alive)
-        os.close(is_ready)
+        for fd in (alive, is_ready, busy):
+            os.close(fd)
 
-    def start(self) -> int:
-        """Have the ids mapped. The id of a process that has the namespace; 0 where there can be none."""
-        if not os.read(self._ready, 1):
-            return 0
-        uid, gid, allowed = self._ids
-        nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-        for name, own, more in (("newuidmap", uid, allowed.uids), ("newgidmap", gid, allowed.gids)):
-            words = [name, str(self._holder), *(str(n) for n in (own, own, 1))]
-            for first, count in more:
-                words += [str(first), str(first), str(count)]
-            try:
-                self._running.append(os.posix_spawn(mapper(name), words, {}, file_actions=nothing))
-            except OSError:
-                self._good = False  # it is not to be run here
-        return self._holder
+    def holder(self) -> int:
+        """The id of a process that has the namespace, which may be entered before ids are mapped; 0: there is none."""
+        return int(os.read(self._ready, 16) or 0)
 
-    def done(self) -> bool:
-        """Wait until the ids are mapped; whether all of them are."""
-        return sum(os.waitpid(child, 0)[1] for child in self._running) == 0 and self._good
+    def wait(self) -> bool:
+        """In a process that has entered the namespace, with a copy of this: wait until the mappers have ended; whether
+        all ids are mapped."""
+        os.read(self._over, 1)
+        self.release()
+        for kind in ("uid", "gid"):
+            with open(f"/proc/self/{kind}_map") as file:
+                if not file.read():
+                    return False
+        return True
 
     def end(self) -> None:
-        """The namespace has processes of its own now, or is not needed; also in a child that has a copy of this."""
-        os.close(self._living)
-        os.close(self._ready)
+        """The namespace has processes of its own now, or is not needed."""
+        self.release()
+        os.waitpid(self._runner, 0)
+
+    def release(self) -> None:
+        """In a process that has a copy of this and does not wait."""
+        for fd in (self._living, self._ready, self._over):
+            os.close(fd)
 
 
-def begin(uid: int, gid: int) -> Mapping | None:
+def _hold(alive: int, busy: int, is_ready: int) -> int:
+    """Fork a process that has a new user namespace until `alive` is closed at the other end; 0: there can be none."""
+    there, is_there = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        try:
+            for fd in (busy, is_ready, there):
+                os.close(fd)
+            kernel.unshare(kernel.CLONE_NEWUSER)
+            os.write(is_there, b"+")
+            os.close(is_there)
+            os.read(alive, 1)
+        finally:
+            os._exit(0)
+    os.close(is_there)
+    return holder if os.read(there, 1) else 0
+
+
+def _map(holder: int, uid: int, gid: int, allowed: Ranges, busy: int) -> None:
+    """Run the mappers for the namespace of `holder`. busy: a descriptor that each of them keeps open."""
+    streams: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, busy, 1),  # where neither of them writes
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_RDWR, 0),
+    ]
+    for name, own, more in (("newuidmap", uid, allowed.uids), ("newgidmap", gid, allowed.gids)):
+        words = [name, str(holder), *(str(n) for n in (own, own, 1))]
+        for first, count in more:
+            words += [str(first), str(first), str(count)]
+        with contextlib.suppress(OSError):  # it is not to be run here: then nothing is mapped
+            os.posix_spawn(mapper(name), words, {}, file_actions=streams)
+
+
+def begin() -> Mapping | None:
     """Begin to map the user's ids; None where there are none to map, as for root, or nothing could map them."""
+    uid = os.getuid()
     allowed = ranges(uid)
-    return Mapping(uid, gid, allowed) if allowed.usable else None
+    return Mapping(uid, os.getgid(), allowed) if allowed.usable else None
 
 
 def run_inside(pid: int, program: str, words: list[str]) -> tuple[int, bytes]:
