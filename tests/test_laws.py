@@ -163,9 +163,29 @@ def test_help_and_completion_are_imported_by_the_command_line_alone() -> None:
 
 
 LINES = 400  # of a file
-LARGER: dict[str, int] = {}  # files above it, with their lines; they may only shrink
+LARGER: dict[str, int] = {
+    "api.py": 594,
+    "decode/http1.py": 586,
+    "decode/quic.py": 479,
+    "decode/tcp.py": 475,
+    "decode/tls.py": 523,
+    "model/book.py": 513,
+    "recording/pcapng.py": 428,
+    "views/terminal.py": 414,
+}  # files above it, with their lines; they may only shrink
 BODY = 40  # lines of a function, without its docstring
-LONGER: dict[str, int] = {}  # functions above it; they may only shrink
+LONGER: dict[str, int] = {
+    "commands/run.py:run": 52,
+    "decode/decoder.py:_frame": 48,
+    "decode/hpack.py:decode": 50,
+    "decode/http2.py:feed": 52,
+    "decode/tcp.py:segment": 45,
+    "frontends/devtools/start.py:start": 46,
+    "tap/tun/connections.py:_connect": 50,
+    "tap/tun/tun.py:_on_packets": 57,
+    "wire/quic.py:frames": 60,  # a table by frame type
+    "wire/suites.py:_fill": 80,  # a table
+}  # functions above it; they may only shrink
 
 
 def test_files_are_small() -> None:
@@ -175,10 +195,10 @@ def test_files_are_small() -> None:
 
 
 def _longest() -> Iterator[tuple[str, int]]:
-    """(file and function, lines of its body) of functions that do something: a table may be as long as it is."""
+    """(file and function, lines of its body) of every function."""
     for path in FILES:
         for node in ast.walk(ast.parse((SOURCE / path).read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.endswith("_table"):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
                 yield f"{path}:{node.name}", (node.end_lineno or 0) - first.lineno + 1
 
