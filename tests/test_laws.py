@@ -359,8 +359,18 @@ def _attributes() -> tuple[dict[pathlib.Path, _Uses], _Uses]:
 
 
 def test_every_attribute_is_read_somewhere() -> None:
-    _, uses = _attributes()
-    assert not {f"{place} {name}" for name, place in uses.stored.items() if name not in uses.read | READ_ELSEWHERE}
+    """A private one in its package, where its class may have subclasses."""
+    files, everywhere = _attributes()
+    readers: dict[str, set[str]] = {}
+    for path, uses in files.items():
+        readers.setdefault(path.parts[0], set()).update(uses.read)
+    unread = {
+        f"{place} {name}"
+        for path, uses in files.items()
+        for name, place in uses.stored.items()
+        if name not in (readers[path.parts[0]] if name.startswith("_") else everywhere.read) | READ_ELSEWHERE
+    }
+    assert not unread
 
 
 def test_an_attribute_that_begins_as_nothing_becomes_something() -> None:

@@ -25,7 +25,7 @@ class Followed:
 
     def __init__(self) -> None:
         looked = setup.look(tempfile.mkdtemp(prefix="hark-test-"))
-        self.child = launch.prepare("/bin/sleep", ["sleep", "60"], looked, None, [])()
+        self.child = launch.prepare("/bin/sleep", ["sleep", "60"], looked, None, []).ready()
         self.inside = Route(socket.socket(fileno=os.dup(self.child.files["route"])))
         self.loop, self.ring = Loop(), Ring()
         self.tap = NamespaceTap(self.child.files, looked.network, self.loop, Recorder(Writer(self.ring)), None)

@@ -86,7 +86,7 @@ class Source:
 
 def prepared(file: str, *words: str, source: KeySource | None = None) -> launch.Child:
     private = os.environ["PRIVATE"]
-    return launch.prepare(file, [file, *words], setup.look(private), None, [source or Source()])()
+    return launch.prepare(file, [file, *words], setup.look(private), None, [source or Source()]).ready()
 
 
 def outcome(child: launch.Child) -> int:

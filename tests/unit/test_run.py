@@ -55,7 +55,7 @@ class Ran:
             try:
                 for fd, file in streams.items():
                     os.dup2(file, fd)
-                status = run(made)
+                status = run(made, None)
             except HarkError as error:
                 os.write(2, f"hark: {error}\n".encode())
                 status = error.status
