@@ -76,6 +76,14 @@ HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 _NUMBERS = itertools.count()
 
 
+def until(condition: Callable[[], object], seconds: float = 10, why: str = "") -> None:
+    """Wait until something is so; an AssertionError after `seconds`. `why` is what it says then."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, why or f"waited for {seconds} s"
+        time.sleep(0.02)
+
+
 @dataclass
 class Run:
     """What came of a command that hark ran."""
