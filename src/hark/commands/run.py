@@ -22,7 +22,7 @@ from hark.errors import HarkError
 from hark.installed import AGENT, HOOK, PRIVATE, there
 from hark.keys import keylogfile
 from hark.options import Options
-from hark.pipeline.build import build_views, choice, title_of
+from hark.pipeline.build import build_views, filter_of, title_of
 from hark.plan import Facts, Plan, plan
 from hark.system.child import FAILED, Child, death, ignore_stops, start
 from hark.tap import launch, tree
@@ -49,7 +49,7 @@ def run(options: Options, mapping: idmap.Mapping | None) -> int:
     mapping: of the user's ids, which is under way. Raises HarkError where it cannot be run."""
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
-    choice(options)  # what cannot be understood or read is reported before anything runs
+    filter_of(options)  # what cannot be understood or read is reported before anything runs
     outputs = open_outputs(options, say, COMMANDS)
     server = _devtools(options, outputs) if options.devtools else None
     feeds = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]

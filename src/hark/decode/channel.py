@@ -9,13 +9,14 @@ Limits LAYERS protocols inside each other; SNIFF_BYTES while it is open what is 
 from collections.abc import Callable, Sequence
 from typing import Protocol as Interface
 
-from hark.decode import dns, limits, proxied, sniff
+from hark.decode import dns, limits, sniff
 from hark.decode.endings import Ending, Ends, How
 from hark.decode.events import Closed, Established, Event, Opened, Protocol, Side, Trouble
 from hark.decode.http1 import Http1
 from hark.decode.http2 import Http2
 from hark.decode.layer import Expecting, Layer, Streams, Upgrade
 from hark.decode.nottls import Banner, Otherwise
+from hark.decode.proxyprotocol import ProxyHeader
 from hark.decode.socks import Socks
 from hark.decode.websocket import Websocket
 
@@ -138,7 +139,7 @@ class Channel:
         elif name in (sniff.SOCKS4, sniff.SOCKS5):
             self._layer = Socks(int(name[-1]), self._inner)
         elif name == sniff.PROXY:
-            self._layer = proxied.Header(number, self._inner())
+            self._layer = ProxyHeader(number, self._inner())
         elif name == sniff.DNS:
             self._layer = dns.Stream(number)
         else:

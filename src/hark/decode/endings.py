@@ -4,10 +4,25 @@ May hold: enums and values, shared by every protocol. May not hold: text for peo
 has it).
 """
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
-from hark.decode.side import Side
+
+class Side(IntEnum):
+    """An end of a connection: who sent the bytes."""
+
+    CLIENT = 0
+    SERVER = 1
+
+    @property
+    def word(self) -> str:
+        """ "client" or "server"."""
+        return self.name.lower()
+
+    @property
+    def other(self) -> "Side":
+        """The opposite end."""
+        return Side(1 - self)
 
 
 class How(StrEnum):

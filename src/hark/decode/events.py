@@ -8,7 +8,7 @@ which are made and read faster: a busy connection has thousands a second. None i
 from typing import NamedTuple
 
 from hark.decode.endings import Ending
-from hark.decode.side import Side as Side
+from hark.decode.endings import Side as Side
 from hark.recording.blocks import Entry, Names, Process
 
 Headers = tuple[tuple[bytes, bytes], ...]

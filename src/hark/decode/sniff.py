@@ -7,9 +7,8 @@ import re
 from functools import cache
 from typing import Final
 
-from hark.decode import proxied
-from hark.decode.events import Side
-from hark.wire import dns, http1, http2
+from hark.decode.endings import Side
+from hark.wire import dns, http1, http2, proxyprotocol
 
 MORE: Final = "more"  # it cannot be told yet
 TLS: Final = "tls"
@@ -83,11 +82,11 @@ def answered(client: bytes, server: bytes, name: str) -> str:
 
 def _rare(data: bytes) -> str:
     """Protocols in front of which, or beside which, HTTP is spoken."""
-    found = proxied.header(data)
-    if found is not None:
-        return PROXY if found[0] else MORE
+    header = proxyprotocol.header(data)
+    if header is not None:
+        return PROXY if header.size else MORE
     if data[0] == 13:
-        return MORE if proxied.V2.startswith(data) else OPAQUE
+        return MORE if proxyprotocol.V2.startswith(data) else OPAQUE
     if data[0] == 5:  # RFC 1928 §3: the client says which methods it has, and waits
         if len(data) < 2 or (len(data) < 2 + data[1] <= 12):
             return MORE

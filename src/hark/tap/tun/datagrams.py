@@ -12,6 +12,7 @@ import struct
 import time
 from collections.abc import Callable
 
+from hark.bounded import Bounded
 from hark.tap.loop import ERR, IN, Loop
 from hark.tap.tun import udp
 from hark.tap.tun.decisions import Action, Decisions
@@ -39,7 +40,7 @@ class Datagrams:
         self._owners = owners
         self._groups = groups
         self._endpoints: dict[Key, udp.Udp | udp.Echo] = {}
-        self._local_udp: dict[bytes, None] = {}
+        self._local_udp: Bounded[bytes, None] = Bounded(_LOCAL_FLOWS)
         self._outside: dict[Address, float] = {}  # own addresses where nobody of the tree listened, until when
 
     def sweep(self, now: float) -> None:
@@ -97,8 +98,6 @@ class Datagrams:
             return False
         for either in (pair, ends(server, client)):
             self._local_udp[either] = None
-        while len(self._local_udp) > _LOCAL_FLOWS:
-            del self._local_udp[next(iter(self._local_udp))]
         return True
 
     def take_icmp(self, packet: ip.Packet, data: bytes) -> None:

@@ -16,6 +16,7 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 
+from hark.bounded import Bounded
 from hark.tap.tun.device import Device
 from hark.tap.tun.flows import Address
 from hark.wire import ip
@@ -299,7 +300,7 @@ class Fragments:
     MOST = 64  # datagrams in the making; the oldest goes
 
     def __init__(self) -> None:
-        self._parts: dict[tuple[bytes, bytes, int, int], dict[int, tuple[bytes, bool]]] = {}
+        self._parts: Bounded[tuple[bytes, bytes, int, int], dict[int, tuple[bytes, bool]]] = Bounded(self.MOST)
 
     def feed(self, packet: ip.Packet, data: memoryview) -> bytes | None:
         """The whole IP packet once its last missing fragment is here."""
@@ -308,8 +309,6 @@ class Fragments:
         key = (packet.src, packet.dst, packet.proto, ident)
         parts = self._parts.setdefault(key, {})
         parts[offset] = (bytes(data[packet.start : packet.end]), more)
-        if len(self._parts) > self.MOST:
-            del self._parts[next(iter(self._parts))]
         body = ip.join(parts)
         if body is None:
             return None
