@@ -54,7 +54,10 @@ def test_one_port_for_all_peers_as_the_program_has_it() -> None:
         seen.append(name[1])
         server.sendto(data.upper(), name)
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+    ):
         for number, server in enumerate((one, two)):
             server.bind((ADDRESS4, PORT + number))
             threading.Thread(target=serve, args=(server,), daemon=True).start()

@@ -178,7 +178,7 @@ def test_the_only_one_or_the_one_that_is_named_is_watched() -> None:
 def test_one_that_is_not_there_yet_is_waited_for() -> None:
     pid = os.fork()
     if not pid:
-        link, found = watch.attach(None)
+        _, found = watch.attach(None)
         os._exit(23 if found == PID else 1)
     until(lambda: "sigtimedwait" in _waits(pid) or "nanosleep" in _waits(pid))
     run = Watchers(PID, None)

@@ -15,12 +15,15 @@ from collections.abc import Callable, Mapping
 
 from hark.recording import pcapng
 from hark.tap.loop import IN, Handler, Loop
-from hark.tap.recorder import Recorder
 from hark.tap.tun.device import Device
 from hark.tap.tun.flows import Flow
 from hark.tap.tun.nat import Turn, rewrite
 from hark.tap.tun.network import HERE4, HERE6, LOOPBACK_INDEX, Link, Network, links
 from hark.wire import ip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hark.tap.recorder import Recorder
 
 BATCH = 64  # packets read before the other descriptors get their turn
 QUIET = 500_000_000  # ns: a keep-alive probe comes after seconds without a packet (probes.py)
@@ -40,7 +43,7 @@ class Tun:
         files: Mapping[str, int],
         network: Network,
         loop: Loop,
-        rec: Recorder,
+        rec: "Recorder",
         turns: dict[bytes, Turn],
     ) -> None:
         self._loop = loop
