@@ -6,14 +6,21 @@ Why    Everything that reads packets reads it: the decoder with its holes and en
 Limits The ciphertext of the same connection must not be recorded: it has the same ends.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from hark.recording import pcapng
 from hark.recording.blocks import Interface
 from hark.wire import ip
 
-_PIECE = 65000  # bytes in one packet: an IPv4 packet has 65,535 at most
-_MASK = 0xFFFFFFFF
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+_PIECE: Final = 65000  # bytes in one packet: an IPv4 packet has 65,535 at most
+_MASK: Final = 0xFFFFFFFF
 End = tuple[bytes, int]
 
 
@@ -26,7 +33,7 @@ class Plaintext:
         self._write = write
         write(pcapng.interface(Interface(number, inside)))
 
-    def open(self, client: End, server: End, time: int, pid: int = 0, begins: bool = True) -> "Stream":
+    def open(self, client: End, server: End, time: int, pid: int = 0, begins: bool = True) -> Stream:
         """A connection; ends are (packed address, port), time in ns since the epoch. begins: it begins here; otherwise
         it was there before."""
         return Stream(client, server, time, begins, lambda when, packet: self._frame(when, packet, pid))
@@ -49,7 +56,7 @@ class Stream:
         self._next = [1, 1]
 
     def data(self, side: int, data: bytes, time: int) -> None:
-        """A side has sent these bytes."""
+        """A side has sent these bytes; time in ns since the epoch, as of the others."""
         for at in range(0, len(data), _PIECE):
             piece = data[at : at + _PIECE]
             self._packet(side, time, ip.PSH | ip.ACK, piece)
