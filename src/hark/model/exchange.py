@@ -12,7 +12,7 @@ from hark.model.body import Body, Decoded
 from hark.model.talk import Talk
 from hark.model.versions import protocol_of
 from hark.recording.blocks import Process
-from hark.wire import fields
+from hark.wire import fields, unixsocket
 
 MESSAGE_COST = 256  # bytes that a kept message counts besides its data
 # Versions with names in small letters (RFC 9113 §8.2), as their decoders say; an HTTP/1 peer may write HTTP/2.0.
@@ -214,6 +214,8 @@ class Exchange:
         if "://" in target[:16]:
             return target
         scheme = request.scheme or ("https" if connection.tls is not None else "http")
+        if unixsocket.is_socket(connection.server[0]):
+            return unixsocket.origin(scheme, connection.server[0]) + ("" if target == "*" else target)
         if (request.protocol or (self.response is not None and self.response.status == 101)) and self.socket:
             scheme = {"https": "wss", "http": "ws"}.get(scheme, scheme)
         host = request.authority or self.request_header("host")

@@ -73,6 +73,11 @@ class Interface(Record):
     inside: str
 
 
+# The kind of a note that says that a connection is one of Unix sockets. Its fields "client" and "server" are the paths
+# that they are bound to, "@" in front of an abstract name, "" for one without; the note's ends are made up.
+UNIX: Final = "unix"
+
+
 class Note(Record):
     """What packets cannot say of a TCP connection: why it was passed, refused or routed, where it really went."""
 

@@ -23,6 +23,7 @@ from hark.model.failure import Failure
 from hark.views import failures
 from hark.views.filters import parts_of
 from hark.views.view import Independent, Needs, Screen
+from hark.wire import unixsocket
 
 _CURLS = {"accept": "*/*"}  # what curl sends by itself, whatever its version
 _OF_THE_CONNECTION = {
@@ -125,6 +126,10 @@ def _where(exchange: Exchange) -> tuple[list[str], str]:
     """(curl's words for whom to ask, the URL)."""
     request, connection, url = exchange.request, exchange.connection, exchange.url
     assert request is not None
+    socket, by_name = unixsocket.socket_of(url)
+    if socket:
+        kind = "--abstract-unix-socket" if socket[0] == "@" else "--unix-socket"
+        return [kind, socket.removeprefix("@")], by_name
     scheme, mark, rest = url.partition("://")
     asked = parts_of(url)[0]
     rest = rest[len(rest.partition("/")[0].partition("?")[0]) :]
