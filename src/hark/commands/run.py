@@ -30,15 +30,20 @@ from hark.tap.namespace import idmap, setup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from hark.frontends.devtools.start import DevTools
     from hark.recording.ring import Ring
     from hark.tap.namespace.helper import Helper
 
-_HEAD_START = 0.03  # s that the program has before the decoder process begins to load
-_LINGER = 1.0  # s after the program's end before hark says for what it still waits
-_CAPTURE, _DECODER, _DEVTOOLS = "capture process", "decoder process", "DevTools server"  # as messages name them
-DONE = b"."
-_LAST_WORDS = 10.0  # s that the decoder process may take to tell what is recorded once the capture process is gone
+_HEAD_START: Final = 0.03  # s that the program has before the decoder process begins to load
+_LINGER: Final = 1.0  # s after the program's end before hark says for what it still waits
+# As messages name them
+_CAPTURE: Final = "capture process"
+_DECODER: Final = "decoder process"
+_DEVTOOLS: Final = "DevTools server"
+DONE: Final = b"."
+_LAST_WORDS: Final = 10.0  # s that the decoder process may take for what is recorded once the capture process is gone
 
 
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------

@@ -47,5 +47,6 @@ UNDECIDED_BYTES = 64 << 10  # kept of a connection joined in the middle while no
 UNDECIDED_ALL_BYTES = 32 << 20  # the same over all connections; past it the larger port is taken for the client's
 MESSAGE_BYTES = 1 << 20  # of a WebSocket message are told; the rest is counted
 INFLATED_BYTES = 1 << 28  # out of one compressed WebSocket message; past it the direction is told as broken
+SOCKET_PATH = 512  # characters of a Unix socket's path; struct sockaddr_un has 108 bytes, escaped ones four each
 NOTES = 1024  # ends of connections of which notes came and no segment yet; the oldest go
 NOTES_EACH = 16  # notes on one connection; past it they are let go

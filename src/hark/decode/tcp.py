@@ -22,6 +22,7 @@ from hark.decode.layer import Layer
 from hark.decode.link import Pdu
 from hark.decode.past import Past, near, reverse
 from hark.decode.reassembly import Reassembly
+from hark.recording import blocks
 from hark.recording.blocks import Frame, Note
 from hark.wire import ip
 
@@ -49,6 +50,7 @@ class Connection:
         "reads",
         "seen",
         "server",
+        "sockets",
         "state",
         "turned",
     )
@@ -66,6 +68,7 @@ class Connection:
         self.reads = 0  # when the client acknowledged bytes that came behind that: it had only half-closed; 0: not
         self.closing: Ending | None = None  # both have sent a FIN, and whether the client read on is still to be seen
         self.seen = 0
+        self.sockets: Note | None = None  # says that it is one of Unix sockets
         self.inside = ""  # how the plaintext of a TLS connection was had, where this is what was recorded
         self.joined = False  # its beginning was not captured
         self.turned = False  # and what was seen first of an end was not what it had sent first
@@ -350,13 +353,18 @@ class Table:
         self._enter(conn)
         self.live[conn.number] = conn
         conn.seen = frame.time
-        notes = self._notes.pop(conn.key, ()) if self._notes else ()
+        notes = self._notes.pop(conn.key, []) if self._notes else []
+        for note in notes:
+            if note.kind == blocks.UNIX:
+                conn.sockets = note
         if sender is None:
             conn.held = Held(frame.time, frame.pid, self._budget)
         else:
             _tell_opened(conn, frame.time, frame.pid, out)
             if not conn.foreign:
-                out += [Noted(conn.number, note.time, note.kind, note.fields) for note in notes]
+                out += [
+                    Noted(conn.number, note.time, note.kind, note.fields) for note in notes if note.kind != blocks.UNIX
+                ]
         if len(self.live) > limits.FLOWS:
             self.crowded = True
             idlest = min(self.live.values(), key=lambda c: c.seen)
@@ -466,9 +474,25 @@ class Table:
 
 
 def _tell_opened(conn: Connection, time: int, pid: int, out: list[Event]) -> None:
-    out.append(Opened(conn.number, time, _text(conn.client), _text(conn.server), pid, foreign=conn.foreign))
+    client, server = _text(conn.client), _text(conn.server)
+    if conn.sockets is not None:
+        client, server = sockets(conn.sockets)
+    out.append(Opened(conn.number, time, client, server, pid, foreign=conn.foreign))
     if conn.inside and not conn.foreign:
         out.append(TlsFacts(conn.number, time, time, time, "", "", "", "", False, conn.inside, b""))
+
+
+def sockets(note: Note) -> tuple[tuple[str, int], tuple[str, int]]:
+    """The client's end and the server's, of a note on a connection of Unix sockets. The client's has a number that most
+    other connections do not have, since clients seldom have a path."""
+    number = int.from_bytes(note.ends[-4:-2], "big")
+    return (_path(note, "client"), number), (_path(note, "server"), 0)
+
+
+def _path(note: Note, side: str) -> str:
+    """The path of one end, as a terminal can show it; "@" for one that has none."""
+    path = dict(note.fields).get(side, "")[: limits.SOCKET_PATH]
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in path) or "@"
 
 
 def _text(end: tuple[bytes, int]) -> tuple[str, int]:

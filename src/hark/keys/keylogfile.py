@@ -10,6 +10,8 @@ Limits Only whole lines are passed on, of the user's file only those that have t
        shrinks is read again from its start. A relative path is followed where hark was started.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
@@ -22,23 +24,25 @@ from hark.system import kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from hark.recording.blocks import Secrets
     from hark.system.program import Answer, Program
     from hark.tap.place import Place
 
-VARIABLE = "SSLKEYLOGFILE"
-_PIECE = 1 << 20
-_KEPT = 8 << 20  # bytes read that may lie in the private file before their memory is given back
-_MODIFIED = 0x2  # IN_MODIFY
-_NAMES = 0x100 | 0x80 | 0x4 | 0x400 | 0x800  # IN_CREATE, IN_MOVED_TO, IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF
-_LINE = rb"(?m)^[A-Z][A-Z0-9_]+ [0-9A-Fa-f]+ [0-9A-Fa-f]+[^\n]*\n"
-_KINDS = (
+VARIABLE: Final = "SSLKEYLOGFILE"
+_PIECE: Final = 1 << 20
+_KEPT: Final = 8 << 20  # bytes read that may lie in the private file before their memory is given back
+_MODIFIED: Final = 0x2  # IN_MODIFY
+_NAMES: Final = 0x100 | 0x80 | 0x4 | 0x400 | 0x800  # IN_CREATE, IN_MOVED_TO, IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF
+_LINE: Final = rb"(?m)^[A-Z][A-Z0-9_]+ [0-9A-Fa-f]+ [0-9A-Fa-f]+[^\n]*\n"
+_KINDS: Final = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_PRIVATE = "keylog"  # in the private directory; hook.cjs has the same name
+_PRIVATE: Final = "keylog"  # in the private directory; hook.cjs has the same name
 
 
 class PrivateLog:
@@ -50,7 +54,7 @@ class PrivateLog:
         """private: the private directory, as Place has it where there is one."""
         self._path = f"{private}/{_PRIVATE}"
 
-    def build(self, place: "Place") -> dict[str, int]:
+    def build(self, place: Place) -> dict[str, int]:
         """The file. Raises OSError."""
         if place.refused is not None:
             raise place.refused
@@ -58,7 +62,7 @@ class PrivateLog:
         os.fchmod(made, 0o622)  # others in the tree may add a line, not read one
         return {"keylog": made}
 
-    def environment(self, base: Mapping[str, str], place: "Place") -> dict[str, str]:
+    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
         """The variable, unless the user has set it."""
         return {VARIABLE: f"{place.private}/{_PRIVATE}"} if place.private and not base.get(VARIABLE) else {}
 
@@ -68,11 +72,11 @@ class PrivateLog:
             return Finding(self.name)
         return Finding(self.name, "no private file system here", "", "GnuTLS programs and Node are not decrypted")
 
-    def covers(self, program: "Program") -> "Answer":
+    def covers(self, program: Program) -> Answer:
         """Where the variable names it, and something that writes key logs is there."""
         return _written(self.name, program, lambda value: value == self._path)
 
-    def open(self, files: Mapping[str, int]) -> "Follower | None":
+    def open(self, files: Mapping[str, int]) -> Follower | None:
         """The file's reader."""
         fd = files.get("keylog", -1)
         return Follower(fd, Watch(*kernel.notifier()), release=kernel.punch) if fd >= 0 else None
@@ -83,14 +87,14 @@ class UserLog:
 
     name = VARIABLE
 
-    def __init__(self, named: "Named") -> None:
+    def __init__(self, named: Named) -> None:
         self._named = named
 
-    def build(self, place: "Place") -> dict[str, int]:
+    def build(self, place: Place) -> dict[str, int]:
         """Nothing: the programs make and write it."""
         return {}
 
-    def environment(self, base: Mapping[str, str], place: "Place") -> dict[str, str]:
+    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
         """As the user has set it."""
         return {}
 
@@ -102,7 +106,7 @@ class UserLog:
             return Finding(self.name, why, "", f"{self.name} is not followed")
         return Finding(self.name) if path or known is not None else None
 
-    def covers(self, program: "Program") -> "Answer | None":
+    def covers(self, program: Program) -> Answer | None:
         """The same, of any other file that is followed."""
         from hark.system.program import no
 
@@ -111,18 +115,18 @@ class UserLog:
             return no(f"{VARIABLE} is not followed: {why}")
         return _written(self.name, program, bool) if path or known is not None else None
 
-    def open(self, files: Mapping[str, int]) -> "UserFile | None":
+    def open(self, files: Mapping[str, int]) -> UserFile | None:
         """The file's follower."""
         path, known, _ = self._named
         return UserFile(path, known, Watch(*kernel.notifier())) if path or known is not None else None
 
 
 # What writes the variable's file by itself, by the beginning of a library's name, and by the program's name.
-_WRITING = ("libgnutls.so", "_ssl.cpython")
-_WRITERS = ("curl", "chrome", "chromium", "msedge", "firefox", "firefox-esr", "firefox-bin")
+_WRITING: Final = ("libgnutls.so", "_ssl.cpython")
+_WRITERS: Final = ("curl", "chrome", "chromium", "msedge", "firefox", "firefox-esr", "firefox-bin")
 
 
-def _written(source: str, program: "Program", is_ours: Callable[[str], bool]) -> "Answer":
+def _written(source: str, program: Program, is_ours: Callable[[str], bool]) -> Answer:
     """Whether a process writes keys to a file. is_ours: of the variable's value."""
     from hark.system.program import Answer, Can, no, unknown
 
@@ -165,12 +169,12 @@ class Follower:
         """What to wait on."""
         return self._watch.fd
 
-    def read(self) -> "list[Secrets]":
+    def read(self) -> list[Secrets]:
         """What has come since: one item at most."""
         drain(self._watch.fd)
         return self.appended()
 
-    def appended(self) -> "list[Secrets]":
+    def appended(self) -> list[Secrets]:
         """What was appended since the last read."""
         size = os.fstat(self._fd).st_size
         if size < self._at:
@@ -215,7 +219,7 @@ class UserFile:
         """What to wait on."""
         return self._watch.fd
 
-    def read(self) -> "list[Secrets]":
+    def read(self) -> list[Secrets]:
         """What has come since, of the file that had the name and of the one that has it now."""
         drain(self._watch.fd)
         found = self._lines()
@@ -237,7 +241,7 @@ class UserFile:
         self._identity = (info.st_dev, info.st_ino)
         self._follower = Follower(fd, self._watch, at)
 
-    def _lines(self) -> "list[Secrets]":
+    def _lines(self) -> list[Secrets]:
         if self._follower is None:
             return []
         import re  # a program that names no key log does not wait for it

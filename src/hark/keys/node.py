@@ -13,11 +13,13 @@ from hark.errors import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from hark.system.program import Answer, Program
     from hark.tap.place import Place
     from hark.tap.source import Source
 
-_NAMES = ("node", "nodejs")
+_NAMES: Final = ("node", "nodejs")
 
 
 class Hook:

@@ -18,15 +18,17 @@ from hark.keys import preload as files_of_agent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from hark.recording.blocks import Secrets
     from hark.system.program import Answer, Program
     from hark.tap.place import Place
 
-_UCRED = struct.Struct("iII")
-_LINE = 1024  # bytes; a key log line is 300 at most
-_QUEUED = 4096  # lines that wait at most: thousands of handshakes at once
+_UCRED: Final = struct.Struct("iII")
+_LINE: Final = 1024  # bytes; a key log line is 300 at most
+_QUEUED: Final = 4096  # lines that wait at most: thousands of handshakes at once
 # Abstract: it belongs to the network namespace, so it is reached from a chroot too. agent.c has the same name.
-_SOCKET = b"\0hark-keys"
+_SOCKET: Final = b"\0hark-keys"
 
 
 class Agent:

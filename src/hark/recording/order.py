@@ -12,19 +12,26 @@ Limits HOLD_TIME and HOLD_BYTES: a flow without secrets is delayed by that much 
 Not    rewriting the file afterwards: it has to open after kill -9 too.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from hark.recording import blocks, pcapng
 from hark.recording.blocks import Block, Frame, Secrets
 from hark.wire import ip, keylog
 
-HOLD_TIME = 500_000_000  # ns from the ServerHello; a handshake's keys come within a few ms
-HOLD_BYTES = 4 << 20  # of frames held for one flow
-_FLOWS = 65536  # flows remembered as decided; the oldest half is forgotten past that
-_RANDOMS = 65536  # client randoms whose secrets have come, likewise
-_QUIC = (b"\0\0\0\1", b"\x6b\x33\x43\xcf")  # versions 1 and 2
-_QUIC_FIRST = 1200  # bytes: what a client's first datagram has at least (RFC 9000 §14.1)
-_DONE = None  # a flow about which nothing is left to decide
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+HOLD_TIME: Final = 500_000_000  # ns from the ServerHello; a handshake's keys come within a few ms
+HOLD_BYTES: Final = 4 << 20  # of frames held for one flow
+_FLOWS: Final = 65536  # flows remembered as decided; the oldest half is forgotten past that
+_RANDOMS: Final = 65536  # client randoms whose secrets have come, likewise
+_QUIC: Final = (b"\0\0\0\1", b"\x6b\x33\x43\xcf")  # versions 1 and 2
+_QUIC_FIRST: Final = 1200  # bytes: what a client's first datagram has at least (RFC 9000 §14.1)
+_DONE: Final = None  # a flow about which nothing is left to decide
 
 Item = tuple[Block, memoryview | bytes]
 _Key = tuple[bytes, bytes]
@@ -192,4 +199,4 @@ class Order:
         return True
 
 
-_NEEDED = {"CLIENT_RANDOM": 3, "CLIENT_TRAFFIC_SECRET_0": 1, "SERVER_TRAFFIC_SECRET_0": 2}
+_NEEDED: Final = {"CLIENT_RANDOM": 3, "CLIENT_TRAFFIC_SECRET_0": 1, "SERVER_TRAFFIC_SECRET_0": 2}

@@ -6,6 +6,8 @@ Why    It works over any buffer with an offset, so the ring and files share it; 
 Limits A block over MAX_BLOCK is treated as damage: no packet is that large, but a corrupt length may be.
 """
 
+from __future__ import annotations
+
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -33,9 +35,14 @@ from hark.recording.pcapng import (
 )
 from hark.wire import ip
 
-MAX_BLOCK = 64 << 20  # bytes
-_EPB_LEAST = EPB_HEAD + 4  # bytes of a packet block without a packet
-_NOTE_BYTES = 1 << 16  # of text in a note: more is none of hark's
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+MAX_BLOCK: Final = 64 << 20  # bytes
+_EPB_LEAST: Final = EPB_HEAD + 4  # bytes of a packet block without a packet
+_NOTE_BYTES: Final = 1 << 16  # of text in a note: more is none of hark's
 
 _new = tuple.__new__  # of a named tuple, in half the time that its class takes
 
@@ -62,7 +69,7 @@ class Parser:
         self._hh = struct.Struct(order + "HH").unpack_from
 
     def size(self, data: memoryview, at: int) -> int:
-        """Bytes in the block at `at` (which holds 12 at least); 0 where no block can begin."""
+        """Bytes in the block at the offset `at`, after which 12 are there at least; 0 where no block can begin."""
         kind, size = self._two(data, at)
         if kind == SHB:
             order = "<" if data[at + 8] == 0x4D else ">"
@@ -125,7 +132,8 @@ class Parser:
         self.at = at
 
     def parse(self, data: memoryview, at: int, size: int) -> Block | None:
-        """The value of the whole block at `at`; None for a block that hark does not use."""
+        """The value of the whole block of `size` bytes at `at`; None for a block that hark does not use. Raises
+        struct.error where it is too short for its kind."""
         kind = self._two(data, at)[0]
         if kind == EPB:
             return self._enhanced(data, at, size)

@@ -5,24 +5,40 @@ How    hark's own facts travel in blocks that other readers skip: a process in W
        entry type 3), a loss and a note on a connection in block types of the local range (high bit set).
 """
 
+from __future__ import annotations
+
 import struct
 
 from hark.recording import blocks
 from hark.recording.blocks import Block, Entry, Frame, Interface, Loss, Names, Note, Process, Secrets, Torn
 from hark.wire import ip
 
-SHB, IDB, PB, SPB, NRB, ISB, EPB, DSB, CUSTOM = 0x0A0D0D0A, 1, 2, 3, 4, 5, 6, 10, 0xBAD
-LOSS = 0x80686B01
-NOTE = 0x80686B02
-EPB_HEAD = 28  # bytes in front of an enhanced packet block's data
-EPB_TAIL_MAX = 3 + 16 + 4 + 4  # padding, the pid option with its end, the length once more
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
-_MAGIC = 0x1A2B3C4D
-TLS_KEYLOG = 0x544C534B
-WIRESHARK_PEN, PROCESS_ENTRY = 32622, 3
-OPT_PROCESS = 8
-COMMENT = 1
-PLAINTEXT = "hark plaintext "  # how the names of interfaces for plaintext begin
+
+SHB: Final = 0x0A0D0D0A
+IDB: Final = 1
+PB: Final = 2
+SPB: Final = 3
+NRB: Final = 4
+ISB: Final = 5
+EPB: Final = 6
+DSB: Final = 10
+CUSTOM: Final = 0xBAD
+LOSS: Final = 0x80686B01
+NOTE: Final = 0x80686B02
+EPB_HEAD: Final = 28  # bytes in front of an enhanced packet block's data
+EPB_TAIL_MAX: Final = 3 + 16 + 4 + 4  # padding, the pid option with its end, the length once more
+
+_MAGIC: Final = 0x1A2B3C4D
+TLS_KEYLOG: Final = 0x544C534B
+WIRESHARK_PEN: Final = 32622
+PROCESS_ENTRY: Final = 3
+OPT_PROCESS: Final = 8
+COMMENT: Final = 1
+PLAINTEXT: Final = "hark plaintext "  # how the names of interfaces for plaintext begin
 
 _epb = struct.Struct("<IIIIIII").pack_into
 _u32 = struct.Struct("<I").pack_into

@@ -7,6 +7,8 @@ Ends   By a pipe or socket that the kernel closes, which is the body's to watch;
 Never  restarts anything: what a restarted process would not know of is worse than what is missing, and is not seen.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
@@ -19,8 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, NoReturn
 
-FAILED: "Final" = 255  # the exit status of a process whose body has raised, which it has reported
-_STANDARD: "Final" = 3  # descriptors below it are everybody's
+FAILED: Final = 255  # the exit status of a process whose body has raised, which it has reported
+_STANDARD: Final = 3  # descriptors below it are everybody's
 
 
 class Child:
@@ -82,7 +84,7 @@ def ignore_stops() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _leave(status: int) -> "NoReturn":
+def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 

@@ -6,6 +6,8 @@ Limits The environment is that of the exec: what a program sets or unsets later 
        later is not there yet.
 """
 
+from __future__ import annotations
+
 import enum
 import os
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_PROGRAMS: "Final" = 1024  # program files that are remembered; past that the one that was used least recently goes
+_PROGRAMS: Final = 1024  # program files that are remembered; past that the one that was used least recently goes
 File = tuple[int, int]  # device and inode: the same program file by whatever path
 
 

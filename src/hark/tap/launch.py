@@ -25,11 +25,13 @@ from hark.tap.tun.network import Network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from hark.tap.place import Place
     from hark.tap.source import KeySource
 
-_SI_KERNEL = 0x80
-FORWARDED = (
+_SI_KERNEL: Final = 0x80
+FORWARDED: Final = (
     signal.SIGINT,
     signal.SIGTERM,
     signal.SIGHUP,
@@ -40,10 +42,10 @@ FORWARDED = (
     signal.SIGWINCH,
     signal.SIGCONT,
 )
-WATCHED = frozenset({*FORWARDED, signal.SIGCHLD})
-_HANGUP = (signal.SIGHUP, signal.SIGCONT)  # what the leader of a session gets when its terminal is gone
-_MOST_FILES = 253  # descriptors in one message (unix(7), SCM_MAX_FD)
-_SHELL = " \t\n|&;<>$`*?~"  # what a shell would take apart, or put something else in the place of
+WATCHED: Final = frozenset({*FORWARDED, signal.SIGCHLD})
+_HANGUP: Final = (signal.SIGHUP, signal.SIGCONT)  # what the leader of a session gets when its terminal is gone
+_MOST_FILES: Final = 253  # descriptors in one message (unix(7), SCM_MAX_FD)
+_SHELL: Final = " \t\n|&;<>$`*?~"  # what a shell would take apart, or put something else in the place of
 
 
 def find(command: str, path: str | None) -> str:

@@ -6,6 +6,8 @@ What   A tmpfs over an empty directory of the installed package, in the tree's m
 Ends   With the mount namespace; nothing of it is on a disk but what the kernel swaps out.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
@@ -15,12 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_MOUNT: "Final" = "mode=0755,size=256m"
+_MOUNT: Final = "mode=0755,size=256m"
 # The shape of the table.
-OWNERS: "Final" = 1 << 14  # entries
-OWNERS_HEADER: "Final" = 64  # bytes; the number of the tree's user namespace is first
-OWNERS_ENTRY: "Final" = 5  # words of 8 bytes: dev, ino, ctime, owner, check
-OWNERS_BYTES: "Final" = OWNERS_HEADER + OWNERS * OWNERS_ENTRY * 8
+OWNERS: Final = 1 << 14  # entries
+OWNERS_HEADER: Final = 64  # bytes; the number of the tree's user namespace is first
+OWNERS_ENTRY: Final = 5  # words of 8 bytes: dev, ino, ctime, owner, check
+OWNERS_BYTES: Final = OWNERS_HEADER + OWNERS * OWNERS_ENTRY * 8
 
 
 class Place:

@@ -10,6 +10,8 @@ Never  does what the user could not do by hand. Who asks from a user namespace o
 Limits One thread with the traffic: a question takes 50 microseconds of it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import socket
@@ -21,11 +23,16 @@ from hark.tap.loop import IN, Loop
 from hark.tap.namespace import idmap
 from hark.tap.place import OWNERS, OWNERS_BYTES, OWNERS_ENTRY, OWNERS_HEADER
 
-_DIRECTORIES = 8  # in which files were asked for last
-_AHEAD = 1024  # files of a directory looked at by one question, at most: 4 ms
-_QUESTION = 4096
-_UCRED = struct.Struct("iII")
-_MASK = (1 << 64) - 1
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+_DIRECTORIES: Final = 8  # in which files were asked for last
+_AHEAD: Final = 1024  # files of a directory looked at by one question, at most: 4 ms
+_QUESTION: Final = 4096
+_UCRED: Final = struct.Struct("iII")
+_MASK: Final = (1 << 64) - 1
 Answer = tuple[bytes, list[int]]  # bytes, and descriptors to send and close
 
 

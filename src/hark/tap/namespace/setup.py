@@ -10,6 +10,8 @@ Limits One address family may be missing on a host; the other then works alone.
 Not    running `ip` (what is exec'd has no capability here), pyroute2 (150 ms).
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
@@ -25,16 +27,23 @@ from hark.tap.namespace import host as hosts
 from hark.tap.namespace import idmap, mirror
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network, links
 
-HOST_SOCKET = b"\0hark-host"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
-_SOL_PACKET = 263
-_SO_MARK = 36
-_VNET_HEADER, _BYPASS = 15, 20  # packet socket options: a virtio header in front; past the qdisc, and so the redirect
-_IGNORE_OUTGOING = 23
-_IPV6_FREEBIND = 78
+
+HOST_SOCKET: Final = b"\0hark-host"
+
+_SOL_PACKET: Final = 263
+_SO_MARK: Final = 36
+# Packet socket options: a virtio header in front; past the qdisc, and so the redirect
+_VNET_HEADER: Final = 15
+_BYPASS: Final = 20
+_IGNORE_OUTGOING: Final = 23
+_IPV6_FREEBIND: Final = 78
 
 # What the host has set and programs may notice; a namespace starts with the kernel's defaults.
-_MIRRORED = (
+_MIRRORED: Final = (
     "net/ipv4/ip_unprivileged_port_start",
     "net/ipv4/ip_local_port_range",
     "net/ipv4/ip_default_ttl",

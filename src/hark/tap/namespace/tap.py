@@ -34,6 +34,6 @@ class NamespaceTap(Plane):
         HostSide(loop, files["host"], files["owners"], os.getuid() == 0)  # the loop has it
 
     def tick(self, now: float) -> None:
-        """Do what is due."""
+        """Do what is due; `now` is time.monotonic()."""
         super().tick(now)
         self._follower.tick(now)

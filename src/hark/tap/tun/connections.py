@@ -7,6 +7,8 @@ Ends   The real connection has the program's own address, port (where that is fr
 Fails  An exception about one connection ends that one and is reported.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
@@ -33,10 +35,15 @@ from hark.tap.tun.tcp import Tcp
 from hark.tap.tun.tun import BATCH, Tun, router
 from hark.wire import ip
 
-_FORGET = 4.0  # s that a closed flow's last packets still find their way
-_PAUSE = 0.005  # s before the reset of a connection that the server has reset at once
-_SEARCH = 2  # which look at a connection's socket is worth a search of all processes for it
-_BIND_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at the connect, when the other end is known
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+_FORGET: Final = 4.0  # s that a closed flow's last packets still find their way
+_PAUSE: Final = 0.005  # s before the reset of a connection that the server has reset at once
+_SEARCH: Final = 2  # which look at a connection's socket is worth a search of all processes for it
+_BIND_NO_PORT: Final = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at the connect, when the other end is known
 
 
 class Connections:

@@ -3,6 +3,8 @@
 What   Makes the parts, and calls each when its descriptors have something: tun.py, tcp.py, datagrams.py.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import time
@@ -22,8 +24,13 @@ from hark.tap.tun.owners import Owners
 from hark.tap.tun.tun import BATCH, Tun
 from hark.wire import ip
 
-_SWEEP = 5.0  # s between looks for datagram endpoints that are no longer used
-_IGMP = 2
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+_SWEEP: Final = 5.0  # s between looks for datagram endpoints that are no longer used
+_IGMP: Final = 2
 
 
 class Plane:
@@ -64,7 +71,7 @@ class Plane:
             self._owners.idle()
 
     def tick(self, now: float) -> None:
-        """Forget what has had its time."""
+        """Forget what has had its time; `now` is time.monotonic()."""
         self._tcp.tick(now)
         if now - self._swept > _SWEEP:
             self._swept = now

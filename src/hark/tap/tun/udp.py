@@ -8,6 +8,8 @@ Errors Enabled by IP_RECVERR, they come from the socket's error queue with the d
 Limits IDLE seconds without traffic end an endpoint, as on a home router; MOST at a time, the idlest goes first.
 """
 
+from __future__ import annotations
+
 import errno
 import functools
 import os
@@ -21,19 +23,37 @@ from hark.tap.tun.device import Device
 from hark.tap.tun.flows import Address
 from hark.wire import ip
 
-IDLE = 180.0  # seconds (RFC 4787 REQ-5 asks for two minutes at least)
-MOST = 2048
-_NAMES = 64  # peers whose addresses are kept in both forms
-_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _IP_RECVERR, _IPV6_RECVERR = 10, 23, 11, 25
-_IP_PKTINFO, _IPV6_PKTINFO, _IP_RECVTTL = 8, 50, 12
-_IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
-_PMTU_DONT, _PMTU_DO = 0, 2
-_BY_ITSELF, _BY_ICMP, _BY_ICMPV6 = 1, 2, 3  # where the error comes from (sock_extended_err)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+IDLE: Final = 180.0  # seconds (RFC 4787 REQ-5 asks for two minutes at least)
+MOST: Final = 2048
+_NAMES: Final = 64  # peers whose addresses are kept in both forms
+_IP_MTU_DISCOVER: Final = 10
+_IPV6_MTU_DISCOVER: Final = 23
+_IP_RECVERR: Final = 11
+_IPV6_RECVERR: Final = 25
+_IP_PKTINFO: Final = 8
+_IPV6_PKTINFO: Final = 50
+_IP_RECVTTL: Final = 12
+_IP_MULTICAST_ALL: Final = 49
+_IPV6_MULTICAST_ALL: Final = 29
+_PMTU_DONT: Final = 0
+_PMTU_DO: Final = 2
+# Where the error comes from (sock_extended_err)
+_BY_ITSELF: Final = 1
+_BY_ICMP: Final = 2
+_BY_ICMPV6: Final = 3
 # What is asked of a socket: errors, and with each datagram its TTL, then its TOS.
-_ASKED = {4: (_IP_RECVERR, _IP_RECVTTL, 13), 16: (_IPV6_RECVERR, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS)}
-_NOTES = 2 * socket.CMSG_SPACE(4)
-_LOW = 0 if sys.byteorder == "little" else -1  # where an int's low octet is
-_LEAST_MTU = {4: 576, 16: 1280}
+_ASKED: Final = {
+    4: (_IP_RECVERR, _IP_RECVTTL, 13),
+    16: (_IPV6_RECVERR, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS),
+}
+_NOTES: Final = 2 * socket.CMSG_SPACE(4)
+_LOW: Final = 0 if sys.byteorder == "little" else -1  # where an int's low octet is
+_LEAST_MTU: Final = {4: 576, 16: 1280}
 
 
 class _Socket:
