@@ -218,7 +218,10 @@ def test_bodies_are_given_when_asked_for(served: Served) -> None:
     served.feed(told("ended", 1), {"what": "ended", "n": 2, "entry": entry(2, base64.b64encode(b"\0\1").decode())})
     frontend.ask("Network.enable")
     first, second = dict.fromkeys(one.partition(" ")[2] for one in frontend.seen(2 * EVENTS))
-    assert frontend.ask("Network.getResponseBody", requestId=first)["result"] == {"body": "hello", "base64Encoded": False}
+    assert frontend.ask("Network.getResponseBody", requestId=first)["result"] == {
+        "body": "hello",
+        "base64Encoded": False,
+    }
     assert frontend.ask("Network.getRequestPostData", requestId=second)["result"]["postData"] == "to 2"
     found = frontend.ask("Network.searchInResponseBody", requestId=first, query="HEL")["result"]["result"]
     assert found == [{"lineNumber": 0, "lineContent": "hello"}]
@@ -281,7 +284,11 @@ def test_nobody_came() -> None:
 
 
 def test_a_message_of_any_size_in_a_frame() -> None:
-    for size, head in ((125, b"\x81\x7d"), (126, b"\x81\x7e\0\x7e"), (1 << 16, b"\x81\x7f" + (1 << 16).to_bytes(8, "big"))):
+    for size, head in (
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\0\x7e"),
+        (1 << 16, b"\x81\x7f" + (1 << 16).to_bytes(8, "big")),
+    ):
         assert frame(b"x" * size) == head + b"x" * size
 
 
@@ -323,7 +330,7 @@ def test_what_is_no_regular_expression_is_refused() -> None:
 
 def test_a_browser_where_there_is_a_display(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "chromium"
-    program.write_text("#!/bin/sh\necho \"$@\" >$0.said\nexec sleep 60\n")
+    program.write_text('#!/bin/sh\necho "$@" >$0.said\nexec sleep 60\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     home = {"HOME": str(tmp_path)}

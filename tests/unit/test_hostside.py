@@ -129,7 +129,9 @@ def test_the_user_s_groups() -> None:
     assert struct.unpack(f"={len(answer) // 4}I", answer) == tuple(os.getgroups())
 
 
-@pytest.mark.parametrize("question", [b"?", b"m", b"mcat\0x\0", b"m/bin/sh\0", b"mnewuidmap\0fd:x\0", b"o", b"sx", b"c"])
+@pytest.mark.parametrize(
+    "question", [b"?", b"m", b"mcat\0x\0", b"m/bin/sh\0", b"mnewuidmap\0fd:x\0", b"o", b"sx", b"c"]
+)
 def test_what_is_no_question_has_no_answer(question: bytes) -> None:
     """And the capture goes on: the next question is answered. Any program may ask anything here."""
     side = Side()

@@ -97,7 +97,9 @@ def test_the_own_ids_are_mapped_onto_themselves() -> None:
 
 def test_a_program_in_a_user_namespace_gives_its_status_and_output(tables: pathlib.Path) -> None:
     """With the two capabilities that maps need, and no others."""
-    (tables / "newuidmap").write_text("#!/bin/sh\ngrep -h -e CapEff -e CapAmb /proc/self/status; echo $1 >&2; exit 23\n")
+    (tables / "newuidmap").write_text(
+        "#!/bin/sh\ngrep -h -e CapEff -e CapAmb /proc/self/status; echo $1 >&2; exit 23\n"
+    )
     uid, gid = os.getuid(), os.getgid()
     ready, is_ready = os.pipe()
     wait, stop = os.pipe()

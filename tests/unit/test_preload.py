@@ -38,7 +38,9 @@ def test_others_get_an_object_that_does_nothing(place: pathlib.Path) -> None:
 def test_readelf_has_nothing_to_complain_about(machine: int, tmp_path: pathlib.Path) -> None:
     file = tmp_path / "object.so"
     file.write_bytes(preload.nothing(machine))
-    shown = subprocess.run(["readelf", "-hldsW", file], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    shown = subprocess.run(
+        ["readelf", "-hldsW", file], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
+    )
     assert shown.stderr == ""
     assert "DYN (Shared object file)" in shown.stdout
     assert "NEEDED" not in shown.stdout

@@ -48,7 +48,9 @@ class Ran:
         for name, value in options.items():
             assert hasattr(made, name)
             setattr(made, name, value)
-        streams = {fd: os.open(self.folder / name, os.O_WRONLY | os.O_CREAT) for fd, name in ((1, "stdout"), (2, "err"))}
+        streams = {
+            fd: os.open(self.folder / name, os.O_WRONLY | os.O_CREAT) for fd, name in ((1, "stdout"), (2, "err"))
+        }
         self.pid = os.fork()
         if not self.pid:
             status = 99

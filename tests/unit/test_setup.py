@@ -32,7 +32,7 @@ def interfaces() -> dict[str, dict]:
 @alone
 def test_the_host_s_interfaces_and_addresses_are_inside() -> None:
     before = interfaces()["eth0"]
-    place, files = setup.build(look())
+    _, files = setup.build(look())
     after = interfaces()["eth0"]
     assert (after["ifindex"], bytes.fromhex(after["address"].replace(":", ""))) == (INDEX, MAC)
 

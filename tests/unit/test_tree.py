@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 
-import pytest
-
 from alone import alone
 from hark.tap import tree
 from hark.tap.tree import Tree

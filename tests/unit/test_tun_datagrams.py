@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from alone import ADDRESS4, alone, wire
+from alone import ip as alone_ip
 from hark.tap.tun import udp
 from hark.tap.tun.datagrams import Datagrams
 from hark.wire import ip
@@ -54,7 +55,10 @@ def test_one_port_for_all_peers_as_the_program_has_it() -> None:
         seen.append(name[1])
         server.sendto(data.upper(), name)
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+    ):
         for number, server in enumerate((one, two)):
             server.bind((ADDRESS4, PORT + number))
             threading.Thread(target=serve, args=(server,), daemon=True).start()
@@ -84,7 +88,7 @@ def test_an_endpoint_that_is_idle_ends() -> None:
 
 @alone
 def test_a_network_that_is_unreachable_is_said_as_without_hark() -> None:
-    subprocess.run(["ip", "route", "add", "unreachable", "198.51.100.0/24"], check=True)
+    alone_ip("route", "add", "unreachable", "198.51.100.0/24")
     command = python("network.py", "udp", "198.51.100.1", "9")
     without = subprocess.run(command, capture_output=True, text=True)
     live = Live(command).run()

@@ -19,7 +19,7 @@ from hark.tap.tun.network import Network
 from hark.tap.tun.tun import Tun
 
 SETTLE = 0.2  # s: a new connection to a network is some ten messages
-_GROUPS = 0x10 | 0x40 | 0x100 | 0x400  # RTMGRP_: addresses and routes of IPv4 and IPv6
+_GROUPS = 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000  # RTMGRP_: addresses, routes and rules of IPv4 and IPv6
 
 
 class Follower:
