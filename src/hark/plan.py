@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from hark.keys import keylogfile, node, openssl
 from hark.keys.keylogfile import Named
-from hark.system.record import Record
+from hark.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

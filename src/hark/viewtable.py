@@ -8,7 +8,7 @@ May hold: names. Nothing is imported before it is used.
 
 from __future__ import annotations
 
-from hark.system.record import Record
+from hark.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

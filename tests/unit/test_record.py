@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hark.system.record import Record
+from hark.record import Record
 
 
 class Light(Record):

@@ -13,11 +13,11 @@ import os
 import socket
 import struct
 from collections import deque
-from typing import TYPE_CHECKING
 
 from hark.model.changes import Change, Ended, Failed
 from hark.views.view import Needs, View
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.views.feed import Feed
     from hark.views.schema import Schema

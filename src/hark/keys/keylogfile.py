@@ -16,8 +16,8 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 
+from hark.record import Record
 from hark.system import kernel
-from hark.system.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

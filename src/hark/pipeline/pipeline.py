@@ -8,7 +8,6 @@ Limits A file that cannot be written any more (disk full) is reported once and g
 import select
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from hark.errors import HarkError
 from hark.output import Output
@@ -17,6 +16,7 @@ from hark.recording.blocks import RAW, UPPER_PDU, Block, Entry, Frame, Interface
 from hark.recording.order import Item, Order
 from hark.views.view import Needs, View, end_all, needs_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.decode.decoder import Decoder
     from hark.model.book import Book

@@ -4,13 +4,19 @@ May hold: frozen values. May not hold: bytes layout (pcapng.py), meaning of fram
 Named tuples: frames come by the tens of thousands a second, and dataclasses cost 12 ms of every start.
 """
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from hark.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Link types (the pcap registry's LINKTYPE_ numbers) that a frame's bytes may start with.
 RAW, ETHERNET, NULL, LOOP, SLL, SLL2, IPV4, IPV6, UPPER_PDU = 101, 1, 0, 108, 113, 276, 228, 229, 252
 
 
-class Frame(NamedTuple):
+class Frame(Record):
     """One packet as it was seen; data is a view that lives only until the next block is asked for."""
 
     time: int
@@ -21,7 +27,7 @@ class Frame(NamedTuple):
     inside: str = ""  # the plaintext of a TLS connection, made into packets: how it was had (plaintext.py)
 
 
-class Secrets(NamedTuple):
+class Secrets(Record):
     """TLS secrets in key log format, from the process `pid` (0: not known) by the key source named."""
 
     text: bytes
@@ -29,7 +35,7 @@ class Secrets(NamedTuple):
     source: str = ""
 
 
-class Process(NamedTuple):
+class Process(Record):
     """A process as it was at `time`; start is when it began. tls names the TLS libraries found in it."""
 
     time: int
@@ -43,7 +49,7 @@ class Process(NamedTuple):
     tls: tuple[str, ...] = ()
 
 
-class Loss(NamedTuple):
+class Loss(Record):
     """Something could not be recorded: what was lost, how much of it, why."""
 
     time: int
@@ -52,14 +58,14 @@ class Loss(NamedTuple):
     why: str
 
 
-class Interface(NamedTuple):
+class Interface(Record):
     """The frames of interface `number` hold the plaintext of TLS connections: `inside` says how it was had."""
 
     number: int
     inside: str
 
 
-class Note(NamedTuple):
+class Note(Record):
     """What packets cannot say of a TCP connection: why it was passed, refused or routed, where it really went."""
 
     time: int
@@ -68,19 +74,19 @@ class Note(NamedTuple):
     fields: tuple[tuple[str, str], ...] = ()
 
 
-class Names(NamedTuple):
+class Names(Record):
     """Addresses (text form) with a name, as whoever recorded knew them."""
 
     entries: tuple[tuple[str, str], ...]
 
 
-class Entry(NamedTuple):
+class Entry(Record):
     """An exchange from an archive: one entry of a HAR file or one line of JSON lines, as parsed JSON."""
 
     told: dict[str, Any]
 
 
-class Torn(NamedTuple):
+class Torn(Record):
     """The input is damaged: place (a byte offset), what is wrong. It is reported, and reading goes on where that is
     possible."""
 

@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 
-from hark.system.record import Record
+from hark.record import Record
 
 NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
 _REQUEST, _ACK, _DUMP, REPLACE, EXCL, CREATE, APPEND = 1, 4, 0x300, 0x100, 0x200, 0x400, 0x800

@@ -13,51 +13,19 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
 
 from hark.recording.ring import Writer
 from hark.tap.loop import IN, Loop
 from hark.tap.recorder import Recorder
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hark.tap.source import KeySource, Source
+    from hark.tap.source import KeySource, Observed, Source, Tap
 
 _LOOK_MAX = 0.3  # s between looks whether what the program left running has ended
 _QUIET = 0.005  # s without any event after which nothing more is thought to be on its way
 _DRAIN = 3.0  # s without any event after which the end waits for nobody
 _KILL, _DETACH, _EXITED = b"kdx"
-
-
-class Observed(Protocol):
-    """The processes whose traffic is captured."""
-
-    def members(self) -> list[int]:
-        """Their pids now."""
-
-    def end(self) -> bool:
-        """End all of them; whether there was anyone."""
-
-
-class Tap(Protocol):
-    """A way to reach the bytes of the observed processes. It has added its descriptors to the loop."""
-
-    def pause(self) -> float:
-        """Seconds that the loop may wait for the next event."""
-
-    def idle(self) -> None:
-        """Nothing came during that pause."""
-
-    def tick(self, now: float) -> None:
-        """Do what is due; `now` is time.monotonic()."""
-
-    def resume(self) -> None:
-        """There may be room in the ring again."""
-
-    def settled(self) -> bool:
-        """Whether nothing that the programs sent is still on its way."""
-
-    def finish(self) -> None:
-        """Record what is still to be said: the programs have ended."""
 
 
 class Capture:

@@ -1,7 +1,7 @@
-"""What a key source is: the interface that keys/ has and that a run uses.
+"""What taps and key sources are: the interfaces that a run and its capture loop use.
 
-May hold: protocols, which only type checkers need: nothing imports this file when hark runs. May not hold: a source, or
-the choice among them (plan.py).
+May hold: protocols, which only type checkers need: nothing imports this file when hark runs. May not hold: a source, a
+tap, or the choice among them (plan.py).
 """
 
 from __future__ import annotations
@@ -42,3 +42,35 @@ class KeySource(Protocol):
 
     def open(self, files: Mapping[str, int]) -> Source | None:
         """In the capture process: what to listen to, if anything. Raises OSError."""
+
+
+class Observed(Protocol):
+    """The processes whose traffic is captured."""
+
+    def members(self) -> list[int]:
+        """Their pids now."""
+
+    def end(self) -> bool:
+        """End all of them; whether there was anyone."""
+
+
+class Tap(Protocol):
+    """A way to reach the bytes of the observed processes. It has added its descriptors to the loop."""
+
+    def pause(self) -> float:
+        """Seconds that the loop may wait for the next event."""
+
+    def idle(self) -> None:
+        """Nothing came during that pause."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due; `now` is time.monotonic()."""
+
+    def resume(self) -> None:
+        """There may be room in the ring again."""
+
+    def settled(self) -> bool:
+        """Whether nothing that the programs sent is still on its way."""
+
+    def finish(self) -> None:
+        """Record what is still to be said: the programs have ended."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from hark.model.changes import (
     Began,
@@ -31,6 +30,7 @@ from hark.model.changes import (
 from hark.views.view import Needs, Screen, View, asked, duration, hexdump, host, plural, pretty, safe, size, who
 from hark.wire.fields import text as text_of_field
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.decode.events import Headers, Message, Side
     from hark.model.exchange import Exchange

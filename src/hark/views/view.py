@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Flag, auto
-from typing import TYPE_CHECKING
 
 from hark.model.changes import Ended, Failed
 from hark.model.spans import duration as duration
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.model.changes import Change
     from hark.model.exchange import Exchange

@@ -3,8 +3,13 @@
 May hold: pure functions and tables. May not hold: what any one field means.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 Pairs = Sequence[tuple[bytes, bytes]]
 

@@ -4,8 +4,15 @@ May hold: pure functions over one packet. May not hold: flows, sockets, time.
 RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 (TCP), RFC 768 (UDP), RFC 792/4443 (ICMP), RFC 1624 (checksum update).
 """
 
+from __future__ import annotations
+
 import struct
-from typing import Final, NamedTuple
+
+from hark.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 ICMP: Final = 1
 TCP: Final = 6
@@ -26,7 +33,7 @@ _AUTH: Final = 51
 _FRAGMENT: Final = 44
 
 
-class Packet(NamedTuple):
+class Packet(Record):
     """One IP packet, its addresses packed (4 or 16 bytes) and its payload given as offsets into the frame."""
 
     version: int
@@ -39,7 +46,7 @@ class Packet(NamedTuple):
     missing: int = 0  # bytes after `end` that the packet declares
 
 
-class Segment(NamedTuple):
+class Segment(Record):
     """One TCP header."""
 
     sport: int

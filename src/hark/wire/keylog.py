@@ -3,9 +3,16 @@
 May hold: parsing and printing of lines. May not hold: a table of secrets.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+
+from hark.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 LABELS: Final = frozenset(
     {
@@ -32,7 +39,7 @@ _UTF8: Final = b"\xef\xbb\xbf"
 _UTF16: Final = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
-class Secret(NamedTuple):
+class Secret(Record):
     """One line: what kind of secret, of which connection (its 32 byte client random; with label RSA the first 8 bytes
     of the encrypted premaster secret), and the secret's bytes."""
 

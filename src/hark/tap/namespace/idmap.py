@@ -10,8 +10,8 @@ Limits No one else's id can be mapped, root's neither: that takes privilege over
 import contextlib
 import os
 
+from hark.record import Record
 from hark.system import kernel
-from hark.system.record import Record
 
 MAPPERS = ("newuidmap", "newgidmap")
 _PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin")

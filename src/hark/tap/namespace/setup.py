@@ -18,9 +18,9 @@ import sys
 from collections.abc import Callable
 
 from hark.errors import HarkError
+from hark.record import Record
 from hark.system import kernel
 from hark.system.netlink import Diag, Route
-from hark.system.record import Record
 from hark.tap.namespace import host as hosts
 from hark.tap.namespace import idmap, mirror, ownertable
 from hark.tap.place import Place

@@ -4,7 +4,8 @@ May hold: the questions, the possible answers, and the choice that passes everyt
 """
 
 import enum
-from typing import NamedTuple
+
+from hark.record import Record
 
 Address = tuple[bytes, int]  # packed, and a port
 
@@ -16,7 +17,7 @@ class Action(enum.Enum):
     REFUSE = enum.auto()  # as by a host on which nothing listens
 
 
-class Decision(NamedTuple):
+class Decision(Record):
     """An answer, and why: "" where there is nothing to say."""
 
     action: Action

@@ -10,19 +10,20 @@ May hold: values. May not hold: what to do about them (tcp.py), or how its packe
 """
 
 import socket
-from typing import TYPE_CHECKING, NamedTuple
 
+from hark.record import Record
 from hark.system.netlink import Settings
 from hark.tap.tun.device import Device
 from hark.tap.tun.owners import NOBODY, Owner
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.tap.tun.relay import Relay
 
 Address = tuple[bytes, int]
 
 
-class Arrival(NamedTuple):
+class Arrival(Record):
     """What is known of a SYN beside its bytes."""
 
     owner: Owner

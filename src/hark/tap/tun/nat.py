@@ -15,8 +15,8 @@ Not    nftables or a redirect in the kernel: they need capabilities that the cap
 
 import functools
 import struct
-from typing import NamedTuple
 
+from hark.record import Record
 from hark.tap.tun.device import Device
 from hark.tap.tun.flows import Address, Flow
 from hark.wire import ip
@@ -27,7 +27,7 @@ _PORT_FIRST, _PORT_LAST = 2000, 62000
 _PEERS = 200
 
 
-class Turn(NamedTuple):
+class Turn(Record):
     """What to do with one direction of a flow."""
 
     ends: bytes  # the new source, destination, source port, destination port; empty: hand the packet straight back

@@ -5,7 +5,7 @@ May hold: values. May not hold: how they are read (namespace/host.py) or made (n
 
 import socket
 
-from hark.system.record import Record
+from hark.record import Record
 
 LOOPBACK_INDEX = 1  # lo's in every network namespace
 # No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.

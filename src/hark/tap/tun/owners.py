@@ -12,8 +12,8 @@ import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import NamedTuple
 
+from hark.record import Record
 from hark.recording.blocks import Process
 from hark.system.netlink import TCP_LISTEN, Diag, Settings
 from hark.tap import tree
@@ -59,7 +59,7 @@ _MARKS = (
 Address = tuple[bytes, int]
 
 
-class Owner(NamedTuple):
+class Owner(Record):
     """Where a socket is to be found."""
 
     pid: int  # 0: unknown

@@ -10,8 +10,8 @@ Not         options that the user may not set outside either, TCP_FASTOPEN, TCP_
 """
 
 import socket
-from typing import NamedTuple
 
+from hark.record import Record
 from hark.system.netlink import Settings
 
 CHECKS = (0.05, 0.5, 2.0, 8.0, 30.0)  # s after the connect or the last look; the last one again and again
@@ -25,7 +25,7 @@ _SNDBUF_LOCK, _RCVBUF_LOCK = 1, 2
 _CONGESTION_NAME = 16  # bytes
 
 
-class Option(NamedTuple):
+class Option(Record):
     """One option; `size` in bytes of a value that is not an int."""
 
     level: int

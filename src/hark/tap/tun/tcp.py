@@ -13,7 +13,6 @@ SYN    A connection attempt is held until the real connect is decided: connected
 """
 
 import errno
-from typing import TYPE_CHECKING
 
 from hark.tap.tun.decisions import Action, Decisions
 from hark.tap.tun.device import Device
@@ -22,6 +21,7 @@ from hark.tap.tun.nat import Nat, ends
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT
 from hark.wire import ip
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hark.tap.tun.outside import Outside
 
