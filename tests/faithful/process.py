@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from faithful import Case, made_by_root
+from world import until
 
 HELLO = '#include <stdio.h>\nint main(int argc, char **argv) { puts(argc > 1 ? argv[1] : "hello"); return argc - 1; }\n'
 
@@ -52,7 +53,7 @@ def _built(name: str, *flags: str, source: str = HELLO, script: str = "$PROGRAM;
 def _abstract_server(world: Any) -> Iterator[None]:
     """A program of the host that listens on an abstract Unix socket, and says who called and what it was handed."""
     server = world.start([sys.executable, "-c", ABSTRACT])
-    world.wait_until(lambda: "@hark-test-stream" in pathlib.Path(f"/proc/{server.pid}/net/unix").read_text())
+    until(lambda: "@hark-test-stream" in pathlib.Path(f"/proc/{server.pid}/net/unix").read_text())
     yield
     server.kill()
     server.wait()
