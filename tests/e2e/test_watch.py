@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_another_user_cannot_look(world) -> None:
     )
     enter = world.prefix[: world.prefix.index("setpriv")]
     told = subprocess.run(
-        [*enter, "setpriv", "--reuid", "nobody", "--clear-groups", "python3", "-c", probe],
+        [*enter, "setpriv", "--reuid", "nobody", "--clear-groups", sys.executable, "-c", probe],
         capture_output=True,
         text=True,
     )
