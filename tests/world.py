@@ -32,44 +32,15 @@ BIN = pathlib.Path(sys.executable).parent
 USER = "harktest"
 ADDRESS4, ADDRESS6 = "192.0.2.10", "2001:db8:1::10"
 
-NGINX = """
-daemon off; worker_processes 2; pid {dir}/nginx.pid; error_log {dir}/nginx.log;
-events {{ worker_connections 12000; }}
-worker_rlimit_nofile 65536;
-http {{
-  access_log {dir}/access.log; client_max_body_size 2g; keepalive_requests 1000000;
-  client_body_temp_path {dir}/tmp; proxy_temp_path {dir}/tmp; fastcgi_temp_path {dir}/tmp;
-  uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp; gzip on; gzip_min_length 1; gzip_types application/json;
-  ssl_early_data on; ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
-  types {{ application/json json; text/html html; }} default_type text/plain;
-  server {{
-    listen 127.0.0.1:8443 ssl http2; listen [::1]:8443 ssl http2;
-    listen 192.0.2.10:8443 ssl http2; listen [2001:db8:1::10]:8443 ssl http2;
-    listen 127.0.0.1:8080; listen 192.0.2.10:8080; listen [2001:db8:1::10]:8080;
-    root {dir}/www;
-    location /hello {{ return 200 "hello\\n"; }}
-    location /moved {{ return 302 /hello; }}
-    location /fail {{ return 503 "no\\n"; }}
-    location /put {{ dav_methods PUT; }}
-    location /upload {{ proxy_pass http://127.0.0.1:8082/sink; proxy_request_buffering off; }}
-    location /repo/ {{ }}
-  }}
-  server {{
-    listen 192.0.2.10:443 ssl http2; server_name example.com; root {dir}/www;
-    location = / {{ default_type text/html; return 200 "<!doctype html><title>Example Domain</title>\n"; }}
-  }}
-  server {{
-    listen 192.0.2.10:443 ssl http2; server_name api.github.com; default_type application/json;
-    location = / {{ return 200 '{{"current_user_url": "https://api.github.com/user"}}\n'; }}
-  }}
-  server {{ listen [::1]:8083; location / {{ return 200 "six\n"; }} }}
-  server {{ listen 127.0.0.1:8082; location /sink {{ client_body_in_file_only off; return 200 "taken\\n"; }} }}
-  server {{
-    listen 127.0.0.1:8444 ssl; listen 192.0.2.10:8444 ssl; ssl_certificate {dir}/expired.pem;
-    location / {{ return 200 "expired\\n"; }}
-  }}
-}}
-"""
+PROGRAMS = pathlib.Path(__file__).parent / "programs"
+
+
+def program(name: str) -> str:
+    """The text of a program, or of a configuration, that tests give to another."""
+    return (PROGRAMS / name).read_text()
+
+
+NGINX = program("nginx.conf")
 
 RESOLVER = "nameserver 127.0.0.53\noptions timeout:1 attempts:1\n"
 HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
