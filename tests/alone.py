@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,7 @@ ADDRESS4, ADDRESS6 = "192.0.2.10", "2001:db8:1::10"
 MAC = bytes.fromhex("020000000a0a")
 INDEX = 7  # eth0's
 wire: list[int] = []  # eth0's other end: a virtio header of 10 bytes, an Ethernet one of 14, the packet
+_CAP_NET_ADMIN = 12
 _SECONDS = 60  # that a test may take
 _MOST = 60_000  # bytes of a traceback: what a pipe takes at once
 
@@ -78,3 +80,8 @@ def address(route: Route, family: int, text: str, prefix: int, index: int = INDE
     nodad = 2 if family == socket.AF_INET6 else 0
     body = struct.pack("=BBBBi", family, prefix, nodad, 0, index) + attribute(2, packed) + attribute(1, packed)
     route.call(message, CREATE | EXCL if message == NEWADDR else 0, body, f"address {text}")
+
+
+def ip(*words: str) -> None:
+    """The `ip` command, with the power over this namespace that an exec would take from an ordinary user."""
+    subprocess.run(["ip", *words], check=True, preexec_fn=lambda: kernel.keep_capabilities(_CAP_NET_ADMIN))

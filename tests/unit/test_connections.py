@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from alone import ADDRESS4, ADDRESS6, alone
+from alone import ip as alone_ip
 from hark.tap.tun.connections import Connections
 from hark.tap.tun.decisions import PASS, Action, Address, Decision, Decisions
 from hark.wire import ip
@@ -129,7 +130,7 @@ def test_a_reset_after_the_answer_reaches_the_program_after_the_answer() -> None
 def forbidden(kind: str, network: str, target: str) -> None:
     """A route of the host's that forbids: what connect() says of it under hark is what it says without."""
     if kind:
-        subprocess.run(["ip", "route", "add", kind, network], check=True)
+        alone_ip("route", "add", kind, network)
     command = python("network.py", "tcp", target, "80")
     without = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     live = Live(command).run()

@@ -9,6 +9,7 @@ import tempfile
 import pytest
 
 from alone import ADDRESS4, INDEX, address, alone
+from alone import ip as alone_ip
 from hark.recording.blocks import Loss
 from hark.recording.ring import Reader, Ring, Writer
 from hark.system.netlink import DELADDR, GETADDR, Route, attributes
@@ -57,7 +58,7 @@ class Followed:
         """How the program would get there."""
         enter = ["nsenter", f"--net=/proc/{self.child.pid}/ns/net"]
         if os.getuid():
-            enter.insert(1, f"--user=/proc/{self.child.pid}/ns/user")
+            enter[1:1] = [f"--user=/proc/{self.child.pid}/ns/user", "--preserve-credentials"]
         done = subprocess.run([*enter, "ip", "route", "get", target], capture_output=True, text=True)
         return done.stdout + done.stderr
 
@@ -92,11 +93,13 @@ def test_routes_and_rules_follow() -> None:
         return "via 192.0.2.1" in followed.route("203.0.113.5")
 
     for action in ("add", "del"):
-        subprocess.run(["ip", "route", action, "203.0.113.0/24", "via", "192.0.2.1"], check=True)
+        alone_ip("route", action, "203.0.113.0/24", "via", "192.0.2.1")
         until(lambda action=action: is_reached() == (action == "add"))
-    subprocess.run("ip route add 203.0.113.0/24 via 192.0.2.1 table 23", shell=True, check=True)
+    alone_ip("route", "add", "203.0.113.0/24", "via", "192.0.2.1", "table", "23")
+    for _ in range(20):  # that change is over: the next is seen by itself
+        followed.serve()
     for action in ("add", "del"):
-        subprocess.run(["ip", "rule", action, "to", "203.0.113.0/24", "table", "23"], check=True)
+        alone_ip("rule", action, "to", "203.0.113.0/24", "table", "23")
         until(lambda action=action: is_reached() == (action == "add"))
 
 

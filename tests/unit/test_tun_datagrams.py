@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from alone import ADDRESS4, alone, wire
+from alone import ip as alone_ip
 from hark.tap.tun import udp
 from hark.tap.tun.datagrams import Datagrams
 from hark.wire import ip
@@ -87,7 +88,7 @@ def test_an_endpoint_that_is_idle_ends() -> None:
 
 @alone
 def test_a_network_that_is_unreachable_is_said_as_without_hark() -> None:
-    subprocess.run(["ip", "route", "add", "unreachable", "198.51.100.0/24"], check=True)
+    alone_ip("route", "add", "unreachable", "198.51.100.0/24")
     command = python("network.py", "udp", "198.51.100.1", "9")
     without = subprocess.run(command, capture_output=True, text=True)
     live = Live(command).run()

@@ -16,6 +16,7 @@ from hark.frontends import watchers
 from hark.frontends.watchers import Watchers
 from hark.model.book import Book
 from hark.model.changes import Change, Ended
+from hark.options import Options
 from world import until
 
 PID = 4711
@@ -71,10 +72,10 @@ def test_who_comes_late_gets_what_was_and_then_what_comes() -> None:
     every = changes(4)
     for change in every[: len(every) // 2]:
         run.change(change)
-    assert not run.anybody
+    assert not run.needs()
     watching = Watching()
     run.tick(0)
-    assert run.anybody
+    assert run.needs()
     for change in every[len(every) // 2 :]:
         run.change(change)
     run.tick(0)
@@ -128,7 +129,7 @@ def test_a_name_that_is_taken_stops_nothing() -> None:
         for change in changes(1):
             run.change(change)
         run.tick(0)
-        assert not run.anybody
+        assert not run.needs()
         run.end()
         assert watchers.connect(PID) is None
 
@@ -145,7 +146,7 @@ def test_another_user_is_not_let_in() -> None:
         link.connect(f"\0hark/0/{PID}")
         os._exit(23 if link.recv(1) == b"" else 1)
     until(lambda: run.tick(0) or os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
-    assert not run.anybody
+    assert not run.needs()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 23
 
 
@@ -176,19 +177,16 @@ def test_the_only_one_or_the_one_that_is_named_is_watched() -> None:
 
 @alone
 def test_one_that_is_not_there_yet_is_waited_for() -> None:
+    reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
+        os.dup2(writer, 2)
         _, found = watch.attach(None)
         os._exit(23 if found == PID else 1)
-    until(lambda: "sigtimedwait" in _waits(pid) or "nanosleep" in _waits(pid))
+    assert os.read(reader, 100) == b"hark: waiting for a hark to be started (^C ends)\n"
     run = Watchers(PID, None)
     until(lambda: run.tick(0) or os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 23
-
-
-def _waits(pid: int) -> str:
-    with open(f"/proc/{pid}/wchan") as file:
-        return file.read()
 
 
 def test_lines_come_whole_and_nothing_is_said_of_what_is_not_there() -> None:
@@ -208,23 +206,20 @@ def test_lines_come_whole_and_nothing_is_said_of_what_is_not_there() -> None:
 @pytest.mark.parametrize("how", ["ends", "is killed"])
 @alone
 def test_whether_the_other_hark_said_that_it_ends(how: str) -> None:
-    """What it has shown is printed either way."""
-    from hark.destinations import open_outputs
-    from hark.options import Options
-
-    reader, writer = os.pipe()
+    """What it has shown is printed either way; that there may have been more is said."""
+    (out, theirs), (err, said) = os.pipe(), os.pipe()
     pid = os.fork()
     if not pid:
-        os.dup2(writer, 1)
-        link, _ = watch.attach(None)
-        options = Options()
-        sound = watch._show(link, options, open_outputs(options, print, ""), [])
-        os._exit(23 if sound else 24)
-    os.close(writer)
+        os.dup2(theirs, 1)
+        os.dup2(said, 2)
+        until(lambda: watchers.running())
+        os._exit(watch.watch(PID, Options()))
+    os.close(theirs)
+    os.close(said)
     other = os.fork()
     if not other:
         run = Watchers(PID, None)
-        until(lambda: run.tick(0) or run.anybody)
+        until(lambda: run.tick(0) or run.needs())
         for change in changes(1):
             run.change(change)
         if how == "ends":
@@ -233,7 +228,8 @@ def test_whether_the_other_hark_said_that_it_ends(how: str) -> None:
             run.tick(0)
             os.kill(os.getpid(), signal.SIGKILL)
         os._exit(0)
-    with open(reader) as shown:
+    with open(out) as shown, open(err) as complaints:
         assert "http://h.test/0" in shown.read()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == (23 if how == "ends" else 24)
+        assert ("ended early" in complaints.read()) == (how == "is killed")
+    assert os.waitpid(pid, 0)[1] == 0
     os.waitpid(other, 0)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 SETTLE: Final = 0.2  # s: a new connection to a network is some ten messages
-_GROUPS: Final = 0x10 | 0x40 | 0x100 | 0x400  # RTMGRP_: addresses and routes of IPv4 and IPv6
+# RTMGRP_: addresses, routes and rules of IPv4 and IPv6
+_GROUPS: Final = 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000
 
 
 class Follower:
