@@ -6,7 +6,7 @@ May hold: mutable records and what follows from them. May not hold: events, text
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hark.decode.endings import Phase, Side
 from hark.model.body import Body, Decoded
@@ -28,18 +28,9 @@ _NOTHING = Decoded(b"", "", False)
 EMPTY = Body(0)  # a body without a byte; shared, and never added to
 _MESSAGES_LEAST = 1 << 16  # bytes of messages kept even if less of bodies is: views show the first ones
 Span = tuple[int, int]  # (from, to) in ns since the epoch
-
-
-class Timeline(NamedTuple):
-    """The phases of an exchange. The first three are None if it was not the first on its connection, or if they are
-    not known."""
-
-    dns: Span | None
-    connect: Span | None  # TCP alone
-    tls: Span | None  # as measured: it may end after the request began, or, if clocks jump, before it started itself
-    send: Span
-    wait: Span
-    receive: Span
+# The phases of an exchange: DNS, connect (TCP alone), TLS, send, wait, receive. The first three are None if it was not
+# the first on its connection, or if they are not known. TLS is as measured: it may end after the request began.
+Timeline = tuple[Span | None, Span | None, Span | None, Span, Span, Span]
 
 
 class Connection:
@@ -161,20 +152,24 @@ class Exchange:
 
     @property
     def timeline(self) -> Timeline:
-        """Its phases, in order of time except for `tls`."""
+        """Its phases, as far as they are known."""
         connection, started = self.connection, self.started
         answered = self.answered or self.ended
         sent = max(self.sent or answered, started)
-        dns = connect = tls = None
-        if self.first and connection.established:
-            opened = connection.opened
-            connect = (opened, max(connection.established, opened))
-            if connection.dns is not None and connection.dns[0] <= connection.dns[1] <= opened:
-                dns = connection.dns
-            if connection.tls is not None and connection.tls.done:
-                tls = (connection.tls.started, connection.tls.done)
-        receive = (answered, max(self.ended, answered))
-        return Timeline(dns, connect, tls, (started, sent), (sent, max(answered, sent)), receive)
+        waited = answered if answered > sent else sent
+        received = self.ended if self.ended > answered else answered
+        if not self.first or not connection.established:
+            return None, None, None, (started, sent), (sent, waited), (answered, received)
+        opened = connection.opened
+        dns, tls = connection.dns, connection.tls
+        return (
+            dns if dns is not None and dns[0] <= dns[1] <= opened else None,
+            (opened, max(connection.established, opened)),
+            (tls.started, tls.done) if tls is not None and tls.done else None,
+            (started, sent),
+            (sent, waited),
+            (answered, received),
+        )
 
     @property
     def phases(self) -> tuple[tuple[str, int, int], ...]:

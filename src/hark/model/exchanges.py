@@ -39,13 +39,14 @@ class Exchanges:
         self.steps = steps
         self.due: deque[tuple[int, Exchange]] = deque()  # (time, exchange): it ends then at the latest
         self._connections = connections
+        self._by_number = connections.open
         self._open: dict[tuple[int, int], Exchange] = {}
         self._count = 0
 
     # -- heads ---------------------------------------------------------------------------------------------------------
 
     def _new(self, conn: int, stream: int, request: ev.RequestHead | None, started: int) -> Exchange | None:
-        connection = self._connections.open.get(conn)
+        connection = self._by_number.get(conn)
         if connection is None:
             return None
         self._count += 1
@@ -207,7 +208,7 @@ class Exchanges:
 
     def trouble(self, event: ev.Trouble) -> Change | None:
         """Something is missing or wrong: in an exchange, a connection or the recording."""
-        connection = self._connections.open.get(event.conn)
+        connection = self._by_number.get(event.conn)
         if connection is None:
             return RecordingTrouble(event)
         exchange = self._open.get((event.conn, event.stream))
