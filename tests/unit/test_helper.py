@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from hark.errors import HarkError
+from hark.tap.namespace import helper
+
 PROGRAM = pathlib.Path(__file__).parent.parent / "programs" / "helping.py"
 USER = ["setpriv", "--reuid", "harktest", "--regid", "harktest", "--init-groups"] if os.getuid() == 0 else []
 WAYS = {"user": ([*USER], ["-U", "--map-current-user", "--keep-caps"])} | (
@@ -51,3 +54,13 @@ def test_sockets_of_the_namespaces(way: str) -> None:
         "attached too late": "EPIPE",
         "gone": "cannot start the helper in the namespaces: No such file or directory",
     }
+
+
+def test_a_helper_that_cannot_start_is_an_error() -> None:
+    """In the namespaces of a process that is gone."""
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    with pytest.raises(HarkError, match="cannot start the helper in the namespaces: No such file or directory"):
+        helper.Helper.start(pid, "nothing is lost", print)

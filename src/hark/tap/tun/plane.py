@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from hark.system.netlink import Diag
 from hark.tap.loop import Loop
 from hark.tap.recorder import Recorder
-from hark.tap.tun import udp
 from hark.tap.tun.connections import Connections
 from hark.tap.tun.datagrams import Datagrams
 from hark.tap.tun.decisions import Decisions
+from hark.tap.tun.fragments import Fragments
 from hark.tap.tun.groups import Groups
 from hark.tap.tun.nat import Nat
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network
@@ -54,7 +54,7 @@ class Plane:
         lists = [files[name] for name in ("igmp", "igmp6") if files[name] >= 0]
         groups = Groups(self.tun, loop, diag, lists)
         self._datagrams = Datagrams(self.tun, loop, self._owners, groups, decisions)
-        self._fragments = udp.Fragments()
+        self._fragments = Fragments()
         self.tun.slow, self.tun.ended, self.tun.notice = self._slow, self._tcp.ended, self._tcp.notice
         self._swept = 0.0
         self._lo = socket.socket(fileno=files["heard"]) if files["heard"] >= 0 else None

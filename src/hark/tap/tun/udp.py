@@ -18,7 +18,6 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 
-from hark.bounded import Bounded
 from hark.tap.tun.device import Device
 from hark.tap.tun.flows import Address
 from hark.wire import ip
@@ -312,28 +311,6 @@ class Heard(_Socket):
         data, notes, _, name = self.sock.recvmsg(65535, 64)
         ttl = next((struct.unpack_from("=i", note)[0] for _, _, note in notes if len(note) >= 4), 64)
         return (packed(name[0]), name[1]), data, ttl
-
-
-class Fragments:
-    """Puts a program's IP fragments together (a program that learnt a small MTU cuts its datagrams itself)."""
-
-    MOST = 64  # datagrams in the making; the oldest goes
-
-    def __init__(self) -> None:
-        self._parts: Bounded[tuple[bytes, bytes, int, int], dict[int, tuple[bytes, bool]]] = Bounded(self.MOST)
-
-    def feed(self, packet: ip.Packet, data: memoryview) -> bytes | None:
-        """The whole IP packet once its last missing fragment is here."""
-        assert packet.fragment is not None
-        ident, offset, more = packet.fragment
-        key = (packet.src, packet.dst, packet.proto, ident)
-        parts = self._parts.setdefault(key, {})
-        parts[offset] = (bytes(data[packet.start : packet.end]), more)
-        body = ip.join(parts)
-        if body is None:
-            return None
-        self._parts.pop(key, None)
-        return ip.ip_header(packet.src, packet.dst, packet.proto, len(body)) + body
 
 
 def bind(sock: socket.socket, client: Address, device: Device, shared: bool) -> None:
