@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _DIGITS: Final = 18  # of a number: more is no size or descriptor of any machine, and int() refuses thousands of them
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 # By every spelling; one that ends in "=" is the form that has its value there.

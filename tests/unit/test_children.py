@@ -1,6 +1,8 @@
 """Processes of hark's own beside the program: real ones, which end, fail, are killed, and are left without a parent."""
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -91,6 +93,33 @@ def test_what_is_ended_with_the_capture_is_no_loss(setup: Setup) -> None:
     setup.children.close()
     setup.loop.once(0.05)
     assert setup.lost == [] and setup.children.pids == [] and all(map(gone, pids))
+
+
+def test_one_that_cannot_be_watched_is_not_left_running(setup: Setup) -> None:
+    """No descriptor is free for its pidfd."""
+    before = own()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir("/proc/self/fd")))
+    spare = [os.dup(setup.said) for _ in range(used)]  # every number below the limit is taken
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(spare) + 1, limit[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            setup.start(sleep)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        for fd in spare:
+            os.close(fd)
+    assert setup.children.pids == [] and own() == before
+
+
+def own() -> set[int]:
+    """The children of this process, dead ones too."""
+    found = set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
+            if int(file.read().rpartition(") ")[2].split()[1]) == os.getpid():
+                found.add(int(name))
+    return found
 
 
 def test_it_has_no_descriptors_but_those_that_it_is_to_keep(setup: Setup) -> None:

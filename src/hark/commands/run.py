@@ -57,9 +57,7 @@ def run(options: Options, mapping: idmap.Mapping | None) -> int:
     filter_of(options)  # what cannot be understood or read is reported before anything runs
     outputs = open_outputs(options, say, COMMANDS)
     server = _devtools(options, outputs) if options.devtools else None
-    feeds = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
-    for fd in feeds:
-        os.set_inheritable(fd, False)  # no business of the program's
+    feeds = _feeds(server, options)
     launch.hold_signals()
     chosen = plan(_facts())
     host = setup.look(PRIVATE)
@@ -134,6 +132,14 @@ def _others(
     if helper is not None:
         found.append(Child(helper.name, helper.pid, f"{helper.effect}; {name} runs on"))
     return {child.name: child for child in found}
+
+
+def _feeds(server: DevTools | None, options: Options) -> list[int]:
+    """The descriptors that get every change."""
+    found = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
+    for fd in found:
+        os.set_inheritable(fd, False)  # no business of the program's
+    return found
 
 
 def _devtools(options: Options, outputs: Outputs) -> DevTools:

@@ -21,7 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 NAME: Final = "libhark-keys-before-libasan.so"
 _386, _X86_64 = 3, 62  # e_machine
 # What glibc may put in the place of $LIB, on this machine's kind of processor.

@@ -24,7 +24,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 HOLD_TIME: Final = 500_000_000  # ns from the ServerHello; a handshake's keys come within a few ms
 HOLD_BYTES: Final = 4 << 20  # of frames held for one flow
 _FLOWS: Final = 65536  # flows remembered as decided; the oldest half is forgotten past that

@@ -39,7 +39,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 MAX_BLOCK: Final = 64 << 20  # bytes
 _EPB_LEAST: Final = EPB_HEAD + 4  # bytes of a packet block without a packet
 _NOTE_BYTES: Final = 1 << 16  # of text in a note: more is none of hark's

@@ -17,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 SHB: Final = 0x0A0D0D0A
 IDB: Final = 1
 PB: Final = 2

@@ -20,7 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _PIECE: Final = 65000  # bytes in one packet: an IPv4 packet has 65,535 at most
 _MASK: Final = 0xFFFFFFFF
 _DISCARD: Final = b"\1" + bytes(7)  # the first half of addresses that nobody has

@@ -29,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 SIZE: Final = 32 << 20  # bytes: half of what hark may take in all
 MAX_PACKET: Final = 65536 + 64  # bytes in the largest packet with its link header
 _PAGE: Final = 4096

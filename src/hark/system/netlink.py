@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 NETLINK_ROUTE: Final = 0
 NETLINK_SOCK_DIAG: Final = 4
 _REQUEST: Final = 1

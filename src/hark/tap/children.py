@@ -32,7 +32,11 @@ class Children:
         os.execv. effect, remedy: what its death means, a clause, and what helps. Raises OSError where there can be no
         process more."""
         pid = child.start(name, body, self._say, keep=keep, tied=True)
-        watch = os.pidfd_open(pid)
+        try:
+            watch = os.pidfd_open(pid)
+        except OSError:  # no descriptor is left: what cannot be watched is not left running
+            _kill(pid)
+            raise
         self._running[watch] = Child(name, pid, effect, remedy)
         self._loop.add(watch, IN, lambda event: self._ended(watch))
         return pid
@@ -55,6 +59,9 @@ class Children:
     def close(self) -> None:
         """End those that still run: that is no loss."""
         for watch in list(self._running):
-            one = self._forget(watch)
-            os.kill(one.pid, signal.SIGKILL)
-            os.waitpid(one.pid, 0)
+            _kill(self._forget(watch).pid)
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)

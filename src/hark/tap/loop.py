@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 IN: Final = select.EPOLLIN
 OUT: Final = select.EPOLLOUT
 ERR: Final = select.EPOLLERR

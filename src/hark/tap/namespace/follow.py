@@ -24,7 +24,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 SETTLE: Final = 0.2  # s: a new connection to a network is some ten messages
 # RTMGRP_: addresses, routes and rules of IPv4 and IPv6
 _GROUPS: Final = 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000

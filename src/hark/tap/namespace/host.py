@@ -22,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 LINKS: Final = 16  # interfaces mirrored: each costs half a millisecond of the start
 ADDRESSES: Final = 256  # mirrored: each costs 20 microseconds; the others are reached as any host's are
 ROUTES: Final = 1000  # a family's: a router with the whole table of the Internet must not hold up the start

@@ -27,7 +27,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _DIRECTORIES: Final = 8  # in which files were asked for last
 _AHEAD: Final = 1024  # files of a directory looked at by one question, at most: 4 ms
 _QUESTION: Final = 4096

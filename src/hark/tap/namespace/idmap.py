@@ -19,7 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 MAPPERS: Final = ("newuidmap", "newgidmap")
 _PLACES: Final = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin")
 _MOST: Final = 100  # ranges of one user; the kernel takes 340 lines

@@ -28,7 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 MTU: Final = 65521  # a TAP's largest: no datagram that a program can send to the Internet needs fragments
 QUEUE: Final = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
 

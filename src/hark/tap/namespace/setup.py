@@ -31,7 +31,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 HOST_SOCKET: Final = b"\0hark-host"
 
 _SOL_PACKET: Final = 263

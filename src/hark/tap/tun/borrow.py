@@ -23,7 +23,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _KNOWN: Final = 64  # processes whose pidfd is kept
 
 

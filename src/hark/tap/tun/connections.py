@@ -39,7 +39,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _FORGET: Final = 4.0  # s that a closed flow's last packets still find their way
 _PAUSE: Final = 0.005  # s before the reset of a connection that the server has reset at once
 _SEARCH: Final = 2  # which look at a connection's socket is worth a search of all processes for it
@@ -166,13 +165,10 @@ class Connections:
         """Try the next upstream address; a connected socket releases the held SYN. `port`: try the program's own."""
         target = targets[0]
         six = ":" in target
-        try:
-            sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        except OSError as error:
-            self._tun.rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
+        sock = held.sock = self._socket(six)
+        if sock is None:
             self._tcp.decided(flow, held, errno.ECONNREFUSED)
             return
-        held.sock = sock
         bound = self._dress(sock, flow, held, settings, six, port)
         scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0
         place = (target, flow.server[1], 0, scope) if six else (target, flow.server[1])
@@ -196,16 +192,19 @@ class Connections:
             self._loop.remove(sock.fileno())
             self._tcp.decided(flow, held, errno.ECONNREFUSED)
 
-        number = sock.connect_ex(place)
-        if number == errno.EINPROGRESS:
-            # On loopback the handshake is over by now, which saves a round of the loop.
-            with contextlib.suppress(OSError):
-                sock.getpeername()
-                number = 0
+        number = _reach(sock, place)
         if number == errno.EINPROGRESS:
             self._loop.add(sock.fileno(), OUT, connected, failed)
         else:
             decided(number)
+
+    def _socket(self, six: bool) -> socket.socket | None:
+        """A socket for a real connection; None where there can be none more."""
+        try:
+            return socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            self._tun.rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
+            return None
 
     def _dress(
         self, sock: socket.socket, flow: Flow, held: Held, settings: Settings | None, six: bool, port: bool
@@ -378,3 +377,13 @@ def _nothing() -> None:
 
 def _name(index: int) -> bytes:
     return socket.if_indextoname(index).encode()
+
+
+def _reach(sock: socket.socket, place: tuple[str, int] | tuple[str, int, int, int]) -> int:
+    """Connect; the errno, EINPROGRESS where it takes longer."""
+    number = sock.connect_ex(place)
+    if number == errno.EINPROGRESS:
+        with contextlib.suppress(OSError):  # on loopback the handshake is over by now: it saves a round of the loop
+            sock.getpeername()
+            return 0
+    return number

@@ -29,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _LOCAL_FLOWS: Final = 4096  # UDP pairs inside the namespace that are remembered
 _AGAIN: Final = 0.05  # s after which it is asked again whether a process of the tree listens: that is a system call
 _MLD: Final = (131, 132, 143)  # ICMPv6 types (RFC 3810 §5.2, RFC 2710 §3)

@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 Address = tuple[bytes, int]  # packed, and a port
 
 

@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _ETHERTYPES: Final = (b"\x08\0", b"\x86\xdd")  # IPv4, IPv6
 
 

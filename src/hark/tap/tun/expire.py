@@ -20,7 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _LOOK: Final = 0.05  # s between looks whether the program's kernel has given up
 _LOOKS: Final = 80
 _CLOSED: Final = 7  # TCP_CLOSE, the first byte of struct tcp_info

@@ -28,7 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 MOST: Final = 64  # sockets: groups times ports
 RECENT: Final = 64  # datagrams to groups whose copy is expected
 _ALL_HOSTS: Final = (b"\xe0\0\0\1", bytes.fromhex("ff020000000000000000000000000001"))

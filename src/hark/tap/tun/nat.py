@@ -27,7 +27,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _get16 = struct.Struct("!H").unpack_from
 _put16 = struct.Struct("!H").pack_into
 _PORT_FIRST: Final = 2000

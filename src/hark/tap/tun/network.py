@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 LOOPBACK_INDEX: Final = 1  # lo's in every network namespace
 # No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.
 LISTEN_PORT: Final = 1

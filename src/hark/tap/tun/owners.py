@@ -24,7 +24,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _GUESSES: Final = 4  # descriptors tried next to the one that the process's last socket had
 _RECENT: Final = 64  # descriptors of a process's sockets remembered
 _OLDEST: Final = 8  # of them tried: who keeps some connections at a time uses their descriptors by turns

@@ -28,7 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _SWEEP: Final = 5.0  # s between looks for datagram endpoints that are no longer used
 _IGMP: Final = 2
 

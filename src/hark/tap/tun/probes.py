@@ -28,7 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 # s between checks whether the server has answered
 _LOOK_FIRST: Final = 0.001
 _LOOK_MAX: Final = 0.25

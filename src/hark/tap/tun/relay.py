@@ -28,7 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 BUFFER: Final = 512 << 10
 LINGER: Final = 1.0
 _YOUNG: Final = 0.005  # s: a program gets out of its connect() before it gets a reset

@@ -20,7 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 CHECKS: Final = (0.05, 0.5, 2.0, 8.0, 30.0)  # s after the connect or the last look; the last one again and again
 _SO_MARK: Final = 36
 _SO_MAX_PACING_RATE: Final = 47

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from hark.tap.recorder import Recorder
 
-
 BATCH: Final = 64  # packets read before the other descriptors get their turn
 QUIET: Final = 500_000_000  # ns: a keep-alive probe comes after seconds without a packet (probes.py)
 VNET: Final = 10  # bytes of the virtio header in front of every packet

@@ -10,6 +10,7 @@ Limits IDLE seconds without traffic end an endpoint, as on a home router; MOST a
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -25,7 +26,6 @@ from hark.wire import ip
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
-
 
 IDLE: Final = 180.0  # seconds (RFC 4787 REQ-5 asks for two minutes at least)
 MOST: Final = 2048
@@ -46,10 +46,8 @@ _BY_ITSELF: Final = 1
 _BY_ICMP: Final = 2
 _BY_ICMPV6: Final = 3
 # What is asked of a socket: errors, and with each datagram its TTL, then its TOS.
-_ASKED: Final = {
-    4: (_IP_RECVERR, _IP_RECVTTL, 13),
-    16: (_IPV6_RECVERR, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS),
-}
+_ASKED4: Final = (_IP_RECVERR, _IP_RECVTTL, 13)
+_ASKED6: Final = (_IPV6_RECVERR, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS)
 _NOTES: Final = 2 * socket.CMSG_SPACE(4)
 _LOW: Final = 0 if sys.byteorder == "little" else -1  # where an int's low octet is
 _LEAST_MTU: Final = {4: 576, 16: 1280}
@@ -80,7 +78,6 @@ class Endpoint(_Socket):
         self.router = b""  # from whom the ICMP errors come that nobody else sent
         self.used = 0.0  # time.monotonic() of the last datagram either way
         self._six = self.width == 16
-        family = socket.AF_INET6 if self._six else socket.AF_INET
         self._level = socket.IPPROTO_IPV6 if self._six else socket.IPPROTO_IP
         self._looks = 0, 0  # TTL and TOS that the socket sends with; 0: not set yet
         self._names: dict[tuple[object, ...], bytes] = {}
@@ -88,9 +85,10 @@ class Endpoint(_Socket):
         self.heard = False  # whether that is a group or a broadcast address
         self._many = False
         self._target: tuple[object, ...] = ()
+        family = socket.AF_INET6 if self._six else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, proto)
         try:
-            for option in _ASKED[self.width]:
+            for option in _ASKED6 if self._six else _ASKED4:
                 self.sock.setsockopt(self._level, option, 1)
         except OSError:
             self.sock.close()
@@ -165,14 +163,11 @@ class Endpoint(_Socket):
         noted = [info for origin, _, info, _, _, _ in self._queue() if origin == _BY_ITSELF]
         mtu = max(noted, default=_LEAST_MTU[self.width])
         self._fragment(_PMTU_DONT)
-        try:
+        with contextlib.suppress(OSError):  # the report below covers it
             self._out(payload, looks)
-        except OSError:
-            pass  # the report below covers it
         self._fragment(_PMTU_DO)
-        if self._six or data[6] & 0x40:  # without "don't fragment" (RFC 791 §3.1) nothing is reported
-            return [ip.too_big(router, data, mtu)]
-        return []
+        reported = self._six or data[6] & 0x40  # without "don't fragment" (RFC 791 §3.1) nothing is
+        return [ip.too_big(router, data, mtu)] if reported else []
 
     def _fragment(self, mode: int) -> None:
         self.sock.setsockopt(self._level, _IPV6_MTU_DISCOVER if self._six else _IP_MTU_DISCOVER, mode)
