@@ -252,6 +252,14 @@ def test_every_module_that_acts_has_unit_tests() -> None:
     assert modules - _unit_tested() == UNTESTED
 
 
+def test_every_file_has_a_floor_of_coverage() -> None:
+    """`make coverage` measures; a new file gets its line by `tools/coverage.py --rows`."""
+    table = (pathlib.Path(__file__).parent / "coverage_floors.txt").read_text()
+    rows = re.findall(r"^ *(\d+) (\S+)$", table, re.M)
+    assert sorted(name for _, name in rows) == sorted(map(str, FILES))
+    assert all(0 <= int(floor) <= 100 for floor, _ in rows)
+
+
 # -- attributes ----------------------------------------------------------------------------------------------------------
 
 # Read by others than hark: by Textual, which a subclass overrides attributes of; by the interpreter.

@@ -12,6 +12,8 @@ from hark.system import kernel
 from hark.tap import probe
 from hark.tap.namespace import setup
 
+pytestmark = pytest.mark.slow
+
 MS_BIND = 4096
 
 
