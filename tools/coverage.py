@@ -28,6 +28,10 @@ core = ctrace
 patch = subprocess, _exit
 data_file = {folder}/data
 disable_warnings = no-data-collected, module-not-measured, module-not-imported, couldnt-parse
+[paths]
+hark =
+  {root}/src/hark
+  */site-packages/hark
 """
 
 
@@ -35,7 +39,7 @@ def measure(arguments: list[str]) -> tuple[dict[str, float], int]:
     """Percentage by file, below the package; and pytest's status."""
     with tempfile.TemporaryDirectory(prefix="hark-coverage-", dir="/var/tmp") as folder:
         config, report = f"{folder}/rc", f"{folder}/report.json"
-        pathlib.Path(config).write_text(CONFIG.format(folder=folder))
+        pathlib.Path(config).write_text(CONFIG.format(folder=folder, root=ROOT))
         os.chmod(folder, 0o777)
         coverage = [sys.executable, "-m", "coverage"]
         tests = arguments or ["tests/unit", "tests/test_golden.py"]
