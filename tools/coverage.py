@@ -1,10 +1,11 @@
 """Branch coverage of the unit tests and the golden recordings, against a floor for each file of the source.
 
-usage: python tools/coverage.py [--update] [PYTEST-ARGUMENTS...]
+usage: python tools/coverage.py [--update | --rows] [PYTEST-ARGUMENTS...]
 
 tests/coverage_floors.txt has a line for each file: the least percentage of lines and branches that must be reached.
 --update raises the floors of files that are well above theirs, adds new files and drops those that are gone; a floor is
-never lowered but by hand. With arguments for pytest nothing is compared: the figures of what they reach are printed.
+never lowered but by hand. --rows measures nothing: new files get the floor 0 until the next --update, and those that are
+gone are dropped. With arguments for pytest nothing is compared: the figures of what they reach are printed.
 """
 
 import json
@@ -27,6 +28,10 @@ core = ctrace
 patch = subprocess, _exit
 data_file = {folder}/data
 disable_warnings = no-data-collected, module-not-measured, module-not-imported, couldnt-parse
+[paths]
+hark =
+  {root}/src/hark
+  */site-packages/hark
 """
 
 
@@ -34,7 +39,7 @@ def measure(arguments: list[str]) -> tuple[dict[str, float], int]:
     """Percentage by file, below the package; and pytest's status."""
     with tempfile.TemporaryDirectory(prefix="hark-coverage-", dir="/var/tmp") as folder:
         config, report = f"{folder}/rc", f"{folder}/report.json"
-        pathlib.Path(config).write_text(CONFIG.format(folder=folder))
+        pathlib.Path(config).write_text(CONFIG.format(folder=folder, root=ROOT))
         os.chmod(folder, 0o777)
         coverage = [sys.executable, "-m", "coverage"]
         tests = arguments or ["tests/unit", "tests/test_golden.py"]
@@ -62,6 +67,10 @@ def write(table: dict[str, int]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Measure, compare, perhaps raise."""
+    if arguments == ["--rows"]:
+        old, source = floors(), ROOT / "src" / "hark"
+        write({name: old.get(name, 0) for name in (str(path.relative_to(source)) for path in source.rglob("*.py"))})
+        return 0
     update = "--update" in arguments
     arguments = [word for word in arguments if word != "--update"]
     found, status = measure(arguments)

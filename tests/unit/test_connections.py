@@ -17,6 +17,8 @@ from hark.tap.tun.decisions import PASS, Action, Address, Decision, Decisions
 from hark.wire import ip
 from live import Live, python
 
+pytestmark = pytest.mark.slow
+
 PORT = 7200
 RESET = struct.pack("ii", 1, 0)
 
@@ -165,7 +167,6 @@ def test_errors_of_routes_that_no_packet_can_bring(route: tuple[str, str, str]) 
     alone(forbidden)(*route)
 
 
-@pytest.mark.slow
 @alone
 def test_many_at_once() -> None:
     script = (

@@ -20,6 +20,8 @@ from hark.tap.namespace.tap import NamespaceTap
 from hark.tap.recorder import Recorder
 from world import until
 
+pytestmark = pytest.mark.slow
+
 
 class Followed:
     """A namespace whose tap is served when `serve` is called."""

@@ -51,6 +51,7 @@ def test_a_hundred_ranges_at_most(tables: pathlib.Path) -> None:
     assert len(idmap.ranges(65534).uids) == 100
 
 
+@pytest.mark.slow
 def test_a_mapping_that_is_refused_is_not_done(tables: pathlib.Path) -> None:
     """The mappers here end with 3, as those that find something wrong do. The namespace goes with its last process."""
     mapping = idmap.Mapping(os.getuid(), os.getgid(), Ranges(((100000, 10),), ((100000, 10),)))
@@ -67,6 +68,7 @@ def test_a_mapping_that_is_refused_is_not_done(tables: pathlib.Path) -> None:
     until(lambda: not os.path.exists(f"/proc/{holder}/ns/user"))
 
 
+@pytest.mark.slow
 def test_a_mapping_that_is_not_waited_for_is_let_go(tables: pathlib.Path) -> None:
     mapping = idmap.Mapping(os.getuid(), os.getgid(), Ranges(((100000, 10),), ((100000, 10),)))
     holder, before = mapping.holder(), len(os.listdir("/proc/self/fd"))

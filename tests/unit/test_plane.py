@@ -15,7 +15,8 @@ from hark.wire import ip
 from live import Live, python
 
 PROGRAM = pathlib.Path(python("network.py")[1]).name
-HERE = pytest.mark.parametrize("address", ["127.0.0.1", "::1", ADDRESS4, ADDRESS6])
+SLOW = [pytest.param(address, marks=pytest.mark.slow) for address in ("::1", ADDRESS4)]
+HERE = pytest.mark.parametrize("address", ["127.0.0.1", ADDRESS6, *SLOW])
 
 
 def family(address: str) -> int:

@@ -15,6 +15,8 @@ from hark.plan import Facts, plan
 from hark.system import kernel
 from hark.tap.namespace import probe, setup
 
+pytestmark = pytest.mark.slow
+
 MS_BIND = 4096
 
 

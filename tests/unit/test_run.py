@@ -19,6 +19,8 @@ from hark.errors import HarkError, NotExecutable, NotFound
 from hark.options import Options
 from world import until
 
+pytestmark = pytest.mark.slow
+
 
 @contextlib.contextmanager
 def server(answers: int = 1) -> Iterator[str]:
