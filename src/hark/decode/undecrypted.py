@@ -6,6 +6,7 @@ May hold: the reasons, each with its clause and its remedy. May not hold: how th
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 
 class Undecrypted(Enum):
@@ -25,18 +26,26 @@ class Undecrypted(Enum):
     SERVER_HELLO = "its ServerHello cannot be read"
     CONTRADICTION = "its handshake contradicts itself"
 
-    def clause(self, detail: object = "") -> str:
-        """The reason in words."""
-        return self.value.format(detail)
-
     @classmethod
     def of(cls, clause: str) -> Undecrypted | None:
-        """The reason of a clause, for entries that were read from a file; None if hark has not written it."""
+        """The reason of a clause, for entries of a file, which have no other form of it; None if it is not hark's."""
         for reason in cls:
             before, _, after = reason.value.partition("{}")
             if clause.startswith(before) and clause.endswith(after) and len(clause) >= len(before) + len(after):
                 return reason
         return None
+
+
+class Cause(NamedTuple):
+    """A reason with its detail."""
+
+    reason: Undecrypted
+    detail: object = ""
+
+    @property
+    def clause(self) -> str:
+        """The cause in words."""
+        return self.reason.value.format(self.detail)
 
 
 # Remedies for what no key source can help with.

@@ -149,7 +149,7 @@ class Book:
             ev.Protocol: connections.protocol,
             ev.Proxied: connections.proxied,
             ev.Closed: self._closed,
-            ev.Sealed: connections.sealed,
+            ev.Encrypted: connections.encrypted,
             ev.Alert: connections.alert,
             ev.GoingAway: connections.going_away,
             ev.NotTls: connections.not_tls,

@@ -107,11 +107,11 @@ class Connections:
         if connection is not None:
             connection.proxied = (event.client, event.server)
 
-    def sealed(self, event: ev.Sealed) -> None:
+    def encrypted(self, event: ev.Encrypted) -> None:
         """It was not decrypted."""
         connection = self.open.get(event.conn)
         if connection is not None:
-            connection.sealed = event
+            connection.encrypted = event
 
     def alert(self, event: ev.Alert) -> None:
         """A TLS alert."""
@@ -136,9 +136,9 @@ class Connections:
         connection = self.open.get(event.conn)
         if connection is None or connection.failed:
             return None
-        connection.not_tls = event.spoken
+        connection.not_tls = event.protocol
         connection.failed = True
-        return Failed(failing.not_tls(connection, event.spoken, event.time))
+        return Failed(failing.not_tls(connection, event.protocol, event.time))
 
     # -- processes and names -------------------------------------------------------------------------------------------
 

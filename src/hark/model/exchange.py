@@ -15,7 +15,7 @@ from hark.wire import fields, unixsocket
 
 if TYPE_CHECKING:
     from hark.decode.endings import Ending
-    from hark.decode.events import Headers, Message, Noted, RequestHead, ResponseHead, Sealed, TlsFacts, Trouble
+    from hark.decode.events import Encrypted, Headers, Message, Noted, RequestHead, ResponseHead, TlsFacts, Trouble
     from hark.model.entry import Entry, EntryCertificate
     from hark.model.streams import MessageReader
     from hark.recording.blocks import Process
@@ -37,8 +37,8 @@ class Connection:
     """A transport connection."""
 
     __slots__ = (
-        "alerts", "certificates", "client", "dns", "established", "exchanges", "failed", "foreign", "name", "not_tls",
-        "notes", "number", "opened", "pid", "process", "protocol", "proxied", "sealed", "server", "through", "tls",
+        "alerts", "certificates", "client", "dns", "encrypted", "established", "exchanges", "failed", "foreign", "name",
+        "not_tls", "notes", "number", "opened", "pid", "process", "protocol", "proxied", "server", "through", "tls",
         "troubles", "udp",
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ class Connection:
         self.troubles: list[Trouble] = []
         self.notes: list[Noted] = []  # facts that the recorder knew and packets do not show
         self.alerts: list[Ending] = []  # ends by TLS alerts and GOAWAY
-        self.sealed: Sealed | None = None  # what was not decrypted
+        self.encrypted: Encrypted | None = None  # what was not decrypted
         self.not_tls: str | None = None  # the protocol in which a ClientHello was answered; "": an unknown one
         self.failed = False  # its failure was reported
         self.udp = False  # it is a QUIC connection

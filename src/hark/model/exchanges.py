@@ -216,7 +216,7 @@ class Exchanges:
             connection.troubles.append(event)
             return None
         exchange.trouble = exchange.trouble or event.text
-        if event.kind == "lost-body" and event.side is not None:
+        if event.kind is ev.TroubleKind.LOST_BODY and event.side is not None:
             _body_of(exchange, event.side).lost()
             if exchange.readers is not None:
                 exchange.readers[event.side] = None  # the start of the next message is not known
@@ -249,7 +249,7 @@ def _without_request(connection: Connection) -> str:
     if connection.not_tls is not None:
         return f"the server answered in {connection.not_tls}, not TLS"
     for trouble in connection.troubles:
-        if trouble.kind == "broken-http" and trouble.text.endswith("by the client"):
+        if trouble.kind is ev.TroubleKind.BROKEN_HTTP and trouble.text.endswith("by the client"):
             return trouble.text
     lost = any(trouble.kind.startswith("lost") for trouble in connection.troubles)
     return "no request was seen for it" if connection.established and not lost else "its request was not captured"

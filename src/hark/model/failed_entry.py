@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hark.decode.endings import Ending, How, Phase, Side
 from hark.decode.events import Dns, TlsFacts
+from hark.decode.undecrypted import Undecrypted
 from hark.model.complete import complete, int_of, list_of_text, number_of, process_of, text_of
 from hark.model.exchange import Connection
 from hark.model.failure import Failure, FailureKind
@@ -53,6 +54,7 @@ def failure(raw: Json | Entry) -> Failure:
     return Failure(
         kind, Phase(facts["phase"]), started, time, facts["why"], process, pid, connection, answer, ending,
         facts["seen"], facts["bytes"], facts.get("version", ""), entry,
+        Undecrypted.of(facts["why"]) if kind is FailureKind.ENCRYPTED else None,
     )  # fmt: skip
 
 

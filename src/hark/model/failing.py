@@ -15,7 +15,7 @@ from hark.model.failure import Failure, FailureKind
 from hark.model.spans import duration
 
 if TYPE_CHECKING:
-    from hark.decode.events import Closed
+    from hark.decode.events import Closed, Encrypted
     from hark.model.exchange import Connection
 
 _RIGHT_AWAY = 1_000_000_000  # ns after its handshake: a client that closes earlier, without a request, has rejected the
@@ -37,10 +37,9 @@ def judge(connection: Connection, closed: Closed) -> Failure | None:
         return None
     ends = [*connection.alerts, closed.ending]
     end = min(ends, key=lambda one: one.time)
-    sealed = connection.sealed
-    if sealed is not None:
-        undecrypted = _undecrypted(connection, end)
-        return undecrypted._replace(size=sealed.size, version=sealed.version)
+    encrypted = connection.encrypted
+    if encrypted is not None:
+        return _undecrypted(connection, encrypted, end)
     if connection.exchanges:
         return None
     if end.how in (How.REFUSED, How.UNREACHABLE):
@@ -57,22 +56,24 @@ def _unanswered(connection: Connection, end: Ending) -> Failure:
     return failure(FailureKind.NO_ANSWER, Phase.CONNECT, connection, end, "no answer")
 
 
-def not_tls(connection: Connection, spoken: str, time: int) -> Failure:
-    """A ClientHello was answered in another protocol. spoken: its name, "" for an unknown one."""
-    name = spoken or "something else"
+def not_tls(connection: Connection, protocol: str, time: int) -> Failure:
+    """A ClientHello was answered in another protocol. protocol: its name, "" for an unknown one."""
+    name = protocol or "something else"
     end = Ending(Side.SERVER, How.ABANDONED, time, f"the server answered in {name}")
     why = f"the server answered in {name}, not TLS"
     return failure(FailureKind.NOT_TLS, Phase.TLS, connection, end, why)
 
 
-def _undecrypted(connection: Connection, end: Ending) -> Failure:
-    assert connection.sealed is not None
-    if connection.sealed.refused and end.side == Side.CLIENT:
+def _undecrypted(connection: Connection, encrypted: Encrypted, end: Ending) -> Failure:
+    if encrypted.refused and end.side == Side.CLIENT:
         why = "the client broke off the handshake, most likely because of the server's certificate, which is encrypted"
         result = failure(FailureKind.CERTIFICATE_REJECTED, Phase.TLS, connection, end, why)
     else:
-        result = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, connection.sealed.why)
-    return result._replace(seen=ending(end, end.time - connection.opened))
+        result = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, encrypted.cause.clause)
+    seen = ending(end, end.time - connection.opened)
+    return result._replace(
+        seen=seen, size=encrypted.size, version=encrypted.version, undecrypted=encrypted.cause.reason
+    )
 
 
 # -- TLS, and QUIC -----------------------------------------------------------------------------------------------------

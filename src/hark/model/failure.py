@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from hark.decode.endings import Ending, Phase
     from hark.decode.events import Dns
+    from hark.decode.undecrypted import Undecrypted
     from hark.model.entry import Entry
     from hark.model.exchange import Connection
     from hark.recording.blocks import Process
@@ -52,6 +53,7 @@ class Failure(NamedTuple):
     size: int = 0  # bytes of ciphertext that were not decrypted
     version: str = ""  # of TLS or QUIC, where known
     entry: Entry | None = None  # that it was read from, completed; None if it was captured
+    undecrypted: Undecrypted | None = None  # why, if it was not decrypted; None if that is not known
 
     @property
     def host(self) -> str:

@@ -136,7 +136,7 @@ class _Worker:
             events = decoder.feed(block)
             if events:
                 self._show(index, book.feed(events))
-                if decoder.whole or book.cross_linked:
+                if decoder.indivisible or book.cross_linked:
                     self._send("whole", index)
                     return
             sound = sound and type(block) is not Torn

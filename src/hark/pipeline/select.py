@@ -11,7 +11,7 @@ Limits What shares a connection with something chosen is written with it. A conn
 import struct
 
 from hark.decode import limits, tunnels
-from hark.decode.tcp import sockets
+from hark.decode.tcp_connection import sockets
 from hark.model.changes import Change, Ended, Failed, OtherProtocol
 from hark.model.exchange import Connection
 from hark.recording import pcapng

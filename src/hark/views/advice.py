@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hark.decode import undecrypted
 from hark.model.failure import FailureKind
 
 if TYPE_CHECKING:
@@ -50,11 +51,6 @@ _ADVICE = {
 
 _QUIC = "set the QUIC library's key log to the file in SSLKEYLOGFILE (aioquic: secrets_log_file)"
 _LATER = {"OpenSSL": 1, "GnuTLS": 2, "NSS": 2}
-# Secrets do not help where the handshake is not there: decode says so in these words (tls.py, handshake.py).
-_CUT = {
-    "handshake were not captured": "capture packets whole (tcpdump -s 0)",
-    "handshake was not captured": "begin to capture before the connection does",
-}
 _UNKNOWN = "with a key log of the program (SSLKEYLOGFILE): hark read --keys FILE"
 
 
@@ -62,9 +58,8 @@ def remedy(failure: Failure) -> str:
     """A clause that says what would help; "" if nothing is known to."""
     if failure.kind is not FailureKind.ENCRYPTED:
         return _REMEDIES.get(failure.kind, "")
-    for words, advice in _CUT.items():
-        if words in failure.why:
-            return advice
+    if failure.undecrypted in undecrypted.REMEDIES:
+        return undecrypted.REMEDIES[failure.undecrypted]
     libraries = failure.process.tls if failure.process is not None else ()
     # A library that is linked in is the most likely one, because the agent reaches a shared libssl. Other shared
     # libraries are often loaded for other purposes.

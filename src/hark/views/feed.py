@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hark.decode.events import Message, Side, TlsFacts, Trouble
+from hark.decode.events import Message, Side, TlsFacts, Trouble, TroubleKind
 from hark.model.changes import (
     Answered,
     Began,
@@ -183,7 +183,7 @@ class Changes:
         if what == "passed":
             return PassedOver(line["name"], line["frames"], line["harmless"])
         if what == "told":
-            return RecordingTrouble(Trouble(line["time"], line["kind"], 0, line["text"]))
+            return RecordingTrouble(Trouble(line["time"], TroubleKind(line["kind"]), 0, line["text"]))
         return None
 
     def _message_of(self, line: Json) -> MessageSeen | None:
