@@ -18,7 +18,7 @@ from hark.pipeline.save import save
 _PATIENCE = 5.0  # s that a command has to end when the browser is left
 
 
-def run(options: Options, command: Callable[[Options], int]) -> int:
+def ui(options: Options, command: Callable[[Options], int]) -> int:
     """`hark ui COMMAND`: run it beside the browser, which has the terminal; the command's own output is shown by a key,
     and printed when the person leaves. command: runs it (`hark COMMAND`). Its exit status. Raises HarkError."""
     check_standard_output(options, BROWSERS)

@@ -40,7 +40,6 @@ class Handshake:
         self._session = b""  # the hash of the messages up to the key exchange
         self._premaster = b""  # encrypted
         self._certificate = b""  # the server's
-        self._master = b""
 
     @property
     def client_random(self) -> bytes:
@@ -65,7 +64,7 @@ class Handshake:
         self.hello = hello
         if hello.random not in self.ids:
             self.ids.append(hello.random)
-        self._transcript, self._session, self._premaster, self._master = bytearray(), b"", b"", b""
+        self._transcript, self._session, self._premaster = bytearray(), b"", b""
         self._record(tls.CLIENT_HELLO, body)
         return True
 

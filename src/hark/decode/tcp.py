@@ -24,6 +24,7 @@ from hark.decode.layer import Expecting
 from hark.decode.link import Pdu
 from hark.decode.past import Past, reverse
 from hark.decode.tcp_connection import SIDES, Connection, State
+from hark.recording import blocks
 from hark.recording.blocks import Frame, Note
 from hark.wire import ip
 
@@ -257,12 +258,16 @@ class Table:
         self._enter(conn)
         self.live[conn.number] = conn
         conn.seen = frame.time
-        notes = self._notes.pop(conn.key, ()) if self._notes else ()
+        notes = self._notes.pop(conn.key, []) if self._notes else []
+        for note in notes:
+            if note.kind == blocks.UNIX:
+                conn.sockets = note
         if sender is None:
             conn.held = Held(frame.time, frame.pid, self._budget)
         else:
             conn.opened(frame.time, frame.pid, out)
             if not conn.foreign:
+                notes = [note for note in notes if note.kind != blocks.UNIX]
                 out += [Noted(conn.number, note.time, note.kind, note.fields) for note in notes]
         if len(self.live) > limits.FLOWS:
             self.crowded = True

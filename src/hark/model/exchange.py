@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hark.decode.endings import Phase, Side
 from hark.model.body import Body, Decoded
 from hark.model.versions import protocol_of
-from hark.wire import fields
+from hark.wire import fields, unixsocket
 
 if TYPE_CHECKING:
     from hark.decode.endings import Ending
@@ -223,6 +223,8 @@ class Exchange:
         if "://" in target[:16]:
             return target
         scheme = request.scheme or ("https" if connection.tls is not None else "http")
+        if unixsocket.is_socket(connection.server[0]):
+            return unixsocket.origin(scheme, connection.server[0]) + ("" if target == "*" else target)
         if (request.protocol or (self.response is not None and self.response.status == 101)) and self.socket:
             scheme = {"https": "wss", "http": "ws"}.get(scheme, scheme)
         host = request.authority or self.request_header("host")

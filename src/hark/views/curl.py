@@ -23,7 +23,7 @@ from hark.model.charset import text_of
 from hark.views import failures
 from hark.views.filters import parts_of
 from hark.views.view import Independent, Needs, Screen
-from hark.wire import urls
+from hark.wire import unixsocket, urls
 
 if TYPE_CHECKING:
     from hark.model.exchange import Exchange
@@ -129,6 +129,10 @@ def _where(exchange: Exchange) -> tuple[list[str], str]:
     """(curl's options for server and target, the URL)."""
     request, connection, url = exchange.request, exchange.connection, exchange.url
     assert request is not None
+    socket, by_name = unixsocket.socket_of(url)
+    if socket:
+        kind = "--abstract-unix-socket" if socket[0] == "@" else "--unix-socket"
+        return [kind, socket.removeprefix("@")], by_name
     scheme, _, rest = urls.split(url)
     rest = rest if scheme else ""
     host = parts_of(url)[0]

@@ -17,6 +17,7 @@ from hark.model.failure import FailureKind
 from hark.views.advice import remedy
 from hark.views.entry import notes, process
 from hark.views.view import address, plural, size, who
+from hark.wire import unixsocket
 from hark.wire.isotime import iso
 
 if TYPE_CHECKING:
@@ -211,6 +212,8 @@ def _url(failure: Failure) -> str:
     connection, port = failure.connection, failure.port
     host = f"[{failure.host}]" if ":" in failure.host else quote(failure.host, safe="")
     secure = port == 443 or failure.kind in _TLS or (connection is not None and connection.tls is not None)
+    if unixsocket.is_socket(failure.host):
+        return unixsocket.origin("https" if secure else "http", failure.host) + "/"
     return f"{'https' if secure else 'http'}://{host}{'' if port in (0, 443 if secure else 80) else f':{port}'}/"
 
 

@@ -12,7 +12,7 @@ from enum import Flag, auto
 
 from hark.model.changes import Ended, Failed
 from hark.model.spans import duration as duration
-from hark.wire import urls
+from hark.wire import unixsocket, urls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,7 +187,9 @@ def host(exchange: Exchange) -> str:
 
 
 def address(host: str, port: int) -> str:
-    """An address, or a host, with its port: "[::1]:443"."""
+    """An address, or a host, with its port: "[::1]:443"; of a Unix socket its path."""
+    if unixsocket.is_socket(host):
+        return host
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 

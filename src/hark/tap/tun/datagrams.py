@@ -7,6 +7,8 @@ Limits IDLE seconds without traffic end an endpoint; MOST at a time, the idlest 
        in one endpoint ends that one, and is recorded as lost.
 """
 
+from __future__ import annotations
+
 import errno
 import struct
 import time
@@ -23,9 +25,13 @@ from hark.tap.tun.owners import Owners
 from hark.tap.tun.tun import BATCH, Tun, router
 from hark.wire import ip
 
-_LOCAL_FLOWS = 4096  # UDP pairs inside the namespace that are remembered
-_AGAIN = 0.05  # s after which it is asked again whether a process of the tree listens: the question is a system call
-_MLD = (131, 132, 143)  # ICMPv6 types (RFC 3810 §5.2, RFC 2710 §3)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_LOCAL_FLOWS: Final = 4096  # UDP pairs inside the namespace that are remembered
+_AGAIN: Final = 0.05  # s after which it is asked again whether a process of the tree listens: that is a system call
+_MLD: Final = (131, 132, 143)  # ICMPv6 types (RFC 3810 §5.2, RFC 2710 §3)
 
 Key = tuple[int, bytes, int]  # protocol, the program's address and port or identifier
 
