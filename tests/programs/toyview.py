@@ -1,6 +1,6 @@
 """A kind of file that hark does not write, to show what one takes: this module, and its line in the table.
 
-usage: python toyview.py HARK-ARGUMENTS...     -o x.csv works; one status of 500 or more, and hark ends with status 3
+usage: python toyview.py HARK-ARGUMENTS...     -o x.csv works; after one status of 400 or more hark ends with status 3
 """
 
 import json
@@ -18,7 +18,7 @@ class Statuses:
 
     def add(self, entry):
         fields = json.loads(entry)
-        self.failed = self.failed or fields["response"]["status"] >= 500
+        self.failed = self.failed or fields["response"]["status"] >= 400
         self.file.write(f"{fields['response']['status']},{fields['request']['url']}\n".encode())
 
     def flush(self):
