@@ -17,6 +17,7 @@ import atheris
 with atheris.instrument_imports(include=["hark"]):
     from hark.decode import aria, ciphers  # noqa: F401  (loaded here so that it is instrumented)
     from hark.decode.channel import Channel, Opaque
+    from hark.decode.context import Context
     from hark.decode.decoder import Decoder
     from hark.decode.endings import Ending, How
     from hark.decode.events import Opened, Protocol, RequestHead, ResponseHead, Side
@@ -25,10 +26,11 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.decode.http2 import Http2
     from hark.decode.http3 import Http3
     from hark.decode.huffman import CompressionError
-    from hark.decode.keyring import Budget, Keyring
+    from hark.decode.keyring import Keyring
     from hark.decode.layer import Upgrade
     from hark.decode.qpack import Decoder as Qpack
     from hark.decode.quic import Quic
+    from hark.decode.sessions import Sessions
     from hark.decode.tls import Tls
     from hark.decode.websocket import Websocket
     from hark.errors import HarkError
@@ -41,7 +43,7 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.model.charset import bytes_of
     from hark.model.charset import read as read_text
     from hark.model.codings import Decoder as Codings
-    from hark.model.talk import DnsMessage, EventStream, Grpc
+    from hark.model.streams import DnsMessage, EventStream, Grpc
     from hark.recording.blocks import Entry, Frame
     from hark.recording.reader import read
     from hark.views.curl import command
@@ -69,25 +71,18 @@ KEYS = f"CLIENT_RANDOM {ZERO} {bytes(48).hex()}\n" + "".join(  # for a client ra
 SIDES = (C, S)
 
 
-class Host:
-    """What a channel asks for."""
-
-    def __init__(self) -> None:
-        self.numbers = 1
-
-    def tls(self, number: int, inside: Channel) -> Tls:
-        return Tls(number, keyring(), Budget(), inside)
-
-    def number(self) -> int:
-        self.numbers += 1
-        return self.numbers
-
-
-def keyring() -> Keyring:
-    """One that knows something."""
-    made = Keyring()
-    made.add(KEYS.encode(), "fuzz")
+def context() -> Context:
+    """One that has keys."""
+    made = Context()
+    made.sessions = sessions()
     return made
+
+
+def sessions() -> Sessions:
+    """The table of sessions, with some keys."""
+    ring = Keyring()
+    ring.add(KEYS.encode(), "fuzz")
+    return Sessions(ring)
 
 
 def turns(data: bytes):
@@ -266,7 +261,7 @@ def http3(data: bytes) -> None:
 
 def packets(data: bytes) -> None:
     """QUIC datagrams; the frames in them, as if they had been opened."""
-    layer = Quic(1, Keyring(), Budget(), lambda alpn, time: (Http3(1, plain), ()))
+    layer = Quic(1, Sessions(), lambda alpn, time: (Http3(1, plain), ()))
     for time, (side, piece) in enumerate(turns(data), 1):
         layer.feed(side, piece, time, 8)
         layer._frames(side, (quic.INITIAL, quic.HANDSHAKE, quic.ONE_RTT)[time % 3], piece, time, [])
@@ -304,11 +299,11 @@ TARGETS = {
     "recording": recording,
     "archive": archive,
     "shown": shown,
-    "channel": lambda data: play(Channel(Host(), 1, 0, data[:1] > b"\x80"), data[1:]),
+    "channel": lambda data: play(Channel(context(), 1, 0, data[:1] > b"\x80"), data[1:]),
     "http1": lambda data: play(Http1(1, plain), data),
     "http2": lambda data: play(Http2(1, plain, joined=data[:1] > b"\x80"), data[1:]),
     "http3": http3,
-    "tls": lambda data: play(Tls(1, keyring(), Budget(), Channel(Host(), 1, 1)), data),
+    "tls": lambda data: play(Tls(1, sessions(), Channel(context(), 1, 1)), data),
     "quic": packets,
     "websocket": socket,
     "bodies": bodies,

@@ -65,7 +65,7 @@ def render(events: Iterable[ev.Event]) -> list[str]:
             case ev.GoingAway():
                 lines.append(f"going away: {ended(event.ending)}")
             case ev.NotTls():
-                lines.append(f"not TLS: {event.spoken}")
+                lines.append(f"not TLS: {event.protocol}")
             case ev.Trouble():
                 lines.append(f"trouble {event.kind}: {event.text}")
             case ev.Protocol():
@@ -74,8 +74,8 @@ def render(events: Iterable[ev.Event]) -> list[str]:
                 lines.append(
                     f"tls {event.version} {event.cipher} sni={event.sni} alpn={event.alpn} resumed={event.resumed}"
                 )
-            case ev.Sealed():
-                lines.append(f"sealed {event.size} bytes: {event.why}")
+            case ev.Encrypted():
+                lines.append(f"encrypted {event.size} bytes: {event.cause.clause}")
             case _:
                 pass
     for stream, side in list(bodies):

@@ -13,8 +13,8 @@ import pytest
 
 from alone import alone
 from hark.system import kernel
+from hark.tap import place as places
 from hark.tap.loop import Loop
-from hark.tap.namespace import ownertable
 from hark.tap.namespace.hostside import HostSide
 
 MASK = (1 << 64) - 1
@@ -33,7 +33,7 @@ class Side:
         listener.listen()
         self._name = listener.getsockname()
         self._table = os.memfd_create("owners")
-        os.ftruncate(self._table, ownertable.BYTES)
+        os.ftruncate(self._table, places.OWNERS_BYTES)
         here = os.stat("/proc/self/ns/user").st_ino if space is None else space
         os.pwrite(self._table, struct.pack("=Q", here), 0)
         HostSide(self.loop, listener.detach(), self._table if table else -1, root)
@@ -58,9 +58,9 @@ class Side:
 
     def owner_in_table(self, info: os.stat_result) -> tuple[int, int] | None:
         """What an agent finds in the table, without asking (host.c)."""
-        with mmap.mmap(self._table, ownertable.BYTES) as words:
+        with mmap.mmap(self._table, places.OWNERS_BYTES) as words:
             slot = (info.st_ino * 0x9E3779B97F4A7C15 & MASK) >> 40
-            at = ownertable.HEADER + slot % ownertable.ENTRIES * ownertable.ENTRY * 8
+            at = places.OWNERS_HEADER + slot % places.OWNERS * places.OWNERS_ENTRY * 8
             dev, ino, changed, owner, check = struct.unpack_from("=5Q", words, at)
         if (dev, ino, changed) != (info.st_dev, info.st_ino, info.st_ctime_ns & MASK) or check != (
             dev ^ ino ^ changed ^ owner

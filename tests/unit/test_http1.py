@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from allways import C, S, all_ways, play
 from hark.decode.channel import Opaque
-from hark.decode.http1 import Http1, Upgrade
+from hark.decode.http1 import Http1
+from hark.decode.layer import Upgrade
 
 
 def layer() -> Http1:

@@ -65,7 +65,7 @@ VARIANTS: dict[str, tuple[bytes, bytes, bytes, str, bytes | None]] = {
 
 def fields_of(lines: bytes) -> str:
     """As the transcript has them."""
-    pairs = http1.headers(lines.split(b"\r\n"))
+    pairs = http1.headers(lines.split(b"\r\n"), {})
     return ", ".join(f"{name.decode('latin-1')}: {value.decode('latin-1')}" for name, value in pairs)
 
 

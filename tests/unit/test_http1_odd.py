@@ -4,6 +4,7 @@ import pytest
 
 from allways import C, S, all_ways
 from hark.decode.channel import Channel
+from hark.decode.context import Context
 from hark.decode.events import Side
 from scripted import FIN, Told
 
@@ -422,7 +423,7 @@ HEARD = {
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_odd(name: str) -> None:
-    assert all_ways(lambda: Channel(None, 1), SCRIPTS[name]) == HEARD[name]  # type: ignore[arg-type]
+    assert all_ways(lambda: Channel(Context(), 1), SCRIPTS[name]) == HEARD[name]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from allways import CLOSED, NO_UPGRADE, C, S, all_ways, play
 from h2pair import REQUEST, Pair, early_answer
 from hark.decode.channel import Channel
+from hark.decode.context import Context
 from hark.decode.events import Opened
 from hark.decode.http2 import Http2
 from hark.model.book import Book
@@ -212,4 +213,7 @@ def test_a_server_that_speaks_first() -> None:
     pair.client.send_headers(1, REQUEST, end_stream=True)
     pair.exchange()
     script = sorted(pair.script, key=lambda turn: turn[0] != S)
-    assert all_ways(lambda: Channel(None, 1), script)[:2] == ["speaks h2", "1 > GET /x?y HTTP/2 https://h.test {a: b}"]  # type: ignore[arg-type]
+    assert all_ways(lambda: Channel(Context(), 1), script)[:2] == [
+        "speaks h2",
+        "1 > GET /x?y HTTP/2 https://h.test {a: b}",
+    ]

@@ -4,9 +4,9 @@ import pytest
 
 from allways import CLOSED, NO_UPGRADE, C, S, render
 from hark.decode.channel import Channel
+from hark.decode.context import Context
 from hark.decode.events import Event, Side
 from hark.decode.http3 import Http3
-from hark.decode.layer import Expecting, Layer
 
 Turn = tuple[Side, int, bytes, bool]
 
@@ -99,16 +99,6 @@ def test_pushes_are_told_and_passed_over() -> None:
     ]
 
 
-class Host:
-    """Gives numbers."""
-
-    def tls(self, number: int, inside: Expecting) -> Layer:
-        raise AssertionError
-
-    def number(self) -> int:
-        return 7
-
-
 def test_extended_connect_carries_a_websocket() -> None:
     pseudo = (
         (b":method", b"CONNECT"),
@@ -118,7 +108,7 @@ def test_extended_connect_carries_a_websocket() -> None:
         (b":path", b"/chat"),
     )
     ask = frame(1, b"\0\0" + b"".join(_line(n, v) for n, v in pseudo))
-    layer = Http3(1, Channel(Host(), 1).upgrade_stream)
+    layer = Http3(1, Channel(Context(), 1).upgrade_stream)
     turns: list[Turn] = [
         (C, 0, ask, False),
         (S, 0, response(b"200"), False),
@@ -142,7 +132,7 @@ def test_extended_connect_carries_a_websocket() -> None:
 def test_connect_opens_a_connection_of_its_own() -> None:
     pseudo = ((b":method", b"CONNECT"), (b":authority", b"far.test:80"))
     ask = frame(1, b"\0\0" + b"".join(_line(n, v) for n, v in pseudo))
-    layer = Http3(1, Channel(Host(), 1).upgrade_stream)
+    layer = Http3(1, Channel(Context(), 1).upgrade_stream)
     turns: list[Turn] = [
         (C, 0, ask, False),
         (S, 0, response(b"200"), False),

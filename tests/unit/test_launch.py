@@ -284,7 +284,7 @@ def _open(fd: int) -> bool:
 def test_a_socket_pair_is_what_ties_them() -> None:
     """A first process that is killed closes its end: the child that waits for its word ends."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    child = launch.Child(0, ours, {}, setup.look("").network)
+    child = launch.Child(0, ours, {}, {}, setup.look("").network)
     child.go()
     assert theirs.recv(10) == b"g"
     theirs.send(str(errno.ENOEXEC).encode())

@@ -8,6 +8,7 @@ import pytest
 from allways import C, S, play
 from frames import segment
 from hark.decode.channel import Channel
+from hark.decode.context import Context
 from hark.decode.decoder import Decoder
 from hark.decode.events import PassedOver, RequestHead, ResponseHead
 from hark.model.book import Book
@@ -32,7 +33,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_others_are_named_and_left_alone(name: str) -> None:
     """STARTTLS too: what follows is not HTTP, and nothing is told of it."""
-    assert play(lambda: Channel(None, 1), OTHERS[name]) == [f"speaks {name}"]  # type: ignore[arg-type]
+    assert play(lambda: Channel(Context(), 1), OTHERS[name]) == [f"speaks {name}"]
 
 
 def test_frames_that_are_not_followed_are_counted() -> None:

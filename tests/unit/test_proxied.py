@@ -8,26 +8,16 @@ from hypothesis import strategies as st
 
 from allways import CLOSED, C, S, all_ways, play
 from hark.decode.channel import Channel
+from hark.decode.context import Context
 from hark.decode.events import Dns, Proxied
-from hark.decode.layer import Expecting, Layer
 
 GET = (C, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 OK = (S, b"HTTP/1.1 204 No\r\n\r\n")
 HTTP = ["speaks http/1.1", "1 > GET / HTTP/1.1 {Host: h}", "1 > end", "1 < 204 No HTTP/1.1", "1 < end"]
 
 
-class Host:
-    """A decoder that knows no TLS."""
-
-    def tls(self, number: int, inside: Expecting) -> Layer:
-        raise AssertionError("nothing here is TLS")
-
-    def number(self) -> int:
-        return 2
-
-
 def channel() -> Channel:
-    return Channel(Host(), 1)
+    return Channel(Context(), 1)
 
 
 FRONTS = {
@@ -123,4 +113,4 @@ def test_layers_without_an_end_are_passed_over() -> None:
     front = b"PROXY UNKNOWN\r\n"
     heard = play(channel, [(C, front * 200 + GET[1])])
     assert heard[-1] == "speaks something else" and len(heard) < 30
-    assert Channel(Host(), 1, 99).expect("h2", 1)[0].name == ""
+    assert Channel(Context(), 1, 99).expect("h2", 1)[0].name == ""

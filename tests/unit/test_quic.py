@@ -115,7 +115,7 @@ def test_secrets_at_any_moment() -> None:
 def test_without_secrets_it_is_told_as_closed() -> None:
     pair = simple()
     found = render(events(pair.datagrams, b""))
-    assert len(found) == 1 and found[0].startswith("sealed ") and found[0].endswith("no secrets for it came")
+    assert len(found) == 1 and found[0].startswith("encrypted ") and found[0].endswith("no secrets for it came")
 
 
 def test_datagrams_lost_on_the_way_are_sent_again() -> None:
@@ -330,21 +330,21 @@ def test_retry_integrity(version: int, packet: str) -> None:
     raw = bytes.fromhex(packet)
     header = quic.long_header(raw, 0)
     assert header is not None and header.kind == quic.RETRY and header.scid.hex() == "f067a5502a4262b5"
-    assert ciphers.retry_is_sound(quic.VERSIONS[version], DCID, raw)
-    assert not ciphers.retry_is_sound(quic.VERSIONS[version], DCID, raw[:-1] + b"\0")
+    assert ciphers.retry_is_valid(quic.VERSIONS[version], DCID, raw)
+    assert not ciphers.retry_is_valid(quic.VERSIONS[version], DCID, raw[:-1] + b"\0")
 
 
 def test_chacha_short_header() -> None:
     """RFC 9001 §A.5."""
     secret = bytes.fromhex("9ac312a7f877468ebe69422748ad00a15443f18203a07d6060f688f30f21632b")
     packet = bytes.fromhex("4cfe4189655e5cd55c41f69080575d7999c25a5bfb")
-    keys = ciphers.Packets(tls.SUITES[0x1303], secret, b"quic ")
+    keys = ciphers.PacketKeys(tls.SUITES[0x1303], secret, b"quic ")
     mask = keys.mask(packet[5:21])
     assert mask.hex() == "aefefe7d03"
     header = bytes([packet[0] ^ mask[0] & 0x1F]) + bytes(a ^ b for a, b in zip(packet[1:4], mask[1:4], strict=True))
     assert header.hex() == "4200bff4"
     number = quic.packet_number(0x00BFF4, 3, 654360563)
-    assert number == 654360564 and keys.opener.packet(number, header, packet[4:]) == b"\x01"
+    assert number == 654360564 and keys.cipher.packet(number, header, packet[4:]) == b"\x01"
 
 
 @pytest.mark.parametrize(

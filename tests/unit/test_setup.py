@@ -15,7 +15,8 @@ from alone import ADDRESS4, ADDRESS6, INDEX, MAC, address, alone
 from hark.errors import HarkError
 from hark.system import kernel
 from hark.system.netlink import DELADDR, Route
-from hark.tap.namespace import mirror, ownertable, setup
+from hark.tap import place as places
+from hark.tap.namespace import mirror, setup
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network
 from hark.wire import ip
 
@@ -99,7 +100,7 @@ def test_the_private_folder_is_ours_alone_and_holds_the_owners() -> None:
     place, files = setup.build(host)
     assert place.private == host.private
     pathlib.Path(host.private, "file").write_text("x")
-    assert os.fstat(files["owners"]).st_size == ownertable.BYTES
+    assert os.fstat(files["owners"]).st_size == places.OWNERS_BYTES
     first = os.pread(files["owners"], 8, 0)
     assert struct.unpack("=Q", first)[0] == os.stat("/proc/self/ns/user").st_ino
     os.write(go[1], b".")

@@ -12,7 +12,8 @@ from hark.decode.decoder import Decoder
 from hark.decode.endings import Ending, How
 from hark.decode.events import Side
 from hark.decode.keyring import Keyring
-from hark.decode.tls import Budget, Tls
+from hark.decode.sessions import Sessions
+from hark.decode.tls import Tls
 from hark.recording.blocks import Frame, Secrets
 from hark.recording.reader import read
 from hark.wire import ip
@@ -66,7 +67,7 @@ def conversation(name: str) -> tuple[Script, bytes]:
 def layer(keys: bytes) -> Tls:
     ring = Keyring()
     ring.add(keys, "test")
-    return Tls(1, ring, Budget(), Plain())
+    return Tls(1, Sessions(ring), Plain())
 
 
 TOLD = {
@@ -91,7 +92,7 @@ def test_keys_at_any_moment(name: str) -> None:
     whole = sorted(play(lambda: layer(keys), script))
     for when in range(len(script) + 2):
         ring = Keyring()
-        tls = Tls(1, ring, Budget(), Plain())
+        tls = Tls(1, Sessions(ring), Plain())
         events: list[ev.Event] = []
         for time, (side, data) in enumerate(script):
             if time == when:
@@ -201,4 +202,4 @@ def test_a_second_hello_of_another_version_ends_the_telling() -> None:
     keys = b"CLIENT_TRAFFIC_SECRET_0 " + bytes(32).hex().encode() + b" " + bytes(32).hex().encode()
     data = b"\x17\x03\x03\0\x20" + bytes(32)
     heard = play(lambda: layer(keys), [(C, client), (S, old), (S, new), (S, data)])
-    assert heard[0] == "sealed 32 bytes: its handshake contradicts itself"
+    assert heard[0] == "encrypted 32 bytes: its handshake contradicts itself"

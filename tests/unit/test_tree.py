@@ -5,6 +5,7 @@ import signal
 import subprocess
 
 from alone import alone
+from hark.tap import tree
 from hark.tap.tree import Tree
 from world import until
 
@@ -48,10 +49,10 @@ def test_end_kills_all_of_them_and_says_whether_there_was_anyone() -> None:
     os.close(link)
     network = os.read(reader, 100).decode()
     assert network.startswith("net:")
-    until(lambda: len(Tree(network).members()) == 2)
-    assert os.getpid() not in Tree(network).members()
+    until(lambda: len(tree.members(network)) == 2)
+    assert os.getpid() not in tree.members(network)
     assert Tree(network).end()
-    until(lambda: not Tree(network).members())
+    until(lambda: not tree.members(network))
     assert not Tree(network).end()
     os.waitpid(pid, 0)
     os.close(reader)

@@ -151,7 +151,7 @@ def test_rfc8448_records(side: str) -> None:
         for label, size in ((b"key", 16), (b"iv", 12))
     ]
     assert found == [key, iv]
-    opener = Aead13(tls.SUITES[0x1301], bytes.fromhex(key), bytes.fromhex(iv))
+    cipher = Aead13(tls.SUITES[0x1301], bytes.fromhex(key), bytes.fromhex(iv))
     for number, (record, content) in records.items():
-        opener.seq = number
-        assert opener.open(bytes.fromhex(record)) == content
+        cipher.seq = number
+        assert cipher.decrypt(bytes.fromhex(record)) == content

@@ -1,17 +1,19 @@
-"""The ARIA block cipher (RFC 5794), which no library at hand has, for the TLS suites that use it (RFC 6209).
+"""The ARIA block cipher (RFC 5794), which the `cryptography` library does not have, for the TLS suites with it (RFC
+6209).
 
-Slow, a tenth of a millisecond a block, as such suites are rare; the S-boxes are worked out from their definition
-(inversion in GF(2^8) and an affine map, §2.4.2) when the first key is made.
+Slow, 0.1 ms per block, as such suites are rare. The S-boxes are computed from their definition (inversion in GF(2^8)
+and an affine map, §2.4.2) when the first key is created.
 """
 
 from functools import cache
+from typing import Final
 
-_CONSTANTS = (
+_CONSTANTS: Final = (
     0x517CC1B727220A94FE13ABE8FA9A6EE0,
     0x6DB14ACC9E21C820FF28B1D5EF5DE2B0,
     0xDB92371D2126E9700324977504E8C90E,
 )
-_ROWS = tuple(  # the diffusion layer (§2.4.3): which bytes each byte is the sum of
+_ROWS: Final = tuple(  # the diffusion layer (§2.4.3): each byte is the sum of these bytes
     bytes.fromhex(row)
     for row in (
         "03040608090d0e", "02050708090c0f", "0104060a0b0c0f", "0005070a0b0d0e", "000205080b0e0f", "010304090a0e0f",
@@ -19,7 +21,7 @@ _ROWS = tuple(  # the diffusion layer (§2.4.3): which bytes each byte is the su
         "01020607090b0c", "00030607080a0d", "00030405090b0e", "01020405080a0f",
     )
 )  # fmt: skip
-_MASK = (1 << 128) - 1
+_MASK: Final = (1 << 128) - 1
 
 
 @cache
@@ -47,7 +49,7 @@ def _boxes() -> tuple[bytes, bytes, bytes, bytes]:
 
 
 class Aria:
-    """A key at work."""
+    """The cipher under one key."""
 
     def __init__(self, key: bytes) -> None:
         one, two, back_one, back_two = _boxes()
@@ -68,11 +70,11 @@ class Aria:
         self._back = [self._keys[-1], *middle[::-1], self._keys[0]]
 
     def encrypt(self, data: bytes) -> bytes:
-        """Whole blocks, each for itself."""
+        """Encrypt whole blocks, each independently (ECB)."""
         return b"".join(self._block(data[at : at + 16], self._keys) for at in range(0, len(data), 16))
 
     def cbc(self, iv: bytes, data: bytes) -> bytes:
-        """Whole blocks, chained, decrypted."""
+        """Decrypt whole blocks in CBC mode."""
         out = []
         for at in range(0, len(data), 16):
             block = data[at : at + 16]

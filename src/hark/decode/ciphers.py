@@ -1,7 +1,7 @@
-"""Opens TLS records of one direction under one key: AEAD and CBC, by the `cryptography` library.
+"""Decryption of TLS records and QUIC packets of one direction under one key, by the `cryptography` library.
 
-May hold: a key at work and its sequence number. May not hold: handshakes, key schedules.
-Every opener checks what the peer would check: a record that does not open under its key is a ValueError, never noise.
+May hold: a key and the number of the next record. May not hold: handshakes, key schedules.
+Each cipher checks what the peer would check: a record that was not made with its key is a ValueError, never noise.
 """
 
 import hmac
@@ -13,20 +13,20 @@ from hark.wire import tls
 if TYPE_CHECKING:
     from hark.wire import quic
 
-Algorithm = Any  # the library's ciphers have no common type that it shows
+Algorithm = Any  # the library's ciphers have no common public type
 
 
-class Opener(Protocol):
-    """The records of one direction, in order. seq: the number of the next one; overhead: bytes that a record has more
-    than its content, header included, -1 where that is not the same for all; chained: a record cannot be opened without
-    the one before it."""
+class RecordCipher(Protocol):
+    """Decrypts the records of one direction, in order. seq: the number of the next one; overhead: bytes of a record
+    that are not content, header included, -1 if that varies; chained: a record cannot be decrypted without the one
+    before it."""
 
     seq: int
     overhead: int
     chained: bool
 
-    def open(self, record: bytes | memoryview) -> bytes:
-        """The plaintext of a whole record. Raises ValueError where it does not open."""
+    def decrypt(self, record: bytes | memoryview) -> bytes:
+        """The plaintext of a whole record. Raises ValueError if it does not authenticate."""
 
 
 class _Aead:
@@ -35,15 +35,15 @@ class _Aead:
         from cryptography.hazmat.primitives.ciphers import aead
 
         self._invalid: tuple[type[Exception], ...] = (InvalidTag, ValueError)
-        self._decrypt: Callable[[bytes, bytes | memoryview, bytes | memoryview], bytes]
+        self._aead: Callable[[bytes, bytes | memoryview, bytes | memoryview], bytes]
         if suite.cipher in ("camellia", "aria"):
-            self._decrypt = Gcm(block_cipher(suite.cipher, key)).decrypt
+            self._aead = Gcm(block_cipher(suite.cipher, key)).decrypt
         elif suite.mode == "gcm":
-            self._decrypt = aead.AESGCM(key).decrypt
+            self._aead = aead.AESGCM(key).decrypt
         elif suite.mode == "chacha":
-            self._decrypt = aead.ChaCha20Poly1305(key).decrypt
+            self._aead = aead.ChaCha20Poly1305(key).decrypt
         else:
-            self._decrypt = aead.AESCCM(key, 8 if suite.mode == "ccm8" else 16).decrypt
+            self._aead = aead.AESCCM(key, 8 if suite.mode == "ccm8" else 16).decrypt
         self._tag = 8 if suite.mode == "ccm8" else 16
         self.overhead = 5 + self._tag + self._explicit(iv)
         self.chained = False
@@ -52,7 +52,7 @@ class _Aead:
         self.seq = 0
 
     def _explicit(self, iv: bytes) -> int:
-        """Bytes in a record that are neither content nor tag."""
+        """Bytes of a record that are neither header, content nor tag."""
         return 0
 
 
@@ -62,10 +62,10 @@ class Aead13(_Aead):
     def _explicit(self, iv: bytes) -> int:
         return 1  # the content type
 
-    def open(self, record: bytes | memoryview) -> bytes:
+    def decrypt(self, record: bytes | memoryview) -> bytes:
         """The inner plaintext with its content type and padding."""
         try:
-            plain = self._decrypt((self._iv ^ self.seq).to_bytes(12, "big"), record[5:], record[:5])
+            plain = self._aead((self._iv ^ self.seq).to_bytes(12, "big"), record[5:], record[:5])
         except self._invalid:
             raise ValueError("bad record mac") from None
         self.seq += 1
@@ -79,7 +79,7 @@ class Aead12(_Aead):
     def _explicit(self, iv: bytes) -> int:
         return 8 if len(iv) == 4 else 0
 
-    def open(self, record: bytes | memoryview) -> bytes:
+    def decrypt(self, record: bytes | memoryview) -> bytes:
         """The plaintext."""
         if len(self._salt) == 4:
             nonce, body = self._salt + bytes(record[5:13]), record[13:]
@@ -90,17 +90,16 @@ class Aead12(_Aead):
             raise ValueError("record shorter than its tag")
         extra = self.seq.to_bytes(8, "big") + bytes(record[:3]) + size.to_bytes(2, "big")
         try:
-            plain = self._decrypt(nonce, body, extra)
+            plain = self._aead(nonce, body, extra)
         except self._invalid:
             raise ValueError("bad record mac") from None
         self.seq += 1
         return plain
 
 
-class Packets:
-    """QUIC packet protection of one direction at one level (RFC 9001 §5), under `secret`; labels begin with `prefix`.
-
-    Of a key update the header's key is no part: only opener() changes (§6)."""
+class PacketKeys:
+    """The keys of QUIC packets of one direction at one level (RFC 9001 §5), derived from `secret`; labels begin with
+    `prefix`. A key update changes `cipher` and keeps the key of the header protection (§6)."""
 
     def __init__(self, suite: tls.Suite, secret: bytes, prefix: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -117,33 +116,33 @@ class Packets:
             self.mask: Callable[[bytes], bytes] = mask
         else:
             self.mask = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update
-        self.opener = self._opener()
+        self.cipher = self._cipher()
 
-    def _opener(self) -> "QuicAead":
+    def _cipher(self) -> "QuicAead":
         key = tls.expand_label(self._secret, self._prefix + b"key", b"", self._suite.key, self._suite.hash)
         iv = tls.expand_label(self._secret, self._prefix + b"iv", b"", 12, self._suite.hash)
         return QuicAead(self._suite, key, iv)
 
-    def after(self) -> "QuicAead":
-        """The opener of the next key phase; from here on this object's secret is that phase's."""
+    def next_phase(self) -> "QuicAead":
+        """The cipher of the next key phase; from here on this object has that phase's secret."""
         size = tls.hash_size(self._suite.hash)
         self._secret = tls.expand_label(self._secret, self._prefix + b"ku", b"", size, self._suite.hash)
-        return self._opener()
+        return self._cipher()
 
 
 class QuicAead(_Aead):
-    """QUIC payloads (RFC 9001 §5.3): the header is authenticated, the nonce is the packet's number."""
+    """QUIC payloads (RFC 9001 §5.3): the header is authenticated, the packet number is the nonce."""
 
     def packet(self, number: int, header: bytes, body: bytes | memoryview) -> bytes | None:
-        """The frames; None where the packet does not open."""
+        """The frames; None if the packet does not authenticate."""
         try:
-            return self._decrypt((self._iv ^ number).to_bytes(12, "big"), body, header)
+            return self._aead((self._iv ^ number).to_bytes(12, "big"), body, header)
         except self._invalid:
             return None
 
 
-def retry_is_sound(version: "quic.Version", original: bytes, packet: bytes) -> bool:
-    """Whether a Retry's integrity tag is that of an answer to `original`, the client's first destination (RFC 9001
+def retry_is_valid(version: "quic.Version", original: bytes, packet: bytes) -> bool:
+    """Whether a Retry's integrity tag is valid for an answer to `original`, the client's first destination id (RFC 9001
     §5.8)."""
     suite = tls.SUITES[0x1301]
     pseudo = bytes([len(original)]) + original + packet[:-16]
@@ -151,7 +150,7 @@ def retry_is_sound(version: "quic.Version", original: bytes, packet: bytes) -> b
 
 
 class _Mac:
-    """The MAC that the suites without an AEAD have (RFC 5246 §6.2.3.1)."""
+    """The MAC of the suites without an AEAD (RFC 5246 §6.2.3.1)."""
 
     def __init__(self, suite: tls.Suite, mac: bytes) -> None:
         self._hash = suite.mac
@@ -176,7 +175,7 @@ class _Mac:
 
 
 class Bare(_Mac):
-    """RC4 and NULL: a stream cipher or none, and a MAC (RFC 5246 §6.2.3.1)."""
+    """RC4 and NULL: a stream cipher or none, with a MAC (RFC 5246 §6.2.3.1)."""
 
     def __init__(self, suite: tls.Suite, mac: bytes, key: bytes) -> None:
         super().__init__(suite, mac)
@@ -188,36 +187,36 @@ class Bare(_Mac):
 
             self._update = Cipher(_algorithm("rc4", key), None).decryptor().update
 
-    def open(self, record: bytes | memoryview) -> bytes:
+    def decrypt(self, record: bytes | memoryview) -> bytes:
         """The plaintext."""
         return self._without(record, self._update(bytes(record[5:])))
 
 
 class Cbc(_Mac):
-    """Block ciphers with HMAC (RFC 5246 §6.2.3.2): MAC, then encrypt; or, where agreed on, the other way round
-    (RFC 7366)."""
+    """Block ciphers with HMAC (RFC 5246 §6.2.3.2): MAC, then encrypt; if negotiated, the other way round (RFC 7366).
+    mac_last: the MAC is over the ciphertext."""
 
     def __init__(self, suite: tls.Suite, version: int, mac: bytes, key: bytes, iv: bytes, mac_last: bool) -> None:
         super().__init__(suite, mac)
-        self._explicit = version >= 0x0302  # TLS 1.0 goes on with the last block of the record before
+        self._explicit = version >= 0x0302  # TLS 1.0 continues with the last block of the previous record
         self.chained = not self._explicit
         self._block = suite.block
         self._iv = iv
         self._mac_last = mac_last
         self._decrypt = _cbc(suite.cipher, key)
 
-    def open(self, record: bytes | memoryview) -> bytes:
+    def decrypt(self, record: bytes | memoryview) -> bytes:
         """The plaintext."""
         body = bytes(record[5:])
         if self._mac_last:
             body, tag = body[: -self._size], body[-self._size :]
             self._check(record, body, tag)
         size = self._block
-        iv, sealed = (body[:size], body[size:]) if self._explicit else (self._iv, body)
-        if not sealed or len(sealed) % size or len(iv) != size:
+        iv, blocks = (body[:size], body[size:]) if self._explicit else (self._iv, body)
+        if not blocks or len(blocks) % size or len(iv) != size:
             raise ValueError("not whole blocks")
-        plain = self._decrypt(iv, sealed)
-        self._iv = sealed[-size:]
+        plain = self._decrypt(iv, blocks)
+        self._iv = blocks[-size:]
         pad = plain[-1] + 1
         if pad > len(plain) or plain[-pad:] != bytes([pad - 1]) * pad:
             raise ValueError("bad padding")
@@ -229,7 +228,7 @@ class Cbc(_Mac):
 
 
 def _algorithm(name: str, key: bytes) -> Algorithm:
-    """A cipher of the library's; the old ones have moved within it over time."""
+    """A cipher of the library; old ones have moved within it over time."""
     from cryptography.hazmat.primitives.ciphers import algorithms
 
     if name == "aes":
@@ -274,7 +273,7 @@ def block_cipher(name: str, key: bytes) -> Callable[[bytes], bytes]:
 
 
 class Gcm:
-    """Galois/Counter mode (NIST SP 800-38D) over a cipher for which the library has none. Slow, for rare suites."""
+    """Galois/Counter mode (NIST SP 800-38D) for ciphers for which the library has none. Slow, for rare suites."""
 
     def __init__(self, encrypt: Callable[[bytes], bytes]) -> None:
         self._encrypt = encrypt
@@ -285,7 +284,7 @@ class Gcm:
             hashed = hashed >> 1 ^ (0xE1 << 120 if hashed & 1 else 0)
 
     def decrypt(self, nonce: bytes, data: bytes | memoryview, extra: bytes | memoryview) -> bytes:
-        """The plaintext. Raises ValueError where the tag is not right."""
+        """The plaintext. Raises ValueError if the tag is wrong."""
         body, tag = bytes(data[:-16]), bytes(data[-16:])
         blocks = (len(body) + 15) // 16
         stream = self._encrypt(b"".join(nonce + n.to_bytes(4, "big") for n in range(1, blocks + 2)))
@@ -311,8 +310,8 @@ class Gcm:
 
 
 def premaster(keys: list[bytes], certificate: bytes, encrypted: bytes) -> bytes:
-    """The premaster secret of an RSA key exchange (RFC 5246 §7.4.7.1) under that of the PEM keys which is the
-    certificate's; b"" where none is. Another key would give a secret too, and a wrong one."""
+    """The premaster secret of an RSA key exchange (RFC 5246 §7.4.7.1). keys: PEM; the one that belongs to the
+    certificate (DER) is used, because any other would give a wrong secret and no error. b"" if none belongs to it."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import padding, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

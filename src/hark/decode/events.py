@@ -1,21 +1,23 @@
-"""What the decoder tells. Times are nanoseconds since the epoch, sizes bytes.
+"""The events that the decoder returns. Times are nanoseconds since the epoch, sizes are bytes.
 
-May hold: values. May not hold: state. Named tuples; the four that every exchange has are plain classes with slots,
-which are made and read faster: a busy connection has thousands a second. None is changed once it is made.
-`conn` numbers connections from 1 in the order in which they were seen; `stream` numbers the exchanges of one.
+May hold: values. May not hold: state. Most are named tuples. The four that every exchange has are classes with slots,
+which are faster to create and read: a busy connection has thousands per second. No event is changed after it is made.
+`conn` numbers connections from 1 in the order in which they were captured, `stream` the exchanges of a connection.
 """
 
 from typing import NamedTuple
 
 from hark.decode.endings import Ending
-from hark.decode.side import Side as Side
+from hark.decode.endings import Side as Side
+from hark.decode.troubles import TroubleKind as TroubleKind
+from hark.decode.undecrypted import Cause
 from hark.recording.blocks import Entry, Names, Process
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Value:
-    """What is equal when all its parts are."""
+    """Base of events that compare by their fields."""
 
     __slots__: tuple[str, ...] = ()
 
@@ -29,42 +31,42 @@ class Value:
         return hash((type(self), self._parts()))
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
-        return f"{type(self).__name__}({told})"
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({fields})"
 
 
 class Opened(NamedTuple):
-    """A connection was asked for. Addresses are (text, port)."""
+    """A connection attempt. Addresses are (text, port)."""
 
     conn: int
     time: int
     client: tuple[str, int]
     server: tuple[str, int]
     pid: int
-    through: int = 0  # the connection of which this one is a stream (a tunnel in HTTP/2 or HTTP/3)
-    udp: bool = False  # it is a QUIC connection
-    foreign: bool = False  # of another decoder's share: what was said on it is not told
+    through: int = 0  # the connection in which this one is a tunnel (a CONNECT stream of HTTP/2 or HTTP/3)
+    udp: bool = False  # QUIC
+    foreign: bool = False  # in another decoder's share: its contents are not decoded here
 
 
 class Established(NamedTuple):
-    """The server accepted."""
+    """The server accepted the connection."""
 
     conn: int
     time: int
 
 
 class Closed(NamedTuple):
-    """A connection ended. ending: what ended it, by who was the first to."""
+    """A connection ended. ending: how, by the side that ended it first."""
 
     conn: int
     time: int
     ending: Ending
-    sent: int  # payload bytes by the client
-    received: int  # payload bytes by the server
+    sent: int  # payload bytes of the client
+    received: int  # payload bytes of the server
 
 
 class Noted(NamedTuple):
-    """Whoever recorded the connection says something of it that packets do not show."""
+    """A note of the recorder on a connection: what packets do not show."""
 
     conn: int
     time: int
@@ -73,7 +75,8 @@ class Noted(NamedTuple):
 
 
 class TlsFacts(NamedTuple):
-    """What is known of a TLS session: at its hellos (done 0), and again when its handshake is done."""
+    """A TLS session: after each hello (done is 0), and again when the handshake is complete. started, done: when the
+    handshake began and was complete."""
 
     conn: int
     time: int
@@ -84,13 +87,13 @@ class TlsFacts(NamedTuple):
     sni: str
     alpn: str
     resumed: bool
-    source: str  # which key source opened it; "" while it is closed
+    source: str  # which key source decrypted it; "" while it is not decrypted
     client_random: bytes
-    ech: bool = False  # Encrypted Client Hello was offered: sni may be a stand-in
+    ech: bool = False  # Encrypted Client Hello was offered: sni may be the public name only
 
 
 class Certificates(NamedTuple):
-    """The certificates that `side` showed, DER, its own first."""
+    """The certificate chain that `side` sent, DER, its own certificate first."""
 
     conn: int
     time: int
@@ -98,20 +101,20 @@ class Certificates(NamedTuple):
     chain: tuple[bytes, ...]
 
 
-class Sealed(NamedTuple):
-    """TLS that could not be opened, told when it ended. why is a clause."""
+class Encrypted(NamedTuple):
+    """A TLS or QUIC connection that was not decrypted; returned when it ends."""
 
     conn: int
     time: int
     sni: str
     version: str
     size: int  # bytes of ciphertext
-    why: str
-    refused: bool = False  # the client sent no Finished, by the sizes of its records: it broke off the handshake
+    cause: Cause
+    refused: bool = False  # by the sizes of its records the client sent no Finished: it aborted the handshake
 
 
 class Alert(NamedTuple):
-    """A TLS alert that `side` sent: its code, 0 for close_notify (RFC 8446 §6)."""
+    """A TLS alert of `side`; code 0 is close_notify (RFC 8446 §6)."""
 
     conn: int
     time: int
@@ -120,7 +123,7 @@ class Alert(NamedTuple):
 
 
 class GoingAway(NamedTuple):
-    """An HTTP/2 connection is given up with an error (RFC 9113 §6.8)."""
+    """An HTTP/2 connection is ended with an error (RFC 9113 §6.8)."""
 
     conn: int
     time: int
@@ -128,17 +131,16 @@ class GoingAway(NamedTuple):
 
 
 class NotTls(NamedTuple):
-    """A ClientHello was met by something that is not TLS. spoken: "HTTP", the name of another protocol, or "" for what
-    hark does not know."""
+    """The server answered a ClientHello in another protocol: "HTTP", another name, or "" if hark does not know it."""
 
     conn: int
     time: int
-    spoken: str
+    protocol: str
 
 
 class Protocol(NamedTuple):
-    """What a connection speaks from here on: "http/1.1", "h2", "websocket" …, the name of what hark knows and does not
-    follow ("ssh"), or "" for what it does not know."""
+    """The protocol of a connection from here on: "http/1.1", "h2", "websocket" …, the name of one that hark recognizes
+    and does not decode ("ssh"), or "" for an unknown one."""
 
     conn: int
     time: int
@@ -146,7 +148,7 @@ class Protocol(NamedTuple):
 
 
 class Proxied(NamedTuple):
-    """A PROXY protocol header: the connection is made for one between these ends."""
+    """A PROXY protocol header: a proxy made the connection on behalf of one between these ends."""
 
     conn: int
     time: int
@@ -155,11 +157,11 @@ class Proxied(NamedTuple):
 
 
 class RequestHead(Value):
-    """A request line with its headers, or an HTTP/2 header block (pseudo headers taken out).
+    """A request line with its headers, or the header block of an HTTP/2 or HTTP/3 request without pseudo headers.
 
-    started: when its first byte came; target: as on the wire, in origin, absolute, authority or asterisk form; scheme,
-    authority: HTTP/2's, else ""; protocol: what an extended CONNECT asks for (RFC 8441 §4); line: HTTP/1's first line
-    as it was sent, where it is not as it should be."""
+    started: when its first byte came; target: as sent, in origin, absolute, authority or asterisk form; scheme,
+    authority: of HTTP/2 and HTTP/3, else ""; size: bytes on the wire, -1 if it was captured in part; protocol: of an
+    extended CONNECT (RFC 8441 §4); line: the first line of HTTP/1 as sent, if it is malformed."""
 
     __slots__ = (
         "authority", "conn", "headers", "line", "method", "protocol", "scheme", "size", "started", "stream", "target",
@@ -198,7 +200,7 @@ class RequestHead(Value):
 
 
 class ResponseHead(Value):
-    """A status line with its headers; interim for 1xx. started: when its first byte came."""
+    """A status line with its headers. started: when its first byte came; interim: it is a 1xx."""
 
     __slots__ = (
         "conn", "headers", "interim", "reason", "size", "started", "status", "stream", "time", "version",
@@ -230,7 +232,7 @@ class ResponseHead(Value):
 
 
 class BodyData(Value):
-    """A piece of a message's body, transfer codings undone, content codings not. Lives until the next feed."""
+    """A piece of a body, transfer codings removed, content codings not. data is valid until the next feed."""
 
     __slots__ = ("conn", "data", "side", "stream", "time")
 
@@ -243,7 +245,7 @@ class BodyData(Value):
 
 
 class MessageEnd(Value):
-    """A message is whole."""
+    """A request or response is complete."""
 
     __slots__ = ("conn", "side", "stream", "time", "trailers")
 
@@ -256,24 +258,24 @@ class MessageEnd(Value):
 
 
 class Message(NamedTuple):
-    """A message inside an exchange that goes on. kind: of a WebSocket "text", "binary", "ping", "pong" or "close"; of
-    server-sent events "event"; of gRPC "grpc", "trailers" (gRPC-web's), "sealed" where its compression is unknown."""
+    """A message within an open exchange. kind: of a WebSocket "text", "binary", "ping", "pong" or "close"; of
+    server-sent events "event"; of gRPC "grpc", "trailers" (gRPC-web), "sealed" if its compression is unknown."""
 
     conn: int
     stream: int
     side: Side
     time: int
     kind: str
-    data: bytes  # the first bytes of it
-    size: int  # bytes of all of it
-    name: str = ""  # of an event
-    id: str = ""  # of an event, as far as one was given
-    wrong: str = ""  # why it is not whole
+    data: bytes  # the beginning of the message, bounded
+    size: int  # bytes of the whole message
+    name: str = ""  # of a server-sent event
+    id: str = ""  # of a server-sent event
+    wrong: str = ""  # why it is incomplete
 
 
 class Unwanted(NamedTuple):
-    """The server has answered in full and wants no more of the request, whose rest may be on its way (RFC 9113
-    §8.1)."""
+    """The server has sent its complete response and does not need the rest of the request (RFC 9113 §8.1), some of
+    which may still come."""
 
     conn: int
     stream: int
@@ -281,8 +283,7 @@ class Unwanted(NamedTuple):
 
 
 class Aborted(NamedTuple):
-    """An exchange that will not be whole: because of the ending, or else, for what hark could not read, of `why`, a
-    clause."""
+    """An exchange that stays incomplete: because of `ending`, or, if hark cannot decode it, of `why`, a clause."""
 
     conn: int
     stream: int
@@ -292,7 +293,8 @@ class Aborted(NamedTuple):
 
 
 class Dns(NamedTuple):
-    """A question with its answer; rcode is "" when none came, name and qtype are the question's."""
+    """A DNS question with its answer. asked: when the question was captured; name and qtype are the question's; rcode
+    is "" if no answer came."""
 
     time: int
     asked: int
@@ -301,11 +303,12 @@ class Dns(NamedTuple):
     rcode: str
     addresses: tuple[str, ...]
     pid: int
-    conn: int = 0  # the connection it was asked on; 0: by a datagram
+    conn: int = 0  # the connection that carried it; 0: a datagram
 
 
 class PassedOver(NamedTuple):
-    """Frames that were not followed, told at the end: what they are, how many; harmless: they never carry HTTP."""
+    """Frames that were not decoded, counted at the end of the recording. what: their protocol; harmless: it never
+    carries HTTP."""
 
     time: int
     what: str
@@ -314,11 +317,11 @@ class PassedOver(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """Something that could not be seen or was not as it should be: kind is a short stable name. stream: the exchange
-    that it concerns, which goes on; -1: the whole connection. side: whose body it is that lacks bytes."""
+    """What was not captured or cannot be decoded. stream: the exchange that it concerns, which continues; -1: the whole
+    connection. side: the sender of an incomplete body."""
 
     time: int
-    kind: str
+    kind: TroubleKind
     conn: int
     text: str
     stream: int = -1
@@ -332,7 +335,7 @@ Event = (
     | Noted
     | TlsFacts
     | Certificates
-    | Sealed
+    | Encrypted
     | Alert
     | GoingAway
     | NotTls

@@ -1,22 +1,27 @@
-"""What the handshake of a TLS or QUIC session says, message by message (RFC 8446 §4, RFC 5246 §7.4).
+"""The handshake of a TLS or QUIC session, message by message (RFC 8446 §4, RFC 5246 §7.4).
 
 What   Hellos, EncryptedExtensions, certificates, and, of TLS 1.2 and earlier, what the master secret can be computed
        from: an RSA key exchange, the hash of the session's messages.
-Why    TLS and QUIC carry the same handshake in different vessels; the vessels' files need only its outcome.
-Limits TRANSCRIPT bytes of messages are kept until the key exchange; a longer handshake has no extended master secret.
+Why    TLS and QUIC carry the same handshake in different packets, and need its outcome only.
+Limits TRANSCRIPT_BYTES of messages are kept until the key exchange; after a longer handshake the extended master secret
+       cannot be computed.
 """
+
+from typing import Final
 
 from hark.decode import ciphers, limits
 from hark.decode.events import Certificates, Event, Side, TlsFacts
 from hark.decode.keyring import PRIVATE, Keyring
+from hark.decode.undecrypted import Cause, Undecrypted
 from hark.wire import tls
+from hark.wire.tls import TLS13
 
-TLS13 = 0x0304
-_SUITES13 = 0x13  # the first byte of TLS 1.3's suites
+_SUITES13: Final = 0x13  # the first byte of the cipher suites of TLS 1.3
 
 
 class Handshake:
-    """One session's. ids grows by what secrets for it may be known by."""
+    """One session's. ids: what secrets for it may be known by (client randoms, encrypted premaster secrets); it
+    grows."""
 
     def __init__(self, number: int, keyring: Keyring) -> None:
         self._number = number
@@ -28,9 +33,9 @@ class Handshake:
         self.suite_code = 0
         self.server_random = b""
         self.alpn = ""
-        self.mac_last = False  # encrypt-then-MAC was agreed on
+        self.mac_last = False  # encrypt-then-MAC was negotiated (RFC 7366)
         self.resumed = False
-        self._extended = False  # extended master secret was agreed on
+        self._extended = False  # the extended master secret was negotiated (RFC 7627)
         self._transcript: bytearray | None = bytearray()
         self._session = b""  # the hash of the messages up to the key exchange
         self._premaster = b""  # encrypted
@@ -38,21 +43,21 @@ class Handshake:
 
     @property
     def client_random(self) -> bytes:
-        """The session's, b"" before the ClientHello."""
+        """b"" before the ClientHello."""
         return self.hello.random if self.hello is not None else b""
 
     @property
     def sni(self) -> str:
-        """The server's name as the client gave it."""
+        """The server name that the client sent."""
         return self.hello.sni if self.hello is not None else ""
 
     @property
     def cipher(self) -> str:
-        """The suite's name, or its number where it has none here."""
+        """The cipher suite's name, or its number if it is unknown."""
         return self.suite.name if self.suite else f"0x{self.suite_code:04x}" if self.suite_code else ""
 
     def client_hello(self, body: bytes) -> bool:
-        """Whether it can be read."""
+        """Read a ClientHello; False if it is malformed."""
         hello = tls.client_hello(body)
         if hello is None:
             return False
@@ -64,12 +69,12 @@ class Handshake:
         return True
 
     def server_hello(self, body: bytes) -> tls.ServerHello | None:
-        """What was chosen; None where it cannot be read. A HelloRetryRequest chooses nothing yet."""
+        """What the server has selected; None if it is malformed. A HelloRetryRequest selects nothing yet."""
         hello = tls.server_hello(body)
         if hello is None or hello.retry:
             return hello
         self.version, self.suite_code, self.server_random = hello.version, hello.suite, hello.random
-        # RFC 8446 §B.4: the suites of TLS 1.3 and those of earlier versions are no use to each other.
+        # RFC 8446 §B.4: suites of TLS 1.3 are invalid in earlier versions, and the other way round.
         fits = (hello.suite >> 8 == _SUITES13) == (hello.version >= TLS13)
         self.suite = tls.SUITES.get(hello.suite) if fits else None
         self.alpn = hello.alpn
@@ -82,7 +87,7 @@ class Handshake:
         return hello
 
     def other(self, side: Side, kind: int, body: bytes, time: int, out: list[Event]) -> None:
-        """Every other message."""
+        """Any other message."""
         if kind == tls.ENCRYPTED_EXTENSIONS and side == Side.SERVER:
             self.alpn = tls.encrypted_alpn(body) or self.alpn
         elif kind == tls.CERTIFICATE:
@@ -109,7 +114,7 @@ class Handshake:
             self._extended = False
 
     def master(self) -> tuple[bytes, str]:
-        """(the master secret of TLS 1.2 and earlier, which source gave it), both empty while it is not known."""
+        """(the master secret of TLS 1.2 and earlier, the key source); both empty while it is unknown."""
         key = self._keyring.get(self.client_random)
         if key is not None and len(key.secrets.get("CLIENT_RANDOM", b"")) == 48:
             return key.secrets["CLIENT_RANDOM"], key.source
@@ -132,17 +137,17 @@ class Handshake:
             return ciphers.premaster(self._keyring.private, self._certificate, self._premaster), "private key"
         return b"", ""
 
-    def missing(self) -> str:
-        """Why it cannot be opened, as a clause."""
+    def missing(self) -> Cause:
+        """Why the session cannot be decrypted."""
         if not self.version:
-            return "its handshake was not captured"
+            return Cause(Undecrypted.NO_HANDSHAKE)
         if self.suite is None:
-            return f"cipher suite 0x{self.suite_code:04x} is not one that hark opens"
+            return Cause(Undecrypted.CIPHER_SUITE, f"0x{self.suite_code:04x}")
         key = self._keyring.get(self.client_random)
-        return "some of its secrets are missing" if key else "no secrets for it came"
+        return Cause(Undecrypted.SECRETS_MISSING if key else Undecrypted.NO_SECRETS)
 
     def facts(self, time: int, begun: int, done: int, source: str) -> TlsFacts:
-        """All that is known, as an event."""
+        """What is known so far, as an event. begun, done: when the handshake began and was complete (0: it is not)."""
         name = tls.VERSIONS.get(self.version, f"0x{self.version:04x}") if self.version else ""
         ech = self.hello.ech if self.hello is not None else False
         return TlsFacts(

@@ -1,9 +1,9 @@
-"""Segments of a connection that was joined in the middle, kept while nothing tells which end is the client.
+"""Segments of a connection whose beginning was not captured, held while it is unknown which end is the client.
 
 What   A list in the order of arrival, and what each end's next message may begin with.
-Why    Only content says who asks and who answers. What comes before the first segment that tells is the rest of
-       something whose beginning nobody saw, or a first line in small pieces.
-Limits UNDECIDED_BYTES a connection: the oldest go. UNDECIDED_ALL_BYTES over all.
+Why    Only content shows who sends requests and who responses. What comes before the first segment that shows it is the
+       rest of a message whose beginning was not captured, or a first line in small pieces.
+Limits UNDECIDED_BYTES per connection: the oldest are dropped. UNDECIDED_ALL_BYTES over all.
 """
 
 from typing import Final, NamedTuple
@@ -13,23 +13,23 @@ from hark.decode.events import Side
 from hark.recording.blocks import Frame
 from hark.wire import ip
 
-_SEGMENT: Final = 256  # bytes that keeping a segment takes beside its data
+_SEGMENT: Final = 256  # bytes of memory per segment besides its data
 
 
 class Budget:
-    """What all connections hold together."""
+    """The bytes that all connections hold together."""
 
     def __init__(self) -> None:
         self.used = 0
 
     @property
     def over(self) -> bool:
-        """Whether it is more than may be."""
+        """Whether they are more than UNDECIDED_ALL_BYTES."""
         return self.used > limits.UNDECIDED_ALL_BYTES
 
 
 class Segment(NamedTuple):
-    """A segment as it came; side: of the end that was taken for the client so far, or of the other."""
+    """A segment. side: CLIENT for the end that is taken for the client so far."""
 
     side: Side
     frame: Frame
@@ -40,12 +40,12 @@ class Segment(NamedTuple):
 
 
 class Held:
-    """Feed segments until one tells; then release them. time, pid: of the first."""
+    """Feed segments until one shows the client; then release them. time, pid: of the first segment."""
 
     def __init__(self, time: int, pid: int, budget: Budget) -> None:
         self.time = time
         self.pid = pid
-        self.over = False  # nothing will tell any more: the connection has ended
+        self.over = False  # the connection has ended: nothing more will show it
         self.dropped = [0, 0]  # bytes that were not kept
         self._budget = budget
         self._segments: list[Segment] = []
@@ -54,7 +54,7 @@ class Held:
         self._fins = 0
 
     def feed(self, side: Side, frame: Frame, data: memoryview, seq: int, ack: int, flags: int) -> Side | None:
-        """Which end has sent this segment, as its content tells; None where it does not."""
+        """The sender of this segment, if its content shows it, else None."""
         copy = bytes(data)
         kept = frame._replace(data=memoryview(b""))
         self._segments.append(Segment(side, kept, memoryview(copy), seq, ack, flags))
@@ -73,11 +73,11 @@ class Held:
         if sender is None and self._begun[side]:
             start = self._begun[side] + start
             sender = sniff.sender(start)
-        self._begun[side] = start if sniff.may_tell(start) else copy if sniff.may_tell(copy) else b""
+        self._begun[side] = start if sniff.may_decide(start) else copy if sniff.may_decide(copy) else b""
         return sender
 
     def release(self) -> list[Segment]:
-        """What was kept, in the order in which it came."""
+        """The held segments, in the order in which they came."""
         segments, self._segments = self._segments, []
         self._count(-self._size)
         return segments

@@ -1,15 +1,16 @@
 """HPACK: header blocks to header lists (RFC 7541).
 
-What   The static and the dynamic table; integers and strings are huffman.py's.
-Why    Ours, because header blocks are most of the work in small HTTP/2 exchanges: three times as fast as the usual
-       library, by remembering Huffman strings that come again (most do) and walking the others a byte at a time.
-Limits TABLE bytes of dynamic table whatever the peer asks for, LIST bytes in one header list. What cannot be read is
-       a CompressionError, and ends the context: every later block hangs on it (§2.2).
+What   The static and the dynamic table; huffman.py decodes integers and strings.
+Why    Own code, because header blocks are most of the cost of small HTTP/2 exchanges: it is three times as fast as the
+       usual library, by remembering Huffman-coded strings (most come again) and decoding others byte by byte.
+Limits table_bytes of dynamic table whatever the peer asks for, list_bytes in one header list. What cannot be decoded is
+       a CompressionError and ends the context, because every later block depends on it (§2.2).
 """
 
 from collections import deque
 from typing import Final
 
+from hark.decode.headercache import HeaderCache
 from hark.decode.huffman import CompressionError, Header, integer, string
 
 _STATIC: Final = tuple(
@@ -29,23 +30,24 @@ _STATIC: Final = tuple(
         ).split(b";")
     )
 )
-_OVERHEAD: Final = 32  # bytes that an entry counts besides its name and value (§4.1)
-
-
+_OVERHEAD: Final = 32  # bytes that an entry counts in addition to its name and value (§4.1)
 UNKNOWN: Final[Header] = (b"(not captured)", b"(not captured)")
 
 
 class Decoder:
-    """The compression context of one direction. joined: it began before the capture did, so that entries may be
-    referred to that nobody saw; they are UNKNOWN."""
+    """The compression context of one direction. joined: it began before the capture did, so blocks may refer to entries
+    that were not captured; they are UNKNOWN."""
 
-    def __init__(self, table_bytes: int, list_bytes: int, joined: bool = False) -> None:
+    def __init__(
+        self, table_bytes: int, list_bytes: int, joined: bool = False, cache: HeaderCache | None = None
+    ) -> None:
+        self._known = (cache or HeaderCache()).huffman
         self._joined = joined
         self._cap = table_bytes
         self._list_bytes = list_bytes
-        # Bytes that the dynamic table may take now (§6.5.2 of RFC 9113: the initial value). Of a context that was
-        # joined it is not known: too large a table has all that is referred to.
-        self._most = table_bytes if joined else 4096
+        # The present size limit of the dynamic table in bytes (RFC 9113 §6.5.2: the initial value). If the beginning
+        # was not captured it is unknown; a table that is too large has every entry that is referred to.
+        self._limit = table_bytes if joined else 4096
         self._size = 0
         self._table: deque[Header] = deque()  # newest first
 
@@ -69,38 +71,48 @@ class Decoder:
                     append(self._entry(index))
             elif byte == 0x80:
                 append(self._entry(0))
-            elif byte & 0xE0 == 0x20:  # §6.3: table size update
-                size = byte & 0x1F
-                if size == 0x1F:
-                    size, at = integer(block, at, 0x1F)
-                self._most = min(size, self._cap)
-                self._evict(0)
-            else:  # §6.2: literal, kept in the table where the second bit is set
-                keep = byte & 0x40
-                mask = 0x3F if keep else 0x0F
-                index = byte & mask
-                if index == mask:
-                    index, at = integer(block, at, mask)
-                if index:
-                    name = self._entry(index)[0]
-                else:
-                    name, at = string(block, at)
-                value, at = string(block, at)
-                header = (name, value)
+            elif byte & 0xE0 == 0x20:
+                at = self._resize(block, at, byte)
+            else:
+                header, at = self._literal(block, at, byte)
                 append(header)
-                if keep:
-                    size = len(name) + len(value) + _OVERHEAD
-                    if self._size + size > self._most:
-                        self._evict(size)
-                    if size <= self._most:  # §4.4: an entry larger than the table empties it
-                        table.appendleft(header)
-                        self._size += size
-        # No header is larger than the table or the block: few ones need not be summed up.
-        if len(headers) * (self._most + end) > self._list_bytes:
+        # No header is larger than the table or the block: a short list needs no sum.
+        if len(headers) * (self._limit + end) > self._list_bytes:
             total = sum(len(name) + len(value) + _OVERHEAD for name, value in headers)
             if total > self._list_bytes:
                 raise CompressionError(f"a header list of more than {self._list_bytes} bytes")
         return headers
+
+    def _resize(self, block: bytes, at: int, byte: int) -> int:
+        """A dynamic table size update (§6.3)."""
+        size = byte & 0x1F
+        if size == 0x1F:
+            size, at = integer(block, at, 0x1F)
+        self._limit = min(size, self._cap)
+        self._evict(0)
+        return at
+
+    def _literal(self, block: bytes, at: int, byte: int) -> tuple[Header, int]:
+        """A literal (§6.2), added to the table if the second bit is set."""
+        keep = byte & 0x40
+        mask = 0x3F if keep else 0x0F
+        index = byte & mask
+        if index == mask:
+            index, at = integer(block, at, mask)
+        if index:
+            name = self._entry(index)[0]
+        else:
+            name, at = string(block, at, self._known)
+        value, at = string(block, at, self._known)
+        header = (name, value)
+        if keep:
+            size = len(name) + len(value) + _OVERHEAD
+            if self._size + size > self._limit:
+                self._evict(size)
+            if size <= self._limit:  # §4.4: an entry larger than the table empties it
+                self._table.appendleft(header)
+                self._size += size
+        return header, at
 
     def _entry(self, index: int) -> Header:
         if 0 < index <= 61:
@@ -112,6 +124,6 @@ class Decoder:
         raise CompressionError(f"there is no table entry {index}")
 
     def _evict(self, need: int) -> None:
-        while self._table and self._size + need > self._most:
+        while self._table and self._size + need > self._limit:
             name, value = self._table.pop()
             self._size -= len(name) + len(value) + _OVERHEAD

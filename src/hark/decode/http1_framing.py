@@ -1,28 +1,28 @@
-"""Where a message's body ends, and what to make of one that does not say it well (RFC 9112 §6).
+"""Where the body of an HTTP/1 message ends, and how to read one whose head declares that badly (RFC 9112 §6).
 
 May hold: pure functions of a head or of bytes. May not hold: a connection's state.
-Requests  Servers answer a request whose framing is wrong by 400 or 501 and close (nginx, Apache, Go, node), or go by
-          what they make of it, each in its own way. So the request is kept and marked, what follows its head is its
-          body, and it ends where another request clearly begins.
-Responses Clients read on. One whose length cannot be read lasts to the end, or to the next status line where another
-          request waits.
+Requests  Servers answer a request with invalid framing by 400 or 501 and close (nginx, Apache, Go, node), or interpret
+          it, each in its own way. So the request is reported with a trouble, what follows its head is its body, and it
+          ends where another request clearly begins.
+Responses Clients read on. A response of unknown length lasts to the end of the connection, or to the next status line
+          if another request waits for a response.
 """
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from hark.decode.events import Headers
 from hark.decode.http1_modes import CHUNK_DATA, CHUNK_SIZE, EXPECT, GUESS, HEAD, LENGTH, TRAILERS, UNTIL_END
 from hark.wire import http1
+from hark.wire.http1 import Headers
 
-_CHUNK_BEGIN = rb"[ \t]*[0-9A-Fa-f]{1,64}[ \t]*(?:;[^\r\n]*)?\r?|[ \t]*"
-_CHUNK = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
-_CHUNK_LINE_MAX = 16384  # bytes, extensions included
+_CHUNK_BEGIN: Final = rb"[ \t]*[0-9A-Fa-f]{1,64}[ \t]*(?:;[^\r\n]*)?\r?|[ \t]*"
+_CHUNK: Final = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_CHUNK_LINE_MAX: Final = 16384  # bytes, extensions included
 
 
 class Body(NamedTuple):
-    """How a message goes on behind its head: mode is HEAD where it has no body, and left its length where it has one.
-    doubt: it may not be what its head says. wrong: why its end has to be guessed, "" where it need not."""
+    """The body that follows a head. mode: how to read it, HEAD if there is none; left: its length in bytes, if mode is
+    LENGTH; doubt: it may not be what the head says; wrong: why its end has to be guessed, "" if it need not."""
 
     mode: int
     left: int = 0
@@ -31,15 +31,18 @@ class Body(NamedTuple):
     wrong: str = ""
 
 
-_NONE, _CHUNKS, _DOUBTED = Body(HEAD), Body(CHUNK_SIZE), Body(CHUNK_SIZE, 0, True)
-_REST, _UNREADABLE = Body(UNTIL_END), Body(GUESS)
-# EXPECT: a request line right behind the head is the next request, whatever its method
-_BAD = Body(EXPECT, 0, False, GUESS, "a Content-Length cannot be read")
-_CODED = Body(EXPECT, 0, False, GUESS, "a Transfer-Encoding does not end in chunked")
+_NONE: Final = Body(HEAD)
+_CHUNKS: Final = Body(CHUNK_SIZE)
+_DOUBTED: Final = Body(CHUNK_SIZE, 0, True)
+_REST: Final = Body(UNTIL_END)
+_UNREADABLE: Final = Body(GUESS)
+# EXPECT: a request line right after the head is the next request, whatever the method of this one.
+_BAD: Final = Body(EXPECT, 0, False, GUESS, "a Content-Length cannot be read")
+_CODED: Final = Body(EXPECT, 0, False, GUESS, "a Transfer-Encoding does not end in chunked")
 
 
 def of_request(headers: Headers, version: str) -> Body:
-    """The body of a request (§6.3). Without a length and chunks there is none."""
+    """The body of a request (§6.3). Without a length or chunks it has none."""
     length, chunked, bad, coded = http1.framing(headers)
     if chunked:
         body = _DOUBTED if version == "HTTP/1.0" else _CHUNKS
@@ -55,7 +58,7 @@ def of_request(headers: Headers, version: str) -> Body:
 
 
 def of_response(headers: Headers, version: str) -> Body:
-    """The body of a response that may have one (§6.3). Without a length and chunks it lasts until the end."""
+    """The body of a response that may have one (§6.3). Without a length or chunks it lasts until the end."""
     length, chunked, bad, _ = http1.framing(headers)
     if chunked:
         return _DOUBTED if version == "HTTP/1.0" else _CHUNKS
@@ -67,20 +70,21 @@ def of_response(headers: Headers, version: str) -> Body:
 
 
 class Chunk(NamedTuple):
-    """What stands where the size of a chunk should be: the mode that follows, the chunk's size, and how many bytes the
-    line takes. mode CHUNK_SIZE: more is needed; GUESS: it is no chunk."""
+    """A chunk's first line. mode: what follows (CHUNK_SIZE: the line is incomplete; GUESS: it is no chunk); left: bytes
+    of the chunk; size: bytes of the line."""
 
     mode: int
     left: int = 0
     size: int = 0
 
 
-_MORE, _NO_CHUNK = Chunk(CHUNK_SIZE), Chunk(GUESS)
+_MORE: Final = Chunk(CHUNK_SIZE)
+_NO_CHUNK: Final = Chunk(GUESS)
 
 
 def chunk(data: bytes, doubt: bool) -> Chunk:
-    """Read the line in front of a chunk (§7.1). doubt: there may be no chunks at all, so the first byte that cannot be
-    in such a line tells."""
+    """Read the line before a chunk (§7.1). doubt: the body may have no chunks, so the first byte that is invalid in
+    such a line decides."""
     match = _CHUNK.match(data)
     if match is not None:
         left = int(match[1], 16)
@@ -91,7 +95,7 @@ def chunk(data: bytes, doubt: bool) -> Chunk:
 
 
 def chunk_end(data: bytes) -> int:
-    """How many bytes the line's end behind a chunk takes; 0 where more is needed, -1 where it is none."""
+    """Bytes of the line end after a chunk; 0 if more are needed, -1 if there is none."""
     if data[:1] == b"\n":
         return 1
     if data[:2] == b"\r\n":

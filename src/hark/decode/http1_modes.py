@@ -1,51 +1,52 @@
 """The states of one direction of an HTTP/1 connection, as a table.
 
-May hold: the modes with what leads from one to the next, and the record of a direction. May not hold: parsing.
+May hold: the modes and their transitions, and the record of a direction. May not hold: parsing.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hark.decode.events import RequestHead
+if TYPE_CHECKING:
+    from hark.decode.events import RequestHead
 
-# What the next bytes of a direction are. Plain numbers: they are compared several times for each message.
+# What the next bytes of a direction are. Plain numbers, not an enum: they are compared several times per message.
 #
-# HEAD -> (head) -> LENGTH | CHUNK_SIZE | UNTIL_END | GUESS | HEAD (no body) | PASSED (both; 101, CONNECT)
-# HEAD -> (a request's head that expects 100) -> EXPECT -> LENGTH | CHUNK_SIZE (the body came) | HEAD (withheld)
+# HEAD -> (head) -> LENGTH | CHUNK_SIZE | UNTIL_END | GUESS | HEAD (no body) | UPGRADED (both; 101, CONNECT)
+# HEAD -> (request head that expects 100) -> EXPECT -> LENGTH | CHUNK_SIZE (the body came) | HEAD (it was withheld)
 # CHUNK_SIZE -> CHUNK_DATA -> CHUNK_END -> CHUNK_SIZE … -> TRAILERS -> HEAD
-# any but PASSED -> BROKEN (cannot be read) | SEEK (a hole) -> HEAD (where a message begins with a segment)
-HEAD = 0  # lines up to an empty one
-LENGTH = 1  # `left` bytes of a body
-CHUNK_SIZE = 2  # a line
-CHUNK_DATA = 3  # `left` bytes of a chunk
-CHUNK_END = 4  # a line's end
-TRAILERS = 5  # lines up to an empty one
-UNTIL_END = 6  # a body up to the end of the direction
-GUESS = 7  # the same, or up to a status line where another request waits: its length cannot be read
-EXPECT = 8  # a body in mode `after`, or, where the answer came first, the next request (RFC 9110 §10.1.1)
-PASSED = 9  # another protocol's
-BROKEN = 10  # nothing that can be read
-SEEK = 11  # anything: where the next message begins is not known
-IDLE = (HEAD, BROKEN, PASSED, SEEK)  # modes that are in the middle of no message
+# any but UPGRADED -> BROKEN (cannot be decoded) | SEEK (bytes are missing) -> HEAD (a segment begins with a message)
+HEAD: Final = 0  # lines up to an empty one
+LENGTH: Final = 1  # `left` bytes of a body
+CHUNK_SIZE: Final = 2  # a chunk's first line
+CHUNK_DATA: Final = 3  # `left` bytes of a chunk
+CHUNK_END: Final = 4  # the line end after a chunk
+TRAILERS: Final = 5  # lines up to an empty one
+UNTIL_END: Final = 6  # a body up to the end of the direction
+GUESS: Final = 7  # a body of unknown length: up to the end, or to the next message if another request waits
+EXPECT: Final = 8  # a body in mode `after`, or, if the response came first, the next request (RFC 9110 §10.1.1)
+UPGRADED: Final = 9  # another protocol
+BROKEN: Final = 10  # cannot be decoded
+SEEK: Final = 11  # unknown: the next message has to be found
+IDLE: Final = (HEAD, BROKEN, UPGRADED, SEEK)  # modes outside of a message's body
 
 
-class Asked(NamedTuple):
-    """A request that waits for its final response."""
+class Request(NamedTuple):
+    """A request that waits for its final response. time: when its head was complete, ns since the epoch."""
 
     stream: int
-    head: RequestHead
+    head: "RequestHead"
     time: int
 
 
 class Half:
-    """What is known of one direction."""
+    """One direction of a connection."""
 
     __slots__ = ("after", "buffer", "doubt", "left", "mode", "started", "stream")
 
     def __init__(self) -> None:
-        self.mode = HEAD
-        self.after = HEAD  # the mode of a body that may be withheld
-        self.doubt = False  # whether it may not be what its head says: chunks in HTTP/1.0, bytes behind a response
+        self.mode: int = HEAD
+        self.after: int = HEAD  # the mode of a body that may be withheld
+        self.doubt = False  # the body may not be what its head says: chunks in HTTP/1.0, bytes after a response
         self.buffer = b""
         self.started = 0  # when the first byte of the buffered head came
-        self.left = 0  # body or chunk bytes still to come
-        self.stream = 0
+        self.left = 0  # bytes of the body or chunk that are still to come
+        self.stream = 0  # number of the exchange

@@ -1,6 +1,6 @@
-"""Requests by which a connection may become something else (RFC 9110 §7.8, §9.3.6).
+"""Requests that may change the protocol of their connection (RFC 9110 §7.8, §9.3.6).
 
-May hold: what heads say of it, and the client's bytes while the answer is awaited. May not hold: what takes over.
+May hold: what heads say of it, and the client's bytes while the response is awaited. May not hold: the new protocol.
 """
 
 from hark.decode import limits
@@ -10,21 +10,21 @@ from hark.wire import fields
 
 
 def token(headers: Headers) -> str:
-    """What a 101 has turned the connection into: of several, what hark knows (RFC 9110 §7.8)."""
+    """The protocol that a 101 has switched to; of several, the first that hark decodes (RFC 9110 §7.8)."""
     tokens = [token.decode("ascii", "replace") for token in fields.tokens(fields.value(headers, b"upgrade"))]
     return next((token for token in tokens if token == "h2c" or token in LASTING), tokens[0] if tokens else "")
 
 
 def may_upgrade(head: RequestHead) -> bool:
-    """Whether the answer to this request can turn the connection into something else."""
+    """Whether the response to this request can change the protocol."""
     if head.method == "CONNECT":
         return True
     return any(len(key) == 7 and key.lower() == b"upgrade" for key, _ in head.headers)
 
 
-class Waiting:
-    """The client's bytes behind a request that may change the protocol: whether they are HTTP is for the answer to say.
-    HEAD_BYTES of them are kept; what comes past those is dropped."""
+class HeldBytes:
+    """The client's bytes after a request that may change the protocol: the response decides how to read them. At most
+    HEAD_BYTES are kept, the rest is dropped."""
 
     __slots__ = ("_pieces", "_size")
 
@@ -36,12 +36,12 @@ class Waiting:
         return bool(self._pieces)
 
     def add(self, data: bytes, time: int) -> None:
-        """Keep these."""
+        """Keep bytes that came at `time`."""
         if self._size + len(data) <= limits.HEAD_BYTES:
             self._pieces.append((data, time))
             self._size += len(data)
 
     def take(self) -> list[tuple[bytes, int]]:
-        """The answer has come: all of them, with their times."""
+        """All of them, with their times; nothing is kept any more."""
         pieces, self._pieces, self._size = self._pieces, [], 0
         return pieces

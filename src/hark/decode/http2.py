@@ -1,11 +1,11 @@
 """HTTP/2, both directions at once (RFC 9113), with HPACK (RFC 7541).
 
-What   Frames, header blocks, streams; requests, responses, bodies, trailers, interim and pushed ones; why a stream
+What   Frames, header blocks, streams; requests, responses, bodies, trailers, interim responses and pushes; why a stream
        ended early.
-Why    A listener keeps no flow control and no priorities; it needs the frames' order, both compression contexts, and
-       the courage to go on when a peer is bad.
-Limits STREAMS open at a time, HEAD_BYTES a header block, TABLE_BYTES a compression context. A header block that does
-       not decode ends the telling of its direction: every later one hangs on it (RFC 7541 §2.2).
+Why    A passive observer needs no flow control and no priorities, but the order of frames and both compression
+       contexts, and it must continue if a peer violates the protocol.
+Limits STREAMS at a time, HEAD_BYTES per header block, TABLE_BYTES per compression context. After a header block that
+       cannot be decoded its direction is not decoded any more: every later one depends on it (RFC 7541 §2.2).
 """
 
 import struct
@@ -14,10 +14,11 @@ from typing import Final
 
 from hark.decode import limits
 from hark.decode.endings import Ending, How
-from hark.decode.events import Event, GoingAway, Side, Trouble, Unwanted
+from hark.decode.events import Event, GoingAway, Side, Trouble, TroubleKind, Unwanted
+from hark.decode.headercache import HeaderCache
 from hark.decode.hpack import Decoder
 from hark.decode.huffman import CompressionError
-from hark.decode.layer import Upgrader
+from hark.decode.layer import Data, Layer, Upgrader
 from hark.decode.messages import Messages
 from hark.wire import http2
 
@@ -28,7 +29,8 @@ _END_STREAM: Final = http2.END_STREAM
 _END_HEADERS: Final = http2.END_HEADERS
 _PADDED: Final = http2.PADDED
 _WHOLE: Final = http2.END_HEADERS | http2.PADDED | http2.PRIORITY_FLAG
-_HEAD: Final = struct.Struct("!HBBBI").unpack_from  # of a frame: its length in two parts, type, flags, stream
+_FRAME_HEADER: Final = struct.Struct("!HBBBI").unpack_from  # length in two parts, type, flags, stream
+_HEADER_BYTES: Final = 9  # of a frame (§4.1)
 
 
 class _Half:
@@ -37,93 +39,111 @@ class _Half:
         "data_left", "data_stream", "hpack", "preface",
     )  # fmt: skip
 
-    def __init__(self, client: bool, joined: bool) -> None:
+    def __init__(self, client: bool, joined: bool, cache: HeaderCache) -> None:
         self.buffer = b""
         self.preface = client and not joined
-        self.hpack = Decoder(limits.TABLE_BYTES, limits.HEAD_BYTES, joined)
-        self.block = b""  # a header block that CONTINUATION frames go on with
+        self.hpack = Decoder(limits.TABLE_BYTES, limits.HEAD_BYTES, joined, cache)
+        self.block = b""  # the beginning of a header block, until its last CONTINUATION
         self.block_kind = 0
         self.block_flags = 0
         self.block_stream = 0
         self.block_time = 0
-        self.data_left = 0  # bytes still to come of a DATA frame that is told piece by piece
+        self.data_left = 0  # bytes still to come of a DATA frame that is passed on in pieces
         self.data_flags = 0
         self.data_stream = 0
         self.broken = False
 
 
-class Http2:
-    """One connection. upgraded: the HTTP/1 stream whose request began it (h2c); it goes on as stream 1, and all
-    streams are told from that number on. joined: the connection's beginning was not captured."""
+class Http2(Layer):
+    """One connection. upgraded: the HTTP/1 exchange whose request began it (h2c), which continues as stream 1; all
+    streams are numbered from that number on. joined: the connection's beginning was not captured."""
 
-    def __init__(self, conn: int, upgrade: Upgrader, upgraded: int = 0, joined: bool = False) -> None:
+    def __init__(
+        self, conn: int, upgrade: Upgrader, upgraded: int = 0, joined: bool = False, cache: HeaderCache | None = None
+    ) -> None:
+        cache = cache or HeaderCache()
         self._conn = conn
-        self._halves = (_Half(True, joined), _Half(False, joined))
-        self._messages = Messages(conn, _VERSION, upgrade, joined)
+        self._halves = (_Half(True, joined, cache), _Half(False, joined, cache))
+        self._messages = Messages(conn, _VERSION, upgrade, cache, joined)
         self._goaway: Ending | None = None
-        self._shift = max(upgraded - 1, 0)
+        self._shift = max(upgraded - 1, 0)  # what is added to stream numbers
         if upgraded:
             self._messages.begun(upgraded)
 
     # -- the layer's interface -----------------------------------------------------------------------------------
 
-    def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
-        """Bytes that `side` sent."""
+    def feed(self, side: Side, data: Data, time: int) -> Sequence[Event]:
+        """The next bytes of `side`."""
         half = self._halves[side]
         out: list[Event] = []
         if half.broken:
             return out
         if half.buffer:
             data = half.buffer + bytes(data)
+            half.buffer = b""
         view = memoryview(data)
-        at, size = 0, len(view)
-        if half.preface:
-            if size < len(http2.PREFACE):
-                half.buffer = bytes(view)
-                return out
-            half.preface = False
-            if view[: len(http2.PREFACE)] == http2.PREFACE:
-                at = len(http2.PREFACE)
-        half.buffer = b""
+        size = len(view)
+        at = self._preface(half, view) if half.preface else 0
         while at < size and not half.broken:
             if half.data_left:
                 at = self._more_data(side, half, view, at, time, out)
                 continue
-            if size - at < 9:
+            if size - at < _HEADER_BYTES:
                 break
-            high, low, kind, flags, stream = _HEAD(view, at)
-            length = high << 8 | low
+            high, low, kind, flags, stream = _FRAME_HEADER(view, at)
+            end = at + _HEADER_BYTES + (high << 8 | low)
             stream &= 0x7FFFFFFF
             if self._shift and stream:
                 stream += self._shift
-            if size - at - 9 < length:
-                if kind == http2.DATA and not flags & http2.PADDED and not half.block_stream:
-                    half.data_left, half.data_flags, half.data_stream = length, flags, stream
-                    at += 9
-                    continue
-                if length > limits.FRAME_BYTES:
-                    out.extend(self._break(side, time, f"a frame of {length} bytes"))
-                break
-            at += 9
+            if end > size:
+                if not self._partial(side, half, kind, flags, stream, end - at - _HEADER_BYTES, time, out):
+                    break
+                at += _HEADER_BYTES
+                continue
+            payload = view[at + _HEADER_BYTES : end]
             if kind == _HEADERS and flags & _WHOLE == _END_HEADERS and stream and not half.block_stream:
                 # The usual header block, in one step.
-                self._block(side, half, _HEADERS, flags, stream, bytes(view[at : at + length]), time, time, out)
+                self._block(side, half, _HEADERS, flags, stream, bytes(payload), time, time, out)
             elif kind == _DATA and not flags & _PADDED and not half.block_stream:
-                messages = self._messages
-                messages.data(side, stream, view[at : at + length], time, out)
+                self._messages.data(side, stream, payload, time, out)
                 if flags & _END_STREAM:
-                    messages.end(side, stream, time, out)
+                    self._messages.end(side, stream, time, out)
             else:
-                self._frame(side, half, kind, flags, stream, view[at : at + length], time, out)
-            at += length
-        if half.broken:
-            return out
-        if at < size:
+                self._frame(side, half, kind, flags, stream, payload, time, out)
+            at = end
+        if at < size and not half.broken:
             half.buffer = bytes(view[at:])
         return out
 
+    def _preface(self, half: _Half, view: memoryview) -> int:
+        """The offset of the first frame after the connection preface (§3.4), if there is one."""
+        if len(view) < len(http2.PREFACE):
+            half.buffer = bytes(view)
+            return len(view)
+        half.preface = False
+        return len(http2.PREFACE) if view[: len(http2.PREFACE)] == http2.PREFACE else 0
+
+    def _partial(
+        self,
+        side: Side,
+        half: _Half,
+        kind: int,
+        flags: int,
+        stream: int,
+        length: int,
+        time: int,
+        out: list[Event],
+    ) -> bool:
+        """A frame that is not complete: whether its payload is passed on as it comes."""
+        if kind == http2.DATA and not flags & http2.PADDED and not half.block_stream:
+            half.data_left, half.data_flags, half.data_stream = length, flags, stream
+            return True
+        if length > limits.FRAME_BYTES:
+            self._break(side, time, f"a frame of {length} bytes", out)
+        return False
+
     def _more_data(self, side: Side, half: _Half, view: memoryview, at: int, time: int, out: list[Event]) -> int:
-        """A DATA frame too large to be here whole is told as it comes; the offset behind what was taken."""
+        """A DATA frame that is not complete is passed on as it comes; the offset after what was used."""
         piece = view[at : at + half.data_left]
         half.data_left -= len(piece)
         flags = half.data_flags if not half.data_left else 0
@@ -131,23 +151,26 @@ class Http2:
         return at + len(piece)
 
     def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
-        """A hole: in a DATA frame it is harmless, elsewhere frames and compression context are gone."""
+        """A gap: within a DATA frame it is harmless, elsewhere frames and the compression context are lost."""
         half = self._halves[side]
         if half.data_left > size:
             half.data_left -= size
             text = f"{size} bytes of a body were not captured"
-            return (Trouble(time, "lost-body", self._conn, text, half.data_stream, side),)
+            return (Trouble(time, TroubleKind.LOST_BODY, self._conn, text, half.data_stream, side),)
         text = f"{size} bytes were not captured"
-        out: list[Event] = [Trouble(time, "lost-http2", self._conn, text, n) for n in self._messages.streams]
-        return [*out, *self._break(side, time, text)]
+        out: list[Event] = [
+            Trouble(time, TroubleKind.LOST_HTTP2, self._conn, text, stream) for stream in self._messages.streams
+        ]
+        self._break(side, time, text, out)
+        return out
 
     def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
-        """`side` will send no more. Nothing can be whole any more that is not: who leaves sends no window updates, no
-        settings' acknowledgements and no answers, so a connection has no half-closed state as HTTP/1 has one."""
+        """`side` has ended its direction, and nothing incomplete will be completed: without window updates and
+        acknowledgements of settings from both sides HTTP/2 cannot continue, so there is no half-closed state."""
         return self.close(Ending(side, how, time))
 
     def close(self, ending: Ending) -> Sequence[Event]:
-        """The connection is over: what is open stays unfinished."""
+        """The connection is over: what is open stays incomplete."""
         out: list[Event] = []
         self._messages.close(self._goaway or ending, out)
         return out
@@ -166,7 +189,7 @@ class Http2:
         out: list[Event],
     ) -> None:
         if half.block_stream and kind != http2.CONTINUATION:
-            out.extend(self._break(side, time, "a header block was interrupted"))
+            self._break(side, time, "a header block was interrupted", out)
         elif kind == http2.DATA:
             self._data(side, flags, stream, payload, time, out)
         elif kind == http2.HEADERS:
@@ -177,7 +200,7 @@ class Http2:
         elif kind == http2.PUSH_PROMISE:
             body = http2.unpad(payload, flags)
             if body is None or len(body) < 4:
-                out.extend(self._break(side, time, "a PUSH_PROMISE cannot be read"))
+                self._break(side, time, "a PUSH_PROMISE cannot be read", out)
                 return
             promised = int.from_bytes(body[:4], "big") & 0x7FFFFFFF
             self._begin_block(side, half, kind, flags, promised, body[4:], time, out)
@@ -200,7 +223,7 @@ class Http2:
         out: list[Event],
     ) -> None:
         if body is None or not stream:
-            out.extend(self._break(side, time, "a header block cannot be read"))
+            self._break(side, time, "a header block cannot be read", out)
             return
         if flags & http2.END_HEADERS:
             self._block(side, half, kind, flags, stream, bytes(body), time, time, out)
@@ -212,7 +235,7 @@ class Http2:
         self, side: Side, half: _Half, flags: int, payload: memoryview, time: int, out: list[Event]
     ) -> None:
         if not half.block_stream or len(half.block) + len(payload) > limits.HEAD_BYTES:
-            out.extend(self._break(side, time, "a header block cannot be read"))
+            self._break(side, time, "a header block cannot be read", out)
             return
         half.block += bytes(payload)
         if flags & http2.END_HEADERS:
@@ -235,21 +258,21 @@ class Http2:
         try:
             fields = half.hpack.decode(block)
         except CompressionError as error:
-            out.extend(self._break(side, time, f"a header block does not decode: {error}"))
+            self._break(side, time, f"a header block does not decode: {error}", out)
             return
         messages = self._messages
         if kind == _HEADERS:
             messages.section(side, stream, fields, len(block) + 9, started, time, out)
             if flags & _END_STREAM:
                 messages.end(side, stream, time, out)
-        else:  # a promised request is the client's, and whole
+        else:  # a promised request is the client's, and complete
             messages.section(Side.CLIENT, stream, fields, len(block) + 9, started, time, out)
             messages.end(Side.CLIENT, stream, time, out)
 
     def _data(self, side: Side, flags: int, stream: int, payload: memoryview, time: int, out: list[Event]) -> None:
         body = http2.unpad(payload, flags)
         if body is None:
-            out.extend(self._break(side, time, "a DATA frame's padding is longer than the frame"))
+            self._break(side, time, "a DATA frame's padding is longer than the frame", out)
             return
         self._messages.data(side, stream, body, time, out)
         if flags & http2.END_STREAM:
@@ -260,8 +283,8 @@ class Http2:
             return
         code = int.from_bytes(payload[:4], "big")
         if code == 0 and self._messages.done(Side.SERVER, stream):
-            # RFC 9113 §8.1: a server may answer in full and then stop a request body that it does not need. What the
-            # client had sent before it knew is still to come.
+            # RFC 9113 §8.1: a server may answer completely and then stop a request body that it does not need. More of
+            # it may still come.
             if stream in self._messages:
                 out.append(Unwanted(self._conn, stream, time))
             return
@@ -283,12 +306,11 @@ class Http2:
                 if stream > last and stream % 2:
                     self._messages.stop(stream, ending, out)
 
-    def _break(self, side: Side, time: int, why: str) -> list[Event]:
+    def _break(self, side: Side, time: int, why: str, out: list[Event]) -> None:
+        """This direction cannot be decoded any more; why is a clause."""
         half = self._halves[side]
         if half.broken:
-            return []
+            return
         half.broken, half.buffer, half.block = True, b"", b""
-        who = "client" if side == Side.CLIENT else "server"
-        out: list[Event] = [Trouble(time, "broken-http2", self._conn, f"{why}, by the {who}")]
+        out.append(Trouble(time, TroubleKind.BROKEN_HTTP2, self._conn, f"{why}, by the {side.word}"))
         self._messages.abandon(time, why, out)
-        return out

@@ -1,29 +1,31 @@
 """HTTP/3, all streams of a QUIC connection (RFC 9114), with QPACK (RFC 9204).
 
-What   Frames on request streams, settings and GOAWAY on control streams, both encoder streams; the messages' meaning
-       is messages.py's.
-Why    A listener keeps a header section that is ahead of its table until the encoder stream, which comes by packets of
-       its own, has caught up; with it waits what follows on its half of the stream, and nothing else.
-Push   Nobody sends it any more: a promise is told as a trouble, the pushed streams are passed over.
-Limits HEAD_BYTES a section; WAITING_BYTES behind sections that wait. A damaged encoder stream ends the telling of what
-       refers to its table, no more.
+What   Frames on request streams, settings and GOAWAY on control streams, both encoder streams; messages.py makes
+       requests and responses of them.
+Why    A field section may refer to table entries that come later on the encoder stream, in other packets. It waits for
+       them, with what follows on its half of the stream, and nothing else waits.
+Push   Hardly used any more: a promise is reported as a trouble, pushed streams are not decoded.
+Limits HEAD_BYTES per section; QUIC_WAITING bytes of waiting sections and what follows them. After a damaged encoder
+       stream only what refers to its table is not decoded.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from hark.decode import limits
 from hark.decode.endings import Ending, How
-from hark.decode.events import Event, Side, Trouble
+from hark.decode.events import Event, Side, Trouble, TroubleKind
+from hark.decode.headercache import HeaderCache
 from hark.decode.huffman import CompressionError
-from hark.decode.layer import Upgrader
+from hark.decode.layer import Data, Streams, Upgrader
 from hark.decode.messages import Messages
 from hark.decode.qpack import BlockedError, Decoder
 from hark.wire import http3
 from hark.wire.fields import target
 from hark.wire.quic import varint
 
-_VERSION = "HTTP/3"
-_SIDES = (Side.CLIENT, Side.SERVER)
+_VERSION: Final = "HTTP/3"
+_SIDES: Final = (Side.CLIENT, Side.SERVER)
 
 
 class _Half:
@@ -34,11 +36,11 @@ class _Half:
     def __init__(self) -> None:
         self.buffer = b""
         self.since = 0  # when the buffer's first byte came
-        self.data_left = 0  # bytes still to come of a DATA frame that is told piece by piece
-        self.skip_left = 0  # bytes still to come of a frame that says nothing
+        self.data_left = 0  # bytes still to come of a DATA frame that is passed on in pieces
+        self.skip_left = 0  # bytes still to come of a frame that is skipped
         self.fin = False
-        self.dead = False  # told as aborted: what still comes is passed over
-        self.waiting = False  # the section at the buffer's start is ahead of the table
+        self.dead = False  # reported as aborted: what still comes is skipped
+        self.waiting = False  # the section at the buffer's start waits for table entries
 
 
 class _Uni:
@@ -48,26 +50,27 @@ class _Uni:
 
     def __init__(self) -> None:
         self.buffer = b""
-        self.kind = -1  # not known yet
+        self.kind = -1  # its type is not complete yet
 
 
-class Http3:
+class Http3(Streams):
     """One connection."""
 
-    def __init__(self, conn: int, upgrade: Upgrader) -> None:
+    def __init__(self, conn: int, upgrade: Upgrader, cache: HeaderCache | None = None) -> None:
+        cache = cache or HeaderCache()
         self._conn = conn
-        self._messages = Messages(conn, _VERSION, upgrade)
-        self._tables = (Decoder(limits.HEAD_BYTES), Decoder(limits.HEAD_BYTES))  # by the side that encodes
+        self._messages = Messages(conn, _VERSION, upgrade, cache)
+        self._tables = (Decoder(limits.HEAD_BYTES, cache), Decoder(limits.HEAD_BYTES, cache))  # by the encoding side
         self._halves: dict[tuple[int, Side], _Half] = {}
-        self._blocked: dict[tuple[int, Side], _Half] = {}  # those that wait for a table
+        self._blocked: dict[tuple[int, Side], _Half] = {}  # those whose section waits for table entries
         self._unis: dict[int, _Uni] = {}
-        self._held = 0  # bytes behind sections that wait
+        self._held = 0  # bytes of waiting sections, and of what follows them
         self._unwanted: set[int] = set()  # streams whose requests the server has stopped
 
     # -- the interface -------------------------------------------------------------------------------------------------
 
-    def feed(self, side: Side, stream: int, data: bytes | memoryview, fin: bool, time: int) -> Sequence[Event]:
-        """Bytes that `side` sent on a stream."""
+    def feed(self, side: Side, stream: int, data: Data, fin: bool, time: int) -> Sequence[Event]:
+        """The next bytes of `side` on a stream."""
         out: list[Event] = []
         if stream & 3 == 0:
             half = self._halves.get((stream, side))
@@ -83,32 +86,33 @@ class Http3:
         return out
 
     def lost(self, side: Side, stream: int, size: int, time: int) -> Sequence[Event]:
-        """A hole: inside DATA it is harmless; elsewhere its stream is lost."""
+        """A gap: within DATA it is harmless; elsewhere its stream is lost."""
         out: list[Event] = []
         half = self._halves.get((stream, side))
         if stream & 2:
             if stream in self._unis and self._unis[stream].kind == http3.QPACK_ENCODER:
-                out.append(Trouble(time, "broken-http3", self._conn, f"{size} bytes of a header table are missing"))
+                text = f"{size} bytes of a header table are missing"
+                out.append(Trouble(time, TroubleKind.BROKEN_HTTP3, self._conn, text))
             self._unis[stream] = _Uni()
-            self._unis[stream].kind = http3.QPACK_DECODER  # passed over
+            self._unis[stream].kind = http3.QPACK_DECODER  # skipped
         elif half is not None and size <= half.data_left:
             half.data_left -= size
             text = f"{size} bytes of a body were not captured"
-            out.append(Trouble(time, "lost-body", self._conn, text, stream, side))
+            out.append(Trouble(time, TroubleKind.LOST_BODY, self._conn, text, stream, side))
         else:
             self._drop(stream)
             text = f"{size} bytes were not captured"
-            out.append(Trouble(time, "lost-http3", self._conn, text, stream))
+            out.append(Trouble(time, TroubleKind.LOST_HTTP3, self._conn, text, stream))
             self._messages.abort(stream, time, text, out)
         return out
 
     def reset(self, side: Side, stream: int, code: int, stopping: bool, time: int) -> Sequence[Event]:
-        """A half of a stream is given up, or its sender asked to (RFC 9114 §4.1.1)."""
+        """A half of a stream is reset, or its sender asked to reset it (RFC 9114 §4.1.1)."""
         out: list[Event] = []
         if stream & 3:
             return out
         if stopping and side == Side.SERVER:
-            self._unwanted.add(stream)  # the client will reset its half; the answer is still to come
+            self._unwanted.add(stream)  # the client will reset its half; the response is still to come
         elif side == Side.CLIENT and not stopping and stream in self._unwanted:
             self._messages.end(side, stream, time, out)
         elif not self._messages.done(Side.SERVER, stream):
@@ -128,9 +132,7 @@ class Http3:
 
     # -- request streams -----------------------------------------------------------------------------------------------
 
-    def _request_stream(
-        self, side: Side, stream: int, half: _Half, data: bytes | memoryview, time: int, out: list[Event]
-    ) -> None:
+    def _request_stream(self, side: Side, stream: int, half: _Half, data: Data, time: int, out: list[Event]) -> None:
         if half.waiting:
             self._hold(stream, half, data, time, out)
             return
@@ -171,7 +173,7 @@ class Http3:
             self._halves.pop((stream, side), None)
             self._messages.end(side, stream, time, out)
 
-    def _hold(self, stream: int, half: _Half, data: bytes | memoryview, time: int, out: list[Event]) -> None:
+    def _hold(self, stream: int, half: _Half, data: Data, time: int, out: list[Event]) -> None:
         self._held += len(data)
         half.buffer += bytes(data)
         if self._held > limits.QUIC_WAITING:
@@ -181,7 +183,7 @@ class Http3:
     def _payload(
         self, side: Side, stream: int, half: _Half, view: memoryview, at: int, time: int, out: list[Event]
     ) -> int:
-        """A frame's payload that need not be here whole; the offset behind what was taken."""
+        """A frame's payload that is used as it comes; the offset after what was used."""
         if half.skip_left:
             taken = min(half.skip_left, len(view) - at)
             half.skip_left -= taken
@@ -194,7 +196,7 @@ class Http3:
     def _section(
         self, side: Side, stream: int, half: _Half, kind: int, block: bytes, time: int, out: list[Event]
     ) -> bool:
-        """A HEADERS or PUSH_PROMISE frame; False where it has to wait for its table."""
+        """A HEADERS or PUSH_PROMISE frame; False if it has to wait for table entries."""
         size = len(block)
         try:
             if kind == http3.PUSH_PROMISE:
@@ -208,21 +210,21 @@ class Http3:
             self._break(side, stream, time, f"headers that do not decode: {error}", out)
             return True
         if kind == http3.PUSH_PROMISE:
-            found = dict(fields)
-            path = target(found.get(b":path", b""))
-            out.append(Trouble(time, "push", self._conn, f"the server pushes {path}, which is not followed"))
+            path = target(dict(fields).get(b":path", b""))
+            text = f"the server pushes {path}, which is not followed"
+            out.append(Trouble(time, TroubleKind.PUSH, self._conn, text))
         else:
             self._messages.section(side, stream, fields, size, half.since or time, time, out)
         return True
 
     def _break(self, side: Side, stream: int, time: int, why: str, out: list[Event]) -> None:
-        who = "client" if side == Side.CLIENT else "server"
-        out.append(Trouble(time, "broken-http3", self._conn, f"{why}, by the {who}"))
+        """A stream cannot be decoded any more; why is a clause."""
+        out.append(Trouble(time, TroubleKind.BROKEN_HTTP3, self._conn, f"{why}, by the {side.word}"))
         self._messages.abort(stream, time, why, out)
         self._drop(stream)
 
     def _drop(self, stream: int) -> None:
-        """Nothing more is told of this stream."""
+        """Nothing more is decoded of this stream."""
         for side in _SIDES:
             half = self._halves.get((stream, side))
             if half is None:
@@ -232,7 +234,7 @@ class Http3:
             half.dead, half.waiting, half.buffer = True, False, b""
 
     def _unblock(self, side: Side, time: int, out: list[Event]) -> None:
-        """The table that `side` encodes with has grown, or its size is known: go on with what has waited."""
+        """The table of `side` has new entries, or its size is known: decode what has waited."""
         for (stream, which), half in list(self._blocked.items()):
             if which == side:
                 del self._blocked[stream, which]
@@ -245,7 +247,7 @@ class Http3:
 
     # -- unidirectional streams ----------------------------------------------------------------------------------------
 
-    def _uni_stream(self, side: Side, stream: int, data: bytes | memoryview, time: int, out: list[Event]) -> None:
+    def _uni_stream(self, side: Side, stream: int, data: Data, time: int, out: list[Event]) -> None:
         uni = self._unis.get(stream)
         if uni is None:
             uni = self._unis[stream] = _Uni()
@@ -261,14 +263,14 @@ class Http3:
         elif uni.kind == http3.CONTROL:
             self._control(side, uni, uni.buffer + bytes(data), time, out)
 
-    def _instructions(self, side: Side, uni: _Uni, data: bytes | memoryview, time: int, out: list[Event]) -> None:
+    def _instructions(self, side: Side, uni: _Uni, data: Data, time: int, out: list[Event]) -> None:
         table = self._tables[side]
         try:
             grown = table.feed(data)
         except CompressionError as error:
-            who = "client" if side == Side.CLIENT else "server"
-            out.append(Trouble(time, "broken-http3", self._conn, f"a header table cannot be read ({error}), by {who}"))
-            uni.kind = http3.QPACK_DECODER  # passed over from here on
+            text = f"a header table cannot be read ({error}), by {side.word}"
+            out.append(Trouble(time, TroubleKind.BROKEN_HTTP3, self._conn, text))
+            uni.kind = http3.QPACK_DECODER  # skipped from here on
             return
         if grown:
             self._unblock(side, time, out)
@@ -297,8 +299,8 @@ class Http3:
                 key, at = varint(payload, at)
                 found[key], at = varint(payload, at)
         except IndexError:
-            pass  # what was read counts
-        other = Side(1 - side)
+            pass  # the complete settings count
+        other = side.other
         self._tables[other].allow(found.get(http3.QPACK_CAPACITY, 0))
         self._unblock(other, time, out)
 
@@ -314,7 +316,7 @@ class Http3:
 
 
 def _frame(view: memoryview, at: int) -> tuple[int, int, int] | None:
-    """(type, length, offset of the payload) of the frame at `at`; None where its head is not whole."""
+    """(type, length, offset of the payload) of the frame at `at`; None if that is not complete."""
     try:
         kind, at = varint(view, at)
         length, at = varint(view, at)

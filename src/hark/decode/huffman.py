@@ -1,8 +1,9 @@
 """The Huffman code of HPACK and QPACK, and their integers and strings (RFC 7541 §5, RFC 9204 §4.1).
 
-How    The code is canonical, so its 257 lengths give it whole (RFC 7541 Appendix B). A step of the walk is
-       (state, byte) -> (next state, symbols); steps are worked out when they are first met. Strings that come again
-       (most do) are remembered.
+How    The code is canonical, so its 257 lengths define it (RFC 7541 Appendix B). It is decoded byte by byte: (state,
+       byte) -> (next state, symbols). Steps are computed when they are first needed, one table for all connections.
+       Strings usually come again, so the caller keeps those that were decoded (headercache.py).
+Limits Strings of up to _REMEMBERED_SIZE bytes are kept, _REMEMBERED of them.
 """
 
 from typing import Final
@@ -16,19 +17,19 @@ _LENGTHS: Final = bytes.fromhex(
     "1b1b1b1b1b1a1e"
 )
 _EOS: Final = 256
-_REMEMBERED: Final = 4096  # strings; all are forgotten past that, and the busy ones are soon back
-_REMEMBERED_SIZE: Final = 256  # bytes: longer ones seldom come again
+_REMEMBERED: Final = 4096  # strings; past it the table is emptied, and frequent ones are soon back
+_REMEMBERED_SIZE: Final = 256  # bytes of a coded string: longer ones seldom come again
 _INTEGER_BYTES: Final = 5  # continuation bytes: 35 bits are more than any length or index needs (RFC 7541 §7.4)
 
 Header = tuple[bytes, bytes]
 
 
 class CompressionError(ValueError):
-    """A header block, or an instruction about one, that cannot be read."""
+    """A header block or a table instruction that cannot be decoded."""
 
 
 class CutShortError(CompressionError):
-    """It ends too early; of a stream, more may come."""
+    """It ends too early; on a stream, more may come."""
 
 
 def _tree() -> list[list[int]]:
@@ -51,8 +52,8 @@ def _tree() -> list[list[int]]:
 
 
 class _State:
-    """A place in the tree, between two bytes. steps: by byte, the place behind it and the symbols that it completes;
-    None for what was not met yet."""
+    """A node of the tree between two bytes. steps: by byte, the next state and the symbols that the byte completes;
+    None if it was not computed yet."""
 
     __slots__ = ("end", "node", "steps")
 
@@ -66,19 +67,18 @@ _Step = tuple[_State, bytes]
 
 
 class _Huffman:
-    """Decodes strings; one for all connections, for the code never changes."""
+    """The decoding table. It depends on the code only, so one serves all connections."""
 
     def __init__(self) -> None:
         self._tree: list[list[int]] = []
         self._ends: set[int] = set()
         self._states: dict[int, _State] = {}
-        self._known: dict[bytes, bytes] = {}
 
-    def decode(self, data: bytes) -> bytes:
-        """The string. Raises CompressionError."""
-        known = self._known.get(data)
-        if known is not None:
-            return known
+    def decode(self, data: bytes, known: dict[bytes, bytes]) -> bytes:
+        """The string; known: those that were decoded before. Raises CompressionError."""
+        text = known.get(data)
+        if text is not None:
+            return text
         state = self._states.get(0) or self._begin()
         pieces = []
         for byte in data:
@@ -88,14 +88,14 @@ class _Huffman:
             raise CompressionError("a Huffman string does not end as it should")
         text = b"".join(pieces)
         if len(data) <= _REMEMBERED_SIZE:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[data] = text
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[data] = text
         return text
 
     def _begin(self) -> _State:
         self._tree = _tree()
-        # A string ends within the first 7 bits of EOS, which are ones (§5.2): these states are good ends.
+        # A string is padded with at most 7 bits of EOS, which are ones (§5.2): it may end in these states.
         node = 0
         for _ in range(8):
             self._ends.add(node)
@@ -122,11 +122,11 @@ class _Huffman:
         return step
 
 
-_huffman = _Huffman()
+_huffman: Final = _Huffman()
 
 
 def integer(block: bytes, at: int, value: int) -> tuple[int, int]:
-    """An integer whose prefix was all ones, and the offset behind it (RFC 7541 §5.1). Raises CompressionError."""
+    """An integer whose prefix was all ones, and the offset after it (RFC 7541 §5.1). Raises CompressionError."""
     for shift in range(0, 7 * _INTEGER_BYTES, 7):
         if at >= len(block):
             raise CutShortError("an integer runs past the block")
@@ -139,7 +139,7 @@ def integer(block: bytes, at: int, value: int) -> tuple[int, int]:
 
 
 def prefixed(block: bytes, at: int, bits: int) -> tuple[int, int]:
-    """An integer with a prefix of `bits` bits, and the offset behind it."""
+    """An integer with a prefix of `bits` bits, and the offset after it."""
     if at >= len(block):
         raise CutShortError("an integer runs past the block")
     most = (1 << bits) - 1
@@ -147,8 +147,9 @@ def prefixed(block: bytes, at: int, bits: int) -> tuple[int, int]:
     return integer(block, at + 1, most) if value == most else (value, at + 1)
 
 
-def string(block: bytes, at: int, bits: int = 7) -> tuple[bytes, int]:
-    """A string literal with a length prefix of `bits` bits, and the offset behind it (RFC 7541 §5.2)."""
+def string(block: bytes, at: int, known: dict[bytes, bytes], bits: int = 7) -> tuple[bytes, int]:
+    """A string literal with a length prefix of `bits` bits, and the offset after it (RFC 7541 §5.2). known: the cache
+    of Huffman-coded strings. Raises CompressionError."""
     if at >= len(block):
         raise CutShortError("a string runs past the block")
     first = block[at]
@@ -160,4 +161,4 @@ def string(block: bytes, at: int, bits: int = 7) -> tuple[bytes, int]:
     if end > len(block):
         raise CutShortError("a string runs past the block")
     data = block[at:end]
-    return (_huffman.decode(data) if first & most + 1 else data), end
+    return (_huffman.decode(data, known) if first & most + 1 else data), end

@@ -1,51 +1,105 @@
-"""Every cap of the decoder: unit, why that much, and what happens past it.
+"""Every limit of the decoder, with its unit, the reason for its size, and what happens when it is exceeded.
 
 May hold: numbers. May not hold: code.
 """
 
-PARKED_BYTES = 16 << 20  # ciphertext kept a connection while its secrets are awaited; past it the connection is
-#   told as closed for good. The largest bodies that a late key may still open.
-PARKED_ALL_BYTES = 48 << 20  # the same over all connections; past it the one that asks for more is given up
-REORDER_BYTES = 4 << 20  # TCP data kept a direction while a hole before it may still be filled; past it the hole is
-#   told as lost. A receive window is seldom larger.
-REORDER_SEGMENTS = 1024  # the same in segments: bounds the time that sorting them takes
-SNIFF_BYTES = 16 << 10  # kept while it is open what protocol a connection speaks; past it: not HTTP
-HEAD_BYTES = 1 << 20  # an HTTP/1 head, an HTTP/2 header block; past it the message is told as broken. No server
-#   takes more than a few hundred KiB.
-TABLE_BYTES = 1 << 20  # an HPACK dynamic table: 4 KiB is usual, browsers take 64 KiB
-FRAME_BYTES = 1 << 20  # an HTTP/2 frame other than DATA (which is told as it comes); past it the direction is told as
-#   broken. Header blocks have no more either.
-STREAMS = 10_000  # HTTP/2 streams open at a time on a connection; past it the oldest is told as unfinished
-PIPELINE = 10_000  # HTTP/1 requests without an answer on a connection
-LAYERS = 16  # protocols inside each other: TLS in a tunnel in TLS …; past it what is inside is passed over
-HANDSHAKE_BYTES = 1 << 18  # one TLS handshake message; certificate chains are below 64 KiB
-TRANSCRIPT_BYTES = 1 << 18  # of a handshake's messages, kept until its key exchange for the extended master secret
-RESYNC_TRIES = 4096  # keys tried on records behind a hole, a hole: which record it is must be guessed and is proved
-SECRETS = 200_000  # secrets kept for connections that have not been seen; the oldest go. 200 bytes each.
-QUIC_FLOWS = 10_000  # QUIC connections followed at a time; past it the idlest is told as unfinished
-QUIC_ENDED_SECONDS = 5  # how long datagrams of a QUIC connection that is over are still known as its own; three
-#   times the probe timeout is what its ends wait (RFC 9000 §10.2)
-QUIC_IDS = 256  # connection ids, and addresses, remembered of one QUIC connection; later ones are not
-QUIC_WAITING = 16 << 20  # bytes of a QUIC connection's streams kept behind holes; past it holes are told as lost
-QUIC_STREAMS = 10_000  # streams open at a time in a QUIC connection; past it the oldest is told as unfinished
-FRAGMENTED = 256  # IP packets waiting for fragments; the oldest go. Few are in the making at a time.
-TUNNELS = 4  # IP in IP, GRE and VXLAN headers opened in one frame; past it the frame is left alone
-FLOWS = 100_000  # TCP connections followed at a time; past it the idlest is told as unfinished
-ADDRESSES = 10_000  # DNS answers remembered, to tell a connection's host
-QUESTIONS = 4096  # DNS questions without an answer
-PAST = 65536  # ends of TCP connections that are over, remembered to know packets that come again; the oldest go. 250
-#   bytes each.
-PAST_EACH = 8  # connections that are over remembered for the same ends; the oldest go
-WINDOW = (
-    1 << 24
-)  # bytes that a direction may be ahead of what was captured of it, and BEFORE behind, for a segment to be
-#   taken for its own: windows are seldom larger (RFC 7323 allows 1 GiB), and another connection's number is within
-#   both directions' windows once in 60,000 times
-BEFORE = 1 << 16  # bytes in front of where a direction was first seen: retransmissions, and what came out of order
-UNDECIDED_BYTES = 64 << 10  # kept of a connection joined in the middle while nothing tells which end is the client;
-#   past it the oldest go, which nothing could be read from
-UNDECIDED_ALL_BYTES = 32 << 20  # the same over all connections; past it the larger port is taken for the client's
-MESSAGE_BYTES = 1 << 20  # of a WebSocket message are told; the rest is counted
-INFLATED_BYTES = 1 << 28  # out of one compressed WebSocket message; past it the direction is told as broken
-NOTES = 1024  # ends of connections of which notes came and no segment yet; the oldest go
-NOTES_EACH = 16  # notes on one connection; past it they are let go
+from typing import Final
+
+# -- ciphertext that waits for its keys --------------------------------------------------------------------------------
+
+# Per connection, while its keys are awaited: the largest body that a late key can still decrypt. Past it the connection
+# is reported as not decrypted.
+PARKED_BYTES: Final = 16 << 20  # bytes
+# The same over all connections. Past it the connection that needs more is reported as not decrypted.
+PARKED_ALL_BYTES: Final = 48 << 20  # bytes
+# TLS secrets of connections that have not been seen. Past it the oldest are dropped. Each takes about 200 bytes.
+SECRETS: Final = 200_000
+# Record numbers that are tried after a gap in a TLS direction; the right one is proved by the record's authentication.
+# Past it the direction stays undecoded.
+RESYNC_TRIES: Final = 4096
+
+# -- IP and TCP --------------------------------------------------------------------------------------------------------
+
+# Fragmented IP packets in reassembly. Past it the oldest is dropped. Few are in progress at a time.
+FRAGMENTED: Final = 256
+# Tunnel headers (IP in IP, GRE, VXLAN …) inside each other in one frame. Past it the frame is not decoded.
+TUNNELS: Final = 4
+# TCP connections at a time. Past it the one that has been idle for longest is reported as unfinished.
+FLOWS: Final = 100_000
+# TCP data per direction that waits for an earlier segment. Past it the missing bytes are reported as lost: receive
+# windows are seldom larger.
+REORDER_BYTES: Final = 4 << 20  # bytes
+# The same in segments, which bounds the time that sorting them takes.
+REORDER_SEGMENTS: Final = 1024
+# Address pairs of ended TCP connections, kept to recognize packets that were captured twice. Past it the oldest are
+# dropped. Each takes about 250 bytes.
+PAST: Final = 65536
+# Ended connections kept per address pair. Past it the oldest are dropped.
+PAST_EACH: Final = 8
+# How far a segment may be ahead of what was captured of its direction to be taken for the same connection. Windows are
+# seldom larger (RFC 7323 allows 1 GiB), and the sequence numbers of an unrelated connection lie within the windows of
+# both directions once in 60,000 cases.
+WINDOW: Final = 1 << 24  # bytes
+# How far it may be before the first captured byte: retransmissions and reordered segments.
+BEFORE: Final = 1 << 16  # bytes
+# Segments kept of a connection whose first packets were not captured, while it is unknown which end is the client. Past
+# it the oldest are dropped; nothing could be decoded from them.
+UNDECIDED_BYTES: Final = 64 << 10  # bytes
+# The same over all connections. Past it the end with the larger port is taken for the client.
+UNDECIDED_ALL_BYTES: Final = 32 << 20  # bytes
+# Address pairs for which a note came before any segment. Past it the oldest are dropped.
+NOTES: Final = 1024
+# Notes per address pair. Past it further ones are dropped.
+NOTES_EACH: Final = 16
+# The path of a Unix socket. Past it the rest is cut off: struct sockaddr_un has 108 bytes, escaped ones take four each.
+SOCKET_PATH: Final = 512  # characters
+
+# -- protocols ---------------------------------------------------------------------------------------------------------
+
+# Kept of a direction while its protocol is not detected. Past it the connection is not decoded.
+SNIFF_BYTES: Final = 16 << 10  # bytes
+# Protocols inside each other: TLS in a tunnel in TLS … Past it what is inside is not decoded.
+LAYERS: Final = 16
+# An HTTP/1 head or an HTTP/2 or HTTP/3 header block. Past it the message is reported as broken. No server accepts more
+# than a few hundred KiB.
+HEAD_BYTES: Final = 1 << 20  # bytes
+# HTTP/1 requests without a response per connection. Past it the oldest is reported as unfinished.
+PIPELINE: Final = 10_000
+# An HPACK or QPACK dynamic table, whatever the peer allows: 4 KiB is usual, browsers use 64 KiB.
+TABLE_BYTES: Final = 1 << 20  # bytes
+# An HTTP/2 frame other than DATA, which is passed on in pieces. Past it the direction is reported as broken. No header
+# block may be larger either.
+FRAME_BYTES: Final = 1 << 20  # bytes
+# Open HTTP/2 or HTTP/3 streams per connection. Past it the oldest is reported as unfinished.
+STREAMS: Final = 10_000
+# A WebSocket message. Past it bytes are counted and not kept.
+MESSAGE_BYTES: Final = 1 << 20  # bytes
+# One decompressed WebSocket message. Past it the direction is reported as broken.
+INFLATED_BYTES: Final = 1 << 28  # bytes
+# One TLS handshake message. Past it the connection is reported as not decrypted. Certificate chains are below 64 KiB.
+HANDSHAKE_BYTES: Final = 1 << 18  # bytes
+# The messages of a TLS handshake up to its key exchange, kept for the extended master secret (RFC 7627). Past it that
+# secret cannot be computed.
+TRANSCRIPT_BYTES: Final = 1 << 18  # bytes
+
+# -- QUIC --------------------------------------------------------------------------------------------------------------
+
+# QUIC connections at a time. Past it the one that has been idle for longest is reported as unfinished.
+QUIC_FLOWS: Final = 10_000
+# How long datagrams are still recognized as those of an ended QUIC connection: an endpoint waits for three times the
+# probe timeout (RFC 9000 §10.2).
+QUIC_ENDED_SECONDS: Final = 5
+# Connection ids, and address pairs, remembered per QUIC connection. Past it ids are ignored, and the oldest pairs are
+# dropped.
+QUIC_IDS: Final = 256
+# Stream data of a QUIC connection that waits for earlier packets. Past it the missing bytes are reported as lost.
+QUIC_WAITING: Final = 16 << 20  # bytes
+# Open streams per direction of a QUIC connection. Past it the oldest is reported as reset.
+QUIC_STREAMS: Final = 10_000
+
+# -- DNS ---------------------------------------------------------------------------------------------------------------
+
+# DNS answers remembered to find the host name of an address. Past it the oldest are dropped.
+ADDRESSES: Final = 10_000
+# DNS questions without an answer. Past it the oldest is dropped.
+QUESTIONS: Final = 4096

@@ -1,4 +1,4 @@
-"""Link headers: where the IP packet begins in a frame, for every link type that hark reads.
+"""Link headers: where the IP packet begins in a frame, for every link type that hark decodes.
 
 May hold: the table and the parsing of link headers. May not hold: anything above IP.
 Numbers are the pcap registry's LINKTYPE_ values, and IEEE's for what a link's protocol field names.
@@ -12,9 +12,9 @@ from hark.recording import blocks
 _IP: Final = {0x0800, 0x86DD}
 _PPP_IP: Final = {0x0021, 0x0057}
 _PPP_MPLS: Final = {0x0281, 0x0283}
-_LABELS: Final = 16  # MPLS labels and tags that are stepped over in one frame
+_LABELS: Final = 16  # MPLS labels and tags that are skipped in one frame
 
-# What is in front of a known protocol field: its offset, and that of what it names.
+# Link types with a protocol field: its offset, and that of the payload which it names.
 _TYPED: Final = {
     blocks.ETHERNET: (12, 14),
     blocks.SLL: (14, 16),
@@ -23,10 +23,10 @@ _TYPED: Final = {
     274: (20, 22),  # Ethernet with its preamble
     240: (16, 18),  # netANALYZER
 }
-# Those with a header of one size in front of IP: what follows must parse as IP anyway.
+# Link types with a header of fixed size before IP: what follows must parse as IP anyway.
 _FIXED: Final = {
     blocks.RAW: 0,
-    12: 0,  # LINKTYPE_RAW as some systems wrote it
+    12: 0,  # LINKTYPE_RAW as some systems write it
     14: 0,
     blocks.IPV4: 0,
     blocks.IPV6: 0,
@@ -34,7 +34,7 @@ _FIXED: Final = {
     blocks.LOOP: 4,
     109: 12,  # OpenBSD's enc
 }
-# Those with a header of one size in front of LLC (RFC 1042): Token Ring, FDDI, ATM, IP over Fibre Channel.
+# Link types with a header of fixed size before LLC (RFC 1042): Token Ring, FDDI, ATM, IP over Fibre Channel.
 _LLC: Final = {6: 14, 10: 13, 100: 0, 122: 16}
 _PPP: Final = {9: 0, 50: 0, 51: 6, 204: 1}  # the last two: PPPoE's header, a byte for the direction
 _WIRELESS: Final = frozenset({105, 119, 127, 163, 192})
@@ -47,7 +47,7 @@ PKTAP: Final = 258
 
 
 def network(data: memoryview, link: int) -> int:
-    """The offset of the IP header; -1 where there is none."""
+    """The offset of the IP header in a frame of this link type; -1 if there is none."""
     fixed = _FIXED.get(link)
     if fixed is not None:
         return fixed
@@ -61,7 +61,7 @@ def network(data: memoryview, link: int) -> int:
             return body
         if link in (blocks.SLL, blocks.SLL2):
             return _cooked(data, kind, body, link)
-        return behind(data, kind, body)
+        return payload(data, kind, body)
     if link in _WIRELESS:
         at = wireless.llc(data, link)
         return llc(data, at) if at >= 0 else -1
@@ -83,7 +83,7 @@ def _rare(data: memoryview, link: int) -> int:
         if bytes(data[2:4]) in (b"\x03\xcc", b"\x03\x8e"):
             return 4
         return llc(data, 5, snap=True) if bytes(data[2:5]) == b"\x03\x00\x80" else -1
-    if link == PKTAP and len(data) >= 12:  # Apple's: a header of its own in front of another link type
+    if link == PKTAP and len(data) >= 12:  # Apple's: a header before another link type
         size, inside = int.from_bytes(data[:4], "little"), int.from_bytes(data[8:12], "little")
         if 12 <= size <= len(data) and inside != PKTAP:
             at = network(data[size:], inside)
@@ -103,7 +103,7 @@ HARMLESS: Final = frozenset({"ARP", "RARP", "LLDP", "EAPOL", "PPPoE discovery", 
 
 
 def name(data: memoryview, link: int) -> str:
-    """What a frame is in which there is no IP. Those in HARMLESS never carry any."""
+    """The protocol of a frame without IP. Those in HARMLESS never carry HTTP."""
     if link in _WIRELESS:
         return wireless.name(data, link)
     if link not in _TYPED:
@@ -123,7 +123,7 @@ def name(data: memoryview, link: int) -> str:
 
 # -- what a protocol field names ---------------------------------------------------------------------------------------
 
-# Tags in front of another protocol field: 802.1Q, 802.1ad and their older numbers; VN-Tag, 802.1BR, Cisco's metadata.
+# Tags before another protocol field, by size in bytes: 802.1Q, 802.1ad and their older numbers; VN-Tag, 802.1BR, Cisco.
 _TAGS: Final = {0x8100: 4, 0x88A8: 4, 0x9100: 4, 0x9200: 4, 0x9300: 4, 0x8926: 6, 0x893F: 8, 0x8909: 8}
 _PPPOE: Final = 0x8864
 _ETHERNET: Final = 0x6558
@@ -132,12 +132,13 @@ _LABELLED: Final = (0x8847, 0x8848)
 
 
 def ethernet(data: memoryview, at: int = 0) -> int:
-    """The offset of the IP header in an Ethernet frame at `at`; -1 where there is none."""
-    return behind(data, data[at + 12] << 8 | data[at + 13], at + 14) if at + 14 <= len(data) else -1
+    """The offset of the IP header in an Ethernet frame at `at`; -1 if there is none."""
+    return payload(data, data[at + 12] << 8 | data[at + 13], at + 14) if at + 14 <= len(data) else -1
 
 
-def behind(data: memoryview, kind: int, at: int, depth: int = 0) -> int:
-    """The offset of the IP header in what `kind` names, which begins at `at`; -1 where there is none."""
+def payload(data: memoryview, kind: int, at: int, depth: int = 0) -> int:
+    """The offset of the IP header in a payload at `at` of the protocol `kind` (an EtherType); -1 if there is none.
+    depth: how many Ethernet frames it is inside of."""
     for _ in range(_LABELS):
         if kind in _IP:
             return at
@@ -155,12 +156,12 @@ def behind(data: memoryview, kind: int, at: int, depth: int = 0) -> int:
         return llc(data, at)
     if kind in (_ETHERNET, _BACKBONE) and not depth:
         at += 4 if kind == _BACKBONE else 0
-        return behind(data, data[at + 12] << 8 | data[at + 13], at + 14, 1) if at + 14 <= len(data) else -1
+        return payload(data, data[at + 12] << 8 | data[at + 13], at + 14, 1) if at + 14 <= len(data) else -1
     return -1
 
 
 def llc(data: memoryview, at: int, snap: bool = False) -> int:
-    """Behind an LLC header (RFC 1042), or SNAP's part of it alone."""
+    """The offset of IP after an LLC header (RFC 1042), or after its SNAP part alone; -1 if there is none."""
     if not snap:
         start = bytes(data[at : at + 3])
         if start == b"\x06\x06\x03":
@@ -171,11 +172,12 @@ def llc(data: memoryview, at: int, snap: bool = False) -> int:
     if at + 5 > len(data) or bytes(data[at : at + 3]) not in (b"\0\0\0", b"\0\0\xf8"):
         return -1
     kind = data[at + 3] << 8 | data[at + 4]
-    return behind(data, kind, at + 5) if kind >= 0x600 else -1
+    return payload(data, kind, at + 5) if kind >= 0x600 else -1
 
 
 def ppp(data: memoryview, at: int) -> int:
-    """RFC 1661: the address and control bytes may be left out, and so may the protocol field's first byte."""
+    """The offset of IP in PPP (RFC 1661); -1 if there is none. The address and control bytes may be left out, and so
+    may the protocol field's first byte."""
     if bytes(data[at : at + 2]) == b"\xff\x03":
         at += 2
     if at >= len(data):
@@ -189,8 +191,8 @@ def ppp(data: memoryview, at: int) -> int:
 
 
 def _mpls(data: memoryview, at: int, depth: int = 0) -> int:
-    """Behind a stack of labels (RFC 3032). What follows is not named: IP, or Ethernet, perhaps behind a control word
-    (RFC 4448)."""
+    """The offset of IP after a stack of labels (RFC 3032); -1 if there is none. What follows is not named: IP, or
+    Ethernet, perhaps after a control word (RFC 4448)."""
     for _ in range(_LABELS):
         if at + 4 > len(data):
             return -1
@@ -203,12 +205,12 @@ def _mpls(data: memoryview, at: int, depth: int = 0) -> int:
         return at
     if depth:
         return -1
-    found = behind(data, _ETHERNET, at + 4) if data[at] >> 4 == 0 else -1
-    return found if found >= 0 else behind(data, _ETHERNET, at)
+    found = payload(data, _ETHERNET, at + 4) if data[at] >> 4 == 0 else -1
+    return found if found >= 0 else payload(data, _ETHERNET, at)
 
 
 def looks_like_ip(data: memoryview, at: int, end: int) -> bool:
-    """Whether an IP header may begin here: where nothing else says so."""
+    """Whether an IP header may begin here, for protocols that do not name their payload."""
     if end - at < 20:
         return False
     if data[at] >> 4 == 4:
@@ -218,14 +220,14 @@ def looks_like_ip(data: memoryview, at: int, end: int) -> bool:
 
 
 def _cooked(data: memoryview, kind: int, at: int, link: int) -> int:
-    """Linux's cooked captures: the protocol field may be Linux's own, and the device's kind says more."""
+    """Linux's cooked captures: the protocol field may be Linux's own, and the kind of device decides then."""
     device = data[2] << 8 | data[3] if link == blocks.SLL else data[8] << 8 | data[9]
     if device in _COOKED_WIRELESS:
         found = network(data[at:], _COOKED_WIRELESS[device])
         return at + found if found >= 0 else -1
     if kind in (0x0001, 0x0004):  # 802.3 frames without LLC, and with it
         return llc(data, at)
-    found = behind(data, kind, at) if kind >= 0x600 else -1
+    found = payload(data, kind, at) if kind >= 0x600 else -1
     if found < 0 and kind not in _NAMES and looks_like_ip(data, at, len(data)):
         return at
     return found
@@ -245,7 +247,7 @@ def _nflog(data: memoryview) -> int:
 
 
 class Pdu(NamedTuple):
-    """What Wireshark exports of a decoded protocol: the dissector's name, both ends, the offset of the bytes."""
+    """A payload that Wireshark has exported: the dissector's name, both ends, the offset of the payload."""
 
     protocol: str
     source: tuple[bytes, int]

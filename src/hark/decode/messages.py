@@ -1,10 +1,10 @@
-"""What HTTP/2 and HTTP/3 mean alike: header sections, data and ends on streams become heads, bodies and ends of
+"""What HTTP/2 and HTTP/3 have in common: header sections, data and ends of streams become heads, bodies and ends of
 messages (RFC 9110 §6, RFC 9113 §8, RFC 9114 §4).
 
 What   A table of the open streams; requests, responses (interim ones too), trailers, CONNECT and extended CONNECT, and
-       what speaks inside the latter two.
-Why    The two protocols differ in framing and compression alone.
-Limits STREAMS open at a time; past it the oldest is told as unfinished. HEAD_BYTES of a tunnel held before its answer.
+       the protocols inside the latter two.
+Why    The two protocols differ in framing and compression only.
+Limits STREAMS at a time; past it the oldest is reported as unfinished. HEAD_BYTES of a tunnel before its response.
 """
 
 from typing import Final
@@ -12,11 +12,13 @@ from typing import Final
 from hark.decode import limits
 from hark.decode.endings import Ending, How
 from hark.decode.events import Aborted, BodyData, Event, Headers, MessageEnd, RequestHead, ResponseHead, Side
-from hark.decode.layer import LASTING, Layer, Upgrade, Upgrader
+from hark.decode.headercache import HeaderCache
+from hark.decode.layer import LASTING, Data, Layer, Upgrade, Upgrader
 from hark.wire.fields import target, text
 
 Fields = list[tuple[bytes, bytes]]
 _COLON: Final = 0x3A
+_TEXTS_MOST: Final = 1024  # texts in the cache; past it the table is emptied
 
 
 class _Stream:
@@ -24,18 +26,21 @@ class _Stream:
 
     def __init__(self, request: RequestHead | None) -> None:
         self.request = request
-        self.answered = False  # a final response head was seen
-        self.done = [False, False]  # by side
+        self.answered = False  # its final response has begun
+        self.done = [False, False]  # by side: its message is complete
         self.trailers: Headers = ()
-        self.inner: Layer | None = None  # what speaks inside, after a CONNECT
-        self.held: list[tuple[bytes, int]] = []  # the client's data before the answer to its CONNECT
+        self.inner: Layer | None = None  # the protocol inside, after a CONNECT
+        self.held: list[tuple[bytes, int]] = []  # the client's bytes before the response to its CONNECT
 
 
 class Messages:
-    """The streams of one connection. version: "HTTP/2" or "HTTP/3"; upgrade gives what speaks inside a CONNECT; joined:
-    the beginning was not captured, so that parts of a head may be unknown."""
+    """The streams of one connection. version: "HTTP/2" or "HTTP/3"; upgrade gives the layer inside a CONNECT; joined:
+    the beginning was not captured, so parts of a head may be unknown."""
 
-    def __init__(self, conn: int, version: str, upgrade: Upgrader, joined: bool = False) -> None:
+    def __init__(
+        self, conn: int, version: str, upgrade: Upgrader, cache: HeaderCache | None = None, joined: bool = False
+    ) -> None:
+        self._texts = (cache or HeaderCache()).texts
         self._joined = joined
         self._conn = conn
         self._version = version
@@ -47,16 +52,16 @@ class Messages:
 
     @property
     def streams(self) -> list[int]:
-        """The numbers of the open ones."""
+        """The numbers of the open streams."""
         return list(self._streams)
 
     def begun(self, stream: int) -> None:
-        """A request without a body that was told elsewhere goes on here (h2c)."""
+        """A request without a body that began in HTTP/1 continues on this stream (h2c)."""
         self._streams[stream] = _Stream(None)
         self._streams[stream].done[Side.CLIENT] = True
 
     def done(self, side: Side, stream: int) -> bool:
-        """Whether `side` has said all on a stream; so it is with one that is not open."""
+        """Whether the message of `side` on a stream is complete; true for a stream that is not open."""
         state = self._streams.get(stream)
         return state is None or state.done[side]
 
@@ -65,7 +70,7 @@ class Messages:
     ) -> None:
         """A header section: a request's, a response's, or trailers."""
         pseudo: dict[bytes, bytes] = {}
-        first = 0  # pseudo headers stand in front (RFC 9113 §8.3)
+        first = 0  # pseudo headers come first (RFC 9113 §8.3)
         for name, value in fields:
             if not name or name[0] != _COLON:
                 break
@@ -103,7 +108,7 @@ class Messages:
             return
         if len(streams) >= limits.STREAMS:
             self.abort(next(iter(streams)), time, "too many streams are open", out)
-        known = _TEXTS
+        texts = self._texts
         method, scheme, authority = pseudo[b":method"], pseudo.get(b":scheme", b""), pseudo.get(b":authority", b"")
         protocol = pseudo.get(b":protocol")
         head = RequestHead(
@@ -111,17 +116,27 @@ class Messages:
             stream,
             time,
             started,
-            known.get(method) or _known(method),
+            texts.get(method) or self._text(method),
             target(pseudo.get(b":path", b"")),
-            known.get(scheme) or _known(scheme),
-            known.get(authority) or _known(authority),
+            texts.get(scheme) or self._text(scheme),
+            texts.get(authority) or self._text(authority),
             self._version,
             headers,
             size,
-            _known(protocol) if protocol else "",
+            self._text(protocol) if protocol else "",
         )
         streams[stream] = _Stream(head)
         out.append(head)
+
+    def _text(self, value: bytes) -> str:
+        """A value that usually comes again, as text."""
+        known = self._texts.get(value)
+        if known is None:
+            known = text(value)
+            if len(self._texts) >= _TEXTS_MOST:
+                self._texts.clear()
+            self._texts[value] = known
+        return known
 
     def _response(
         self, stream: int, value: bytes, headers: Headers, size: int, started: int, time: int, out: list[Event]
@@ -130,20 +145,20 @@ class Messages:
         interim = 100 <= status < 200
         state = self._streams.get(stream)
         if state is None:
-            state = self._streams[stream] = _Stream(None)  # its request was not seen
+            state = self._streams[stream] = _Stream(None)  # its request was not captured
         head = ResponseHead(self._conn, stream, time, started, status, "", self._version, headers, size, interim)
         out.append(head)
         if interim:
             return
         state.answered = True
-        asked = state.request
-        if asked is not None and asked.method == "CONNECT":
+        request = state.request
+        if request is not None and request.method == "CONNECT":
             if 200 <= status < 300:
-                self._connected(stream, state, Upgrade(asked.protocol or "tunnel", asked, head), time, out)
+                self._connected(stream, state, Upgrade(request.protocol or "tunnel", request, head), time, out)
             state.held.clear()
 
     def _connected(self, stream: int, state: _Stream, upgrade: Upgrade, time: int, out: list[Event]) -> None:
-        """What the stream carries from here on is no message's body."""
+        """The stream carries another protocol from here on, and no body."""
         if upgrade.token not in LASTING:
             out.append(MessageEnd(self._conn, stream, Side.CLIENT, time, ()))
             out.append(MessageEnd(self._conn, stream, Side.SERVER, time, ()))
@@ -152,11 +167,11 @@ class Messages:
         for data, when in state.held:
             out.extend(state.inner.feed(Side.CLIENT, data, when))
 
-    def data(self, side: Side, stream: int, body: bytes | memoryview, time: int, out: list[Event]) -> None:
-        """A piece of a body, or of what speaks inside a CONNECT."""
+    def data(self, side: Side, stream: int, body: Data, time: int, out: list[Event]) -> None:
+        """A piece of a body, or of the protocol inside a CONNECT."""
         state = self._streams.get(stream)
         if state is None or not len(body):
-            return  # a stream that was reset: what was on its way is of no use to anyone
+            return  # of a stream that was reset: it was on its way, and is not used
         if state.inner is not None:
             out.extend(state.inner.feed(side, body, time))
         elif side == Side.CLIENT and state.request is not None and state.request.method == "CONNECT":
@@ -166,7 +181,7 @@ class Messages:
             out.append(BodyData(self._conn, stream, side, time, body))
 
     def end(self, side: Side, stream: int, time: int, out: list[Event]) -> None:
-        """`side` has said all on a stream."""
+        """The message of `side` on a stream is complete."""
         state = self._streams.get(stream)
         if state is None or state.done[side]:
             return
@@ -188,11 +203,11 @@ class Messages:
             out.extend(state.inner.close(ending))
 
     def abort(self, stream: int, time: int, why: str, out: list[Event]) -> None:
-        """A stream cannot be followed any more; why is a clause."""
+        """A stream cannot be decoded any more; why is a clause."""
         self._end_early(stream, Ending(None, How.ABANDONED, time, why), why, out)
 
     def stop(self, stream: int, ending: Ending, out: list[Event]) -> None:
-        """A stream will not be whole, for somebody ended it."""
+        """A stream stays incomplete because of `ending`."""
         self._end_early(stream, ending, "", out)
 
     def _end_early(self, stream: int, ending: Ending, why: str, out: list[Event]) -> None:
@@ -204,7 +219,7 @@ class Messages:
             out.append(Aborted(self._conn, stream, ending.time, why, None if why else ending))
 
     def abandon(self, time: int, why: str, out: list[Event]) -> None:
-        """The connection cannot be followed any more; why is a clause."""
+        """The connection cannot be decoded any more; why is a clause."""
         for stream in list(self._streams):
             self.abort(stream, time, why, out)
 
@@ -212,18 +227,3 @@ class Messages:
         """The connection is over."""
         for stream in list(self._streams):
             self.stop(stream, ending, out)
-
-
-_TEXTS: Final[dict[bytes, str]] = {}  # methods, schemes, hosts that came before
-_TEXTS_MOST: Final = 1024
-
-
-def _known(value: bytes) -> str:
-    """The text of something that comes again and again."""
-    known = _TEXTS.get(value)
-    if known is None:
-        known = text(value)
-        if len(_TEXTS) >= _TEXTS_MOST:
-            _TEXTS.clear()
-        _TEXTS[value] = known
-    return known

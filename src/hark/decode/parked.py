@@ -1,8 +1,8 @@
-"""Ciphertext that waits for its secrets: what TLS and QUIC do alike with it.
+"""Ciphertext that waits for its keys: what TLS and QUIC sessions have in common.
 
-What   Items that cannot be opened yet are kept in their order, offered again when secrets come, and given up when none
-       will. A session whose connection is over while items wait is closed only then.
-Limits PARKED_BYTES a session, PARKED_ALL_BYTES over all (the budget): past them the session is given up.
+What   Items that cannot be decrypted yet are kept in order, tried again when secrets come, and given up if none will. A
+       session whose connection ends while items wait is closed only then.
+Limits PARKED_BYTES per session, PARKED_ALL_BYTES over all sessions: past them the session is not decrypted.
 """
 
 from abc import abstractmethod
@@ -13,100 +13,114 @@ from typing import Generic, TypeVar
 from hark.decode import limits
 from hark.decode.endings import Ending
 from hark.decode.events import Event
-from hark.decode.keyring import Budget
+from hark.decode.sessions import Sessions
+from hark.decode.undecrypted import Cause, Undecrypted
 
 Item = TypeVar("Item")
 
 
 class Parked(Generic[Item]):
-    """The waiting part of a session; what an item is, is the session's own."""
+    """The part of a session that keeps ciphertext. What an item is, is the subclass's own. ids: what secrets for this
+    session may be known by; it only grows."""
 
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
+    def __init__(self, number: int, ids: list[bytes], sessions: Sessions) -> None:
+        self.number = number
+        self.ids = ids
+        self._sessions = sessions
+        self._registered = 0  # how many of the ids the table of sessions knows
         self._parked: deque[Item] = deque()
         self._parked_bytes = 0
-        self._sealed = 0  # bytes of application data that stayed closed
-        self._dead = ""  # why nothing more is opened
-        self._apart = False  # whether everything is read as far as it goes, whatever waits before it
-        self._closed: Ending | None = None  # how the connection ended, while secrets are awaited
+        self._encrypted = 0  # bytes of application data that were not decrypted
+        self._failure: Cause | None = None  # why nothing more is decrypted
+        self._last_try = False  # no secrets will come: decrypt what can be, whatever is parked before it
+        self._ending: Ending | None = None  # how the connection ended, while secrets are awaited
 
-    # -- what a session says of itself ---------------------------------------------------------------------------------
-
-    @abstractmethod
-    def _again(self, item: Item, out: list[Event]) -> None:
-        """Take a parked item up again; it may be parked anew."""
+    # -- what a subclass defines ---------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _closed_bytes(self, item: Item) -> int:
-        """Bytes of application data in an item that stays closed."""
+    def _retry(self, item: Item, out: list[Event]) -> None:
+        """Process a parked item again; it may be parked again."""
 
     @abstractmethod
-    def _missing(self) -> str:
-        """Why it cannot be opened, as a clause."""
+    def _application_bytes(self, item: Item) -> int:
+        """Bytes of application data in an item that is not decrypted."""
 
     @abstractmethod
-    def _over(self, ending: Ending) -> Sequence[Event]:
-        """The connection is over and nothing waits any more: tell the end."""
+    def _missing(self) -> Cause:
+        """Why it cannot be decrypted."""
+
+    @abstractmethod
+    def _finish(self, ending: Ending) -> Sequence[Event]:
+        """The connection is over and nothing is parked any more: the last events."""
 
     # -- parking -------------------------------------------------------------------------------------------------------
+
+    def _register(self) -> None:
+        """The session may have got new ids."""
+        if len(self.ids) > self._registered:
+            self._registered = self._sessions.register(self, self._registered)
 
     def _park(self, item: Item, size: int) -> None:
         """Keep an item of `size` bytes until secrets come."""
         self._parked.append(item)
         self._parked_bytes += size
-        self._budget.left -= size
-        if self._parked_bytes > limits.PARKED_BYTES or self._budget.left < 0:
-            self._die(self._missing())
+        budget = self._sessions.budget
+        budget.left -= size
+        if self._parked_bytes > limits.PARKED_BYTES or budget.left < 0:
+            self._fail(*self._missing())
 
     def _unpark(self) -> deque[Item]:
         waiting, self._parked = self._parked, deque()
-        self._budget.left += self._parked_bytes
+        self._sessions.budget.left += self._parked_bytes
         self._parked_bytes = 0
         return waiting
 
     def _resume(self, out: list[Event]) -> None:
-        """Offer all that is parked again, in order, up to the first that still cannot be opened."""
-        if self._parked and not self._dead:
+        """Try all parked items again, in order, up to the first that still cannot be decrypted."""
+        if self._parked and not self._failure:
             for item in self._unpark():
-                self._again(item, out)
+                self._retry(item, out)
 
-    def _die(self, why: str) -> None:
-        """Nothing more is opened; what was parked counts as sealed."""
-        if not self._dead:
-            self._dead = why
-            self._sealed += sum(map(self._closed_bytes, self._unpark()))
+    def _fail(self, reason: Undecrypted, detail: object = "") -> None:
+        """Nothing more is decrypted; what was parked counts as encrypted."""
+        if not self._failure:
+            self._failure = Cause(reason, detail)
+            self._encrypted += sum(map(self._application_bytes, self._unpark()))
 
-    # -- what the table of sessions calls (sessions.py) ----------------------------------------------------------------
+    # -- called by the table of sessions (sessions.py) -----------------------------------------------------------------
 
     @property
     def waiting(self) -> bool:
-        """Whether the connection is over and this session still hopes for secrets."""
-        return self._closed is not None
+        """Whether the connection is over and this session still waits for secrets."""
+        return self._ending is not None
 
     def close(self, ending: Ending) -> Sequence[Event]:
         """The connection is over; what is parked still waits for its secrets (see `waiting`)."""
-        if self._parked and not self._dead:
-            self._closed = ending
-            return ()
-        return self._over(ending)
+        events: Sequence[Event] = ()
+        if self._parked and not self._failure:
+            self._ending = ending
+        else:
+            events = self._finish(ending)
+        self._sessions.closed_session(self)
+        return events
 
     def secrets(self) -> Sequence[Event]:
-        """Secrets for this session have come: take up what is parked."""
+        """Secrets for this session have come: decrypt what is parked."""
         out: list[Event] = []
         self._resume(out)
-        if self._closed is not None and not self._parked:
-            ending, self._closed = self._closed, None
-            out.extend(self._over(ending))
+        if self._ending is not None and not self._parked:
+            ending, self._ending = self._ending, None
+            out.extend(self._finish(ending))
         return out
 
     def abandon(self) -> Sequence[Event]:
-        """No secrets will come any more, or there is no room to wait for them."""
-        if self._closed is None:
+        """No secrets will come any more, or the limit leaves no space to wait for them."""
+        if self._ending is None:
             return ()
-        ending, self._closed = self._closed, None
+        ending, self._ending = self._ending, None
         out: list[Event] = []
-        self._apart = True
+        self._last_try = True
         self._resume(out)
-        self._die(self._missing())
-        out.extend(self._over(ending))
+        self._fail(*self._missing())
+        out.extend(self._finish(ending))
         return out

@@ -1,15 +1,16 @@
 """QPACK: HTTP/3's field sections to header lists (RFC 9204).
 
-What   The dynamic table that one side's encoder stream builds, and the sections that refer to it.
-Why    Ours, next to HPACK: a listener has to hold a section until the table has what it needs, with no decoder stream
-       of its own to answer on.
-Limits The table has what the reader's SETTINGS allow and no more than TABLE_BYTES; LIST bytes in one header list.
+What   The dynamic table that the encoder stream of one side builds, and the field sections that refer to it.
+Why    Own code, next to HPACK: a passive observer has to hold a section until the table has its entries, and has no
+       decoder stream to answer on.
+Limits The table has the size that the peer's SETTINGS allow, and at most TABLE_BYTES; list_bytes in one header list.
 """
 
 from collections import deque
 from typing import Final
 
 from hark.decode import limits
+from hark.decode.headercache import HeaderCache
 from hark.decode.huffman import CompressionError, CutShortError, Header, prefixed, string
 
 _STATIC: Final = tuple(
@@ -45,24 +46,25 @@ _STATIC: Final = tuple(
         ).split(b"~")
     )
 )
-_OVERHEAD: Final = 32  # bytes that an entry counts besides its name and value (§3.2.1)
+_OVERHEAD: Final = 32  # bytes that an entry counts in addition to its name and value (§3.2.1)
 
 
 class BlockedError(CompressionError):
-    """A section refers to entries that have not come yet."""
+    """A field section refers to table entries that have not come yet."""
 
 
 class Decoder:
-    """One side's encoder as its peer sees it: the encoder stream's bytes in, then sections."""
+    """The decoder of what one side encodes: its encoder stream and its field sections. inserted: entries so far."""
 
-    def __init__(self, list_bytes: int) -> None:
+    def __init__(self, list_bytes: int, cache: HeaderCache | None = None) -> None:
+        self._known = (cache or HeaderCache()).huffman
         self._list_bytes = list_bytes
-        self._allowed: int | None = None  # what the peer's SETTINGS allow; None before they have come
+        self._allowed: int | None = None  # bytes of table that the peer's SETTINGS allow; None before they have come
         self._capacity = 0
         self._size = 0
         self._table: deque[Header] = deque()  # oldest first
         self._buffer = b""
-        self.inserted = 0  # entries ever inserted
+        self.inserted = 0
 
     def allow(self, capacity: int) -> None:
         """The peer's SETTINGS_QPACK_MAX_TABLE_CAPACITY has come."""
@@ -71,7 +73,7 @@ class Decoder:
     # -- the encoder stream (§4.3) -----------------------------------------------------------------------------------
 
     def feed(self, data: bytes | memoryview) -> bool:
-        """Bytes of the encoder stream; whether entries were inserted. Raises CompressionError."""
+        """The next bytes of the encoder stream. Whether entries were inserted. Raises CompressionError."""
         block = self._buffer + bytes(data)
         at, before = 0, self.inserted
         try:
@@ -88,11 +90,11 @@ class Decoder:
         if byte & 0x80:  # §4.3.2: with name reference
             index, at = prefixed(block, at, 6)
             name = self._static(index)[0] if byte & 0x40 else self._recent(index)[0]
-            value, at = string(block, at)
+            value, at = string(block, at, self._known)
             self._insert((name, value))
         elif byte & 0x40:  # §4.3.3: with literal name
-            name, at = string(block, at, 5)
-            value, at = string(block, at)
+            name, at = string(block, at, self._known, 5)
+            value, at = string(block, at, self._known)
             self._insert((name, value))
         elif byte & 0x20:  # §4.3.1: set capacity
             capacity, at = prefixed(block, at, 5)
@@ -123,7 +125,7 @@ class Decoder:
         return _STATIC[index]
 
     def _recent(self, index: int) -> Header:
-        """Counted back from the newest entry."""
+        """An entry by its distance from the newest one."""
         return self._entry(self.inserted - 1 - index)
 
     def _entry(self, absolute: int) -> Header:
@@ -135,8 +137,8 @@ class Decoder:
     # -- sections (§4.5) ---------------------------------------------------------------------------------------------
 
     def decode(self, block: bytes) -> list[Header]:
-        """The header list of a whole section. Raises BlockedError where entries are still to come, else
-        CompressionError."""
+        """The header list of a whole section. Raises BlockedError if entries are still to come, CompressionError if it
+        cannot be decoded."""
         required, at = prefixed(block, 0, 8)
         required = self._required(required)
         if required > self.inserted:
@@ -157,7 +159,7 @@ class Decoder:
         return headers
 
     def _required(self, encoded: int) -> int:
-        """The required insert count (§4.5.1.1)."""
+        """The required insert count from its encoded form (§4.5.1.1). Raises as decode() does."""
         if not encoded:
             return 0
         if self._allowed is None:
@@ -183,12 +185,12 @@ class Decoder:
             index, at = prefixed(block, at, 4)
             name = (self._static(index) if byte & 0x10 else self._entry(base - 1 - index))[0]
         elif byte & 0x20:  # §4.5.6: literal with literal name
-            name, at = string(block, at, 3)
+            name, at = string(block, at, self._known, 3)
         elif byte & 0x10:  # §4.5.3: indexed with post-base index
             index, at = prefixed(block, at, 4)
             return self._entry(base + index), at
         else:  # §4.5.5: literal with post-base name reference
             index, at = prefixed(block, at, 3)
             name = self._entry(base + index)[0]
-        value, at = string(block, at)
+        value, at = string(block, at, self._known)
         return (name, value), at

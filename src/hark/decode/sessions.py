@@ -1,11 +1,12 @@
-"""TLS and QUIC sessions by client random: who has to be told when secrets come, and who still waits for some.
+"""TLS and QUIC sessions by client random: which are decrypted by new secrets, and which still wait for some.
 
-What   A session is known from its ClientHello on. When its connection is over while ciphertext is parked, the
-       connection's end is held back until the secrets come, the recording ends, or room is needed.
-Limits PARKED_ALL_BYTES of ciphertext over all; past half of it, sessions that are over make room for those alive.
+What   A session is registered from its ClientHello on. If its connection ends while ciphertext is parked, the event of
+       the connection's end is held back until the secrets come, the recording ends, or the limit is reached.
+Limits PARKED_ALL_BYTES of ciphertext over all; past half of it, sessions of ended connections are given up.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 from typing import Protocol as Interface
 
 from hark.decode import limits
@@ -13,16 +14,18 @@ from hark.decode.events import Closed, Event
 from hark.decode.keyring import Budget, Keyring
 from hark.recording.blocks import Secrets
 
+PRESSURE: Final = limits.PARKED_ALL_BYTES // 2  # bytes of the budget that remain when ended connections are given up
+
 
 class Session(Interface):
-    """What TLS and QUIC have in common here."""
+    """What TLS and QUIC sessions have in common here (parked.py)."""
 
     number: int
     ids: list[bytes]  # client randoms, and what else secrets for it may be known by; it only grows
 
     @property
     def waiting(self) -> bool:
-        """Whether its connection is over and it still hopes for secrets."""
+        """Whether its connection is over and it still waits for secrets."""
 
     def secrets(self) -> Sequence[Event]:
         """Secrets for it have come."""
@@ -34,16 +37,16 @@ class Session(Interface):
 class Sessions:
     """The table of sessions, with the keyring and the budget that they share."""
 
-    def __init__(self) -> None:
-        self.keyring = Keyring()
+    def __init__(self, keyring: Keyring | None = None) -> None:
+        self.keyring = keyring or Keyring()
         self.budget = Budget()
         self._known: dict[bytes, list[Session]] = {}
         self._waiting: dict[int, list[Session]] = {}  # by connection, in the order of their ends
-        self._ends: dict[int, Closed] = {}  # what to tell of those connections then
-        self.tight = False  # whether one had to make room for another
+        self._ends: dict[int, Closed] = {}  # the held back ends of those connections
+        self.tight = False  # whether a session was given up for the limit
 
     def secrets(self, block: Secrets) -> Sequence[Event]:
-        """Secrets have come: everything that they open."""
+        """Secrets have come: the events of everything that they decrypt."""
         out: list[Event] = []
         changed = self.keyring.add(block.text, block.source)
         found = dict.fromkeys(session for name in changed for session in self._known.get(name, ()))
@@ -52,14 +55,14 @@ class Sessions:
             self._settle(session, out)
         return out
 
-    def know(self, session: Session, told: int) -> int:
-        """Tell the session when secrets for its ids come; `told` of them were known before. How many are now."""
-        for name in session.ids[told:]:
+    def register(self, session: Session, known: int) -> int:
+        """Remember the session's ids from the `known`-th on; returns how many are remembered now."""
+        for name in session.ids[known:]:
             self._known.setdefault(name, []).append(session)
         return len(session.ids)
 
-    def over(self, session: Session) -> None:
-        """The session was closed; it waits for its secrets, or is forgotten."""
+    def closed_session(self, session: Session) -> None:
+        """The session was closed: remember that it waits for its secrets, or forget it."""
         if session.waiting:
             self._waiting.setdefault(session.number, []).append(session)
             return
@@ -70,8 +73,8 @@ class Sessions:
             if not known:
                 self._known.pop(name, None)
 
-    def closed(self, event: Closed, out: list[Event]) -> None:
-        """Tell a connection's end, now or when its sessions wait no more."""
+    def closed_connection(self, event: Closed, out: list[Event]) -> None:
+        """A connection has ended: report it now, or when its sessions do not wait any more."""
         if event.conn in self._waiting:
             self._ends[event.conn] = event
         else:
@@ -79,31 +82,26 @@ class Sessions:
 
     def _settle(self, session: Session, out: list[Event]) -> None:
         """The session may have got what it waited for."""
-        mates = self._waiting.get(session.number)
-        if mates is None or session not in mates or session.waiting:
+        others = self._waiting.get(session.number)
+        if others is None or session not in others or session.waiting:
             return
-        mates.remove(session)
-        self.over(session)
-        if not mates:
+        others.remove(session)
+        self.closed_session(session)
+        if not others:
             del self._waiting[session.number]
             closed = self._ends.pop(session.number, None)
             if closed is not None:
                 out.append(closed)
 
-    @property
-    def pressed(self) -> bool:
-        """Whether too much ciphertext is parked."""
-        return self.budget.left < limits.PARKED_ALL_BYTES // 2 and bool(self._waiting)
-
     def press(self, out: list[Event]) -> None:
-        """Sessions that wait for nothing but secrets make room for those that are alive."""
-        while self.pressed:
+        """If much ciphertext is parked, give up sessions of ended connections in favour of open ones."""
+        while self.budget.left < PRESSURE and self._waiting:
             self.tight = True
             self._abandon(next(iter(self._waiting.values()))[0], out)
 
     @property
     def waiting(self) -> Iterable[int]:
-        """The connections that are over but for their secrets."""
+        """The numbers of ended connections whose sessions wait for secrets."""
         return self._waiting
 
     def finish(self, number: int, out: list[Event]) -> None:

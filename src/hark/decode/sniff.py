@@ -1,4 +1,4 @@
-"""Every guess about what bytes are, in one place. By content alone: port numbers say nothing.
+"""Detection of protocols by the first bytes of a direction. By content only: port numbers are not considered.
 
 May hold: pure functions over the first bytes of a direction. May not hold: state.
 """
@@ -7,11 +7,10 @@ import re
 from functools import cache
 from typing import Final
 
-from hark.decode import proxied
-from hark.decode.events import Side
-from hark.wire import dns, http1, http2
+from hark.decode.endings import Side
+from hark.wire import dns, http1, http2, proxyprotocol
 
-MORE: Final = "more"  # it cannot be told yet
+MORE: Final = "more"  # more bytes are needed
 TLS: Final = "tls"
 HTTP1: Final = "http/1.1"
 HTTP2: Final = "h2"
@@ -23,24 +22,24 @@ DNS: Final = "dns"
 
 TLS_RECORDS: Final = frozenset({20, 21, 22, 23})  # content types: no text begins with one of these
 
-# Patterns are compiled when they are first needed: that takes longer than a connection.
+# Patterns are compiled on first use: compiling takes longer than decoding a connection.
 _LINE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} +\S[^\r\n]*? +HTTP/\d\.\d[ \t]*\r?\n"
 _LINE_BEGIN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: [^\r\n]*\r?)?"
 _STATUS: Final = rb"HTTP/\d\.\d \d{3}[ \r\n]"
-# Pieces of lines on a connection that was joined in the middle, where nothing but what a segment begins with can tell.
+# Parts of lines on a connection whose beginning was not captured, where only the start of a segment can be compared.
 _TARGET: Final = rb"(?:/|\*|[a-z][a-z0-9+.-]{1,10}://)"
-_ASKS: Final = rb"[A-Z]{3,16} " + _TARGET
+_REQUEST_BEGIN: Final = rb"[A-Z]{3,16} " + _TARGET
 _LINE_PART: Final = rb"[A-Z]{1,16}|[A-Z]{3,16} (?:[a-z0-9+.:-]{0,13}|" + _TARGET + rb"[^\r\n]*\r?)"
 _STATUS_PART: Final = rb"H|HT|HTT|HTTP|HTTP/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?"
 _RARE: Final = frozenset({0, 1, 4, 5, 13, 80})  # first bytes of DNS, SOCKS, and the PROXY protocol
 _RECORDS: Final = frozenset({b"\x16\x03", b"\x17\x03"})
 _SETTINGS: Final = b"\x04\0\0\0\0\0"  # a frame's type, flags and stream
-_BANNER: Final = 64  # bytes by which a banner says what it is
+_BANNER: Final = 64  # bytes of a banner that are compared
 _STATUS_BEGIN: Final = rb"H(?:T(?:T(?:P(?:/(?:\d(?:\.(?:\d(?: \d{0,3})?)?)?)?)?)?)?)?"
 
 
 def protocol(side: Side, data: bytes) -> str:
-    """What `side` speaks, judged by the first bytes that it sent: one of the names above, or MORE."""
+    """The protocol by the first bytes of `side`: one of the names above, or MORE."""
     if not data:
         return MORE
     if data[0] == 0x16:
@@ -48,7 +47,7 @@ def protocol(side: Side, data: bytes) -> str:
     if side == Side.SERVER:
         if re.match(_STATUS, data):
             return HTTP1
-        if data[:2] == b"\0\0" or data == b"\0":  # an HTTP/2 server may speak first: SETTINGS (RFC 9113 §3.4)
+        if data[:2] == b"\0\0" or data == b"\0":  # an HTTP/2 server may send first: SETTINGS (RFC 9113 §3.4)
             if len(data) < 9:
                 return MORE
             return HTTP2 if data[3:9] == _SETTINGS and data[2] % 6 == 0 else OPAQUE
@@ -67,28 +66,28 @@ def protocol(side: Side, data: bytes) -> str:
     return MORE if not stripped or re.fullmatch(_LINE_BEGIN, stripped) else OPAQUE
 
 
-def answered(client: bytes, server: bytes, name: str) -> str:
-    """What is spoken where one side alone does not say HTTP/1: what a server answers by a status line was a request to
-    it, whatever it looked like; and a request of HTTP/0.9 is answered by anything. name: what the side that spoke last
-    says by itself, MORE or OPAQUE."""
+def by_answer(client: bytes, server: bytes, name: str) -> str:
+    """The protocol by the first bytes of both sides: what a server answers by a status line was a request to it,
+    however malformed, and a request of HTTP/0.9 is answered by anything. name: the result for the side that sent last
+    alone, MORE or OPAQUE."""
     if not client:
         return name
     if not server:
-        return MORE if name == MORE or not other(Side.CLIENT, client) else OPAQUE
-    said = protocol(Side.SERVER, server)
-    if said in (HTTP1, MORE):
-        return said
+        return MORE if name == MORE or not other_protocol(Side.CLIENT, client) else OPAQUE
+    answer = protocol(Side.SERVER, server)
+    if answer in (HTTP1, MORE):
+        return answer
     return HTTP1 if http1.is_simple(client.partition(b"\n")[0]) and b"\n" in client else name
 
 
 def _rare(data: bytes) -> str:
-    """Protocols in front of which, or beside which, HTTP is spoken."""
-    found = proxied.header(data)
-    if found is not None:
-        return PROXY if found[0] else MORE
+    """SOCKS and the PROXY protocol, which HTTP may follow, and DNS."""
+    header = proxyprotocol.header(data)
+    if header is not None:
+        return PROXY if header.size else MORE
     if data[0] == 13:
-        return MORE if proxied.V2.startswith(data) else OPAQUE
-    if data[0] == 5:  # RFC 1928 §3: the client says which methods it has, and waits
+        return MORE if proxyprotocol.V2.startswith(data) else OPAQUE
+    if data[0] == 5:  # RFC 1928 §3: the client lists its methods, and waits
         if len(data) < 2 or (len(data) < 2 + data[1] <= 12):
             return MORE
         return SOCKS5 if len(data) == 2 + data[1] and all(m <= 9 or m >= 0x80 for m in data[2:]) else OPAQUE
@@ -106,10 +105,9 @@ def _rare(data: bytes) -> str:
     return DNS if message is not None and not message.response else OPAQUE
 
 
-def joined(side: Side, data: bytes) -> str:
-    """What `side` speaks on a connection whose beginning was not captured, judged by segments that may be any: HTTP1
-    and HTTP2 where a message or a frame begins with them, TLS where a record does, MORE where a message may; else
-    OPAQUE."""
+def midway(side: Side, data: bytes) -> str:
+    """The protocol of a connection whose beginning was not captured, by any segment of `side`: HTTP1, HTTP2 or TLS if a
+    message, a frame or a record begins with the segment, MORE if a message may; else OPAQUE."""
     if data[:2] in _RECORDS and len(data) >= 6:
         length = data[3] << 8 | data[4]
         return TLS if data[2] <= 4 and 1 <= length <= 16384 + 2048 else OPAQUE
@@ -123,32 +121,32 @@ def joined(side: Side, data: bytes) -> str:
     return HTTP2 if http2.are_frames(data) else OPAQUE
 
 
-SENDER_BYTES: Final = 4096  # of a segment's beginning that sender() looks at
+SENDER_BYTES: Final = 4096  # of a segment's beginning that sender() reads
 
 
 def sender(data: bytes) -> Side | None:
-    """Which end of a connection sends a segment that begins so; None where that does not say."""
+    """The sender of a segment that begins with these bytes; None if they do not show it."""
     if data[:1] in b"\x16" and len(data) > 8 and data[1] == 3:
-        return _handshaking(data)
+        return _sender_of_handshake(data)
     if re.match(_STATUS, data):
         return Side.SERVER
-    if re.match(_ASKS, data) or data.startswith(http2.PREFACE) or re.match(_LINE, data):
+    if re.match(_REQUEST_BEGIN, data) or data.startswith(http2.PREFACE) or re.match(_LINE, data):
         return Side.CLIENT
     if len(data) > 9 and data[3] < 10:
-        return _compressing(data)
-    for whose, pattern, _ in _others():
-        if whose is not None and pattern.match(data):
-            return whose
+        return _sender_of_frames(data)
+    for end, pattern, _ in _undecoded():
+        if end is not None and pattern.match(data):
+            return end
     return None
 
 
-def asks(data: bytes) -> bool:
-    """Whether this may be the beginning of an HTTP/1 request."""
-    return re.match(_ASKS, data) is not None
+def begins_request(data: bytes) -> bool:
+    """Whether an HTTP/1 request may begin with these bytes."""
+    return re.match(_REQUEST_BEGIN, data) is not None
 
 
-def may_tell(data: bytes) -> bool:
-    """Whether sender() may say more when more has come."""
+def may_decide(data: bytes) -> bool:
+    """Whether sender() may find the sender when more bytes have come."""
     part = re.fullmatch(_STATUS_PART, data) or re.fullmatch(_LINE_PART, data)
     return part is not None or (len(data) <= 8 and data[:1] == b"\x16")
 
@@ -157,19 +155,19 @@ def _begins(data: bytes, *starts: bytes) -> bool:
     return len(data) < 6 and any(data.startswith(start) or start.startswith(data) for start in starts)
 
 
-_CLIENT_SAYS: Final = frozenset({1, 16})
-_SERVER_SAYS: Final = frozenset({2, 11, 12, 13, 14})
+_CLIENT_MESSAGES: Final = frozenset({1, 16})
+_SERVER_MESSAGES: Final = frozenset({2, 11, 12, 13, 14})
 
 
-def _handshaking(data: bytes) -> Side | None:
-    """By the type of a handshake message in the clear (RFC 5246 §7.4): its length must fit its record's."""
+def _sender_of_handshake(data: bytes) -> Side | None:
+    """By the type of an unencrypted handshake message (RFC 5246 §7.4), whose length must fit into its record."""
     record, size = data[3] << 8 | data[4], int.from_bytes(data[6:9], "big")
     if size + 4 > record and data[5] != 11:
         return None
-    return Side.CLIENT if data[5] in _CLIENT_SAYS else Side.SERVER if data[5] in _SERVER_SAYS else None
+    return Side.CLIENT if data[5] in _CLIENT_MESSAGES else Side.SERVER if data[5] in _SERVER_MESSAGES else None
 
 
-def _compressing(data: bytes) -> Side | None:
+def _sender_of_frames(data: bytes) -> Side | None:
     """By the first field of an HTTP/2 header block: a pseudo-header of HPACK's static table (RFC 7541 appendix A)."""
     at = 0
     while at + 9 < len(data):
@@ -186,16 +184,16 @@ def _compressing(data: bytes) -> Side | None:
 
 
 def answer(data: bytes) -> str:
-    """What answers a ClientHello and is no TLS: HTTP1, HTTP2, another protocol's name, OPAQUE, or MORE."""
+    """The protocol of an answer to a ClientHello that is not TLS: HTTP1, HTTP2, another name, OPAQUE, or MORE."""
     name = protocol(Side.SERVER, data)
     if name != OPAQUE:
         return name
-    found = other(Side.SERVER, data)
+    found = other_protocol(Side.SERVER, data)
     return found if found or b"\n" in data or len(data) >= _BANNER else MORE
 
 
 def _tls(data: bytes) -> str:
-    """A handshake record of version 3.x that holds a hello."""
+    """A handshake record of version 3.x with a hello."""
     if len(data) < 6:
         return MORE if len(data) < 2 or data[1] == 3 else OPAQUE
     length = data[3] << 8 | data[4]
@@ -203,8 +201,8 @@ def _tls(data: bytes) -> str:
 
 
 @cache
-def _others() -> tuple[tuple[Side | None, re.Pattern[bytes], str], ...]:
-    """(side, first bytes, name); compiled when something is neither HTTP nor TLS."""
+def _undecoded() -> tuple[tuple[Side | None, re.Pattern[bytes], str], ...]:
+    """(side, first bytes, name) of protocols that are not decoded."""
     return (
         (None, re.compile(rb"SSH-\d"), "ssh"),
         (Side.SERVER, re.compile(rb"220[ -][^\r\n]*\bE?SMTP", re.I), "smtp"),
@@ -226,14 +224,15 @@ def _others() -> tuple[tuple[Side | None, re.Pattern[bytes], str], ...]:
     )
 
 
-def others(client: bytes, server: bytes) -> str:
-    """The name of what the two sides speak, "" where it has none."""
-    return (other(Side.CLIENT, client) if client else "") or (other(Side.SERVER, server) if server else "")
+def other_protocol_of(client: bytes, server: bytes) -> str:
+    """The name of a protocol that is not decoded, by the first bytes of both sides; "" if it is unknown."""
+    by_client = other_protocol(Side.CLIENT, client) if client else ""
+    return by_client or (other_protocol(Side.SERVER, server) if server else "")
 
 
-def other(side: Side, data: bytes) -> str:
-    """The name of something that hark does not follow, "" where it has none: only told, never acted on."""
-    for whose, pattern, name in _others():
-        if whose in (None, side) and pattern.match(data):
+def other_protocol(side: Side, data: bytes) -> str:
+    """The name of a protocol that is not decoded, by the first bytes of one side; "" if it is unknown."""
+    for end, pattern, name in _undecoded():
+        if end in (None, side) and pattern.match(data):
             return name
     return ""

@@ -1,7 +1,7 @@
 """IP packets inside of IP packets: where the inner one begins.
 
-May hold: the parsing of tunnels' headers. May not hold: state, encrypted tunnels.
-UDP's port numbers say nothing: each kind of tunnel has a header whose fixed bits, lengths and inner packet must agree.
+May hold: the parsing of tunnel headers. May not hold: state, encrypted tunnels.
+Port numbers of UDP are not considered: fixed bits and lengths of a tunnel's header must agree with the inner packet.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,8 @@ _PPTP: Final = 0x880B
 
 
 def inner(data: memoryview, proto: int, start: int, end: int) -> int:
-    """The offset of an IP packet inside another whose payload, of protocol `proto`, begins at `start`; -1 for none."""
+    """The offset of an IP packet inside another, whose payload of protocol `proto` begins at `start`; -1 if there is
+    none."""
     if proto in (4, 41):  # RFC 2003, RFC 2473
         return start
     if proto == _UDP:
@@ -40,10 +41,8 @@ def inner(data: memoryview, proto: int, start: int, end: int) -> int:
     if proto == _ETHERIP and end - start > 16:  # RFC 3378
         return link.ethernet(data[:end], start + 2)
     if proto == _MPLS:  # RFC 4023
-        return link.behind(data[:end], 0x8847, start)
-    if (
-        proto == _L2TP
-    ):  # RFC 3931 §4.1.1.1: the cookie's size, and whether a sublayer follows, is known to its ends only
+        return link.payload(data[:end], 0x8847, start)
+    if proto == _L2TP:  # RFC 3931 §4.1.1.1: only the ends know the cookie's size, and whether a sublayer follows
         return next((at for size in (4, 8, 12, 16) if (at := _framed(data, start + size, end)) >= 0), -1)
     return -1
 
@@ -63,19 +62,19 @@ def _gre(data: memoryview, start: int, end: int) -> int:
     if kind == _ERSPAN3:
         more = 8 if at + 12 <= end and data[at + 11] & 1 else 0
         return link.ethernet(data[:end], at + 12 + more)
-    if kind == _WCCP:  # version 2 has a header of 4 bytes in front
+    if kind == _WCCP:  # version 2 has a header of 4 bytes before it
         return at if link.looks_like_ip(data, at, end) else at + 4
-    return link.behind(data[:end], kind, at)
+    return link.payload(data[:end], kind, at)
 
 
 def _framed(data: memoryview, at: int, end: int) -> int:
-    """IP in an Ethernet frame, where the frame's own header has to be proof enough."""
+    """IP in an Ethernet frame whose own header has to be proof enough."""
     found = link.ethernet(data[:end], at) if at + 34 <= end else -1
     return found if found >= 0 and _fits(data, found, end) else -1
 
 
 def _fits(data: memoryview, at: int, end: int) -> bool:
-    """Whether an IP header at `at` is sound, and says a length that may be."""
+    """Whether there is a plausible IP header at `at`."""
     if not link.looks_like_ip(data, at, end):
         return False
     if data[at] >> 4 == 6:
@@ -87,7 +86,7 @@ _NEXT: Final = frozenset({0, 4, 6, 17, 41, 43, 44, 47, 50, 51, 58, 60})  # what 
 
 
 def _vxlan(data: memoryview, at: int, end: int) -> int:
-    """RFC 7348, with the group's and the next protocol's bits of its extensions."""
+    """RFC 7348, with the bits of its extensions for groups and for the next protocol."""
     flags = data[at]
     if data[at + 7] or (flags == 0x08 and (data[at + 1] or data[at + 2] or data[at + 3])):
         return -1
@@ -137,7 +136,7 @@ def _l2tp(data: memoryview, at: int, end: int) -> int:
 
 
 def _tzsp(data: memoryview, at: int, end: int) -> int:
-    """TaZmen Sniffer Protocol: tags in front of a frame, here of Ethernet."""
+    """TaZmen Sniffer Protocol: tags before a frame, here of Ethernet."""
     if data[at + 1] not in (0, 1) or data[at + 2] or data[at + 3] != 1:
         return -1
     at += 4
@@ -147,7 +146,7 @@ def _tzsp(data: memoryview, at: int, end: int) -> int:
 
 
 def _bare(data: memoryview, at: int, end: int) -> int:
-    """IP in UDP without anything between them (Teredo, RFC 4380; FOU), or MPLS (RFC 7510)."""
+    """IP directly in UDP (Teredo, RFC 4380; FOU), or MPLS (RFC 7510)."""
     first = data[at]
     if first == 0x45:
         whole = at + (data[at + 2] << 8 | data[at + 3]) == end
@@ -167,7 +166,7 @@ _L2TP_FIRST: Final = frozenset(a | b | c | d for a in (0, 0x40) for b in (0, 8) 
 
 @cache
 def _probes(first: int) -> tuple[_Probe, ...]:
-    """What may begin with this byte."""
+    """The tunnels that may begin with this byte."""
     found: list[_Probe] = []
     if first in (0x08, 0x88, 0x0C):
         found.append(_vxlan)

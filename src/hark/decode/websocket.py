@@ -1,31 +1,34 @@
 """WebSocket messages, both directions at once (RFC 6455), with permessage-deflate (RFC 7692).
 
-What   Frames become messages: fragments joined, masks taken off, compression undone; pings, pongs and closes as they
-       are. The exchange that began it stays open as long as the socket does, and is ended here.
-       A message that cannot be decompressed is told as far as it can, and marked; so are those behind it that need it.
-Limits MESSAGE_BYTES of a message are told, the rest is counted. INFLATED_BYTES come out of one message at most: past
-       them the direction is told as broken. What cannot be a frame ends the telling of its direction.
+What   Frames become messages: fragments joined, unmasked, decompressed; pings, pongs and closes as they are. The
+       exchange that began it stays open as long as the WebSocket does, and is ended here.
+       A message that cannot be decompressed is reported as far as possible, with the reason; so are later ones that
+       depend on it.
+Limits MESSAGE_BYTES of a message are kept, the rest is counted. INFLATED_BYTES after decompression: past them, and
+       after an invalid frame, the direction is reported as broken.
 """
 
 import zlib
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from hark.decode import limits
 from hark.decode.endings import Ending, Ends, How
-from hark.decode.events import Aborted, Event, Message, MessageEnd, Side, Trouble
-from hark.decode.layer import Upgrade
+from hark.decode.events import Aborted, Event, Message, MessageEnd, Side, Trouble, TroubleKind
+from hark.decode.layer import Data, Layer, Upgrade
 from hark.wire import websocket
 
-_TAIL = b"\0\0\xff\xff"  # what a sender takes off the end of each compressed message (RFC 7692 §7.2.1)
-_PIECE = 1 << 16
-_WINDOW = 1 << 15  # bytes that DEFLATE refers back to at most (RFC 1951 §2)
+_TAIL: Final = b"\0\0\xff\xff"  # what a sender removes from the end of each compressed message (RFC 7692 §7.2.1)
+_PIECE: Final = 1 << 16  # bytes that are decompressed at a time
+_WINDOW: Final = 1 << 15  # bytes that DEFLATE refers back to at most (RFC 1951 §2)
 
 
 class _Inflater:
-    """Messages of one direction, decompressed with the window of those before."""
+    """Decompresses the messages of one direction, each with the window of those before. final: the message ended with
+    the last block of a DEFLATE stream; wrong: why the rest of the message cannot be decompressed."""
 
-    __slots__ = ("_machine", "_past", "_size", "final", "pristine", "wrong")
+    __slots__ = ("_fresh", "_machine", "_past", "_size", "final", "wrong")
 
     def __init__(self) -> None:
         self.reset()
@@ -33,23 +36,23 @@ class _Inflater:
     def reset(self) -> None:
         """An empty window."""
         self._machine = zlib.decompressobj(-15)
-        self._past: deque[bytes] = deque()  # what came out, as much of it as the window holds
+        self._past: deque[bytes] = deque()  # the last output, at least the window
         self._size = 0
-        self.pristine = True  # nothing of this message has come in
-        self.final = False  # it has ended with the last block of a DEFLATE stream
-        self.wrong = ""  # why no more comes out of this message
+        self._fresh = True  # nothing of this message has come
+        self.final = False
+        self.wrong = ""
 
     def begin(self) -> None:
         """A message begins."""
-        self.pristine, self.final, self.wrong = True, False, ""
+        self._fresh, self.final, self.wrong = True, False, ""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """What comes out."""
+        """More of a message: the decompressed pieces."""
         out: list[bytes] = []
         size = 0
-        first, self.pristine, self.final = self.pristine, False, self.final and not data
+        first, self._fresh, self.final = self._fresh, False, self.final and not data
         while data and not self.wrong:
-            # Between messages the window is all of the state: a copy of it all is made within one only.
+            # Between messages the window is the whole state: the decompressor is copied within a message only.
             saved = None if first or data == _TAIL else self._machine.copy()
             try:
                 plain = self._machine.decompress(data, _PIECE)
@@ -73,9 +76,9 @@ class _Inflater:
         return b"".join(self._past)[-_WINDOW:]
 
     def finish(self) -> list[bytes]:
-        """A message has ended: what its sender took off is given back."""
-        # Behind BFINAL nothing was taken off, but by senders that made an empty block follow it.
-        return [] if self.pristine or self.wrong or self.final else self.feed(_TAIL)
+        """A message has ended: decompress the tail that its sender removed."""
+        # After BFINAL nothing was removed, except by senders that let an empty block follow it.
+        return [] if self._fresh or self.wrong or self.final else self.feed(_TAIL)
 
     def _keep(self, plain: bytes, out: list[bytes]) -> None:
         if not plain:
@@ -89,7 +92,7 @@ class _Inflater:
 
 
 def _salvaged(machine: "zlib._Decompress", data: bytes) -> bytes:
-    """What comes out in front of a fault."""
+    """The decompressed bytes before an error."""
     out = bytearray()
     for at in range(len(data)):
         try:
@@ -116,19 +119,19 @@ class _Half:
         self.opcode = 0  # of the frame
         self.payload = bytearray()  # of a control frame
         self.kind = 0  # of the message that the frame belongs to; 0 between messages
-        self.data = bytearray()  # of that message, as far as it is told
+        self.data = bytearray()  # of that message, as far as it is kept
         self.size = 0
         self.started = 0
         self.packed = False
         self.inflater = _Inflater()
         self.fresh = False  # every message begins with an empty window
-        self.blamed = False  # a message that cannot be decompressed was told
+        self.blamed = False  # a message that cannot be decompressed was reported
         self.broken = False
         self.closed = False
 
 
-class Websocket:
-    """What an upgraded connection or stream carries. ends: the messages of the exchange that are ended here."""
+class Websocket(Layer):
+    """An upgraded connection or stream. ends: the sides whose message, in the exchange that began it, is ended here."""
 
     def __init__(self, conn: int, upgrade: Upgrade, ends: Sequence[Side]) -> None:
         self._conn = conn
@@ -136,7 +139,7 @@ class Websocket:
         self._ends = ends
         self._halves = (_Half(), _Half())
         self._directions = Ends()
-        self._wrong: Ending | None = None  # a close frame that says that something went wrong
+        self._wrong: Ending | None = None  # by a close frame with an error code
         accepted = b", ".join(v for n, v in upgrade.response.headers if n.lower() == b"sec-websocket-extensions")
         deflate = websocket.deflate(accepted.decode("ascii", "replace"))
         self._deflated = deflate is not None
@@ -146,8 +149,8 @@ class Websocket:
 
     # -- the layer's interface -----------------------------------------------------------------------------------
 
-    def feed(self, side: Side, data: bytes | memoryview, time: int) -> Sequence[Event]:
-        """Bytes that `side` sent."""
+    def feed(self, side: Side, data: Data, time: int) -> Sequence[Event]:
+        """The next bytes of `side`."""
         half = self._halves[side]
         out: list[Event] = []
         data = half.buffer + bytes(data)
@@ -167,11 +170,13 @@ class Websocket:
         return out
 
     def lost(self, side: Side, size: int, time: int) -> Sequence[Event]:
-        """A hole: where the next frame begins is not known any more."""
-        return self._break(side, self._halves[side], time, f"{size} bytes were not captured")
+        """A gap: it is unknown where the next frame begins."""
+        out: list[Event] = []
+        self._break(side, self._halves[side], time, f"{size} bytes were not captured", out)
+        return out
 
     def end(self, side: Side, how: How, time: int) -> Sequence[Event]:
-        """`side` will send no more."""
+        """`side` has ended its direction."""
         self._directions.add(side, how, time)
         return ()
 
@@ -189,7 +194,7 @@ class Websocket:
     # -- frames ------------------------------------------------------------------------------------------------------
 
     def _head(self, side: Side, half: _Half, data: bytes, at: int, time: int, out: list[Event]) -> int:
-        """Read a frame's head (§5.2); the offset behind it, -1 where it is not whole."""
+        """Read a frame's header (§5.2); the offset after it, -1 if it is not complete."""
         if len(data) - at < 2:
             return -1
         first, second = data[at], data[at + 1]
@@ -210,7 +215,7 @@ class Websocket:
             or (not control and continues == (half.kind == 0))
             or (first & websocket.RSV1 and (not self._deflated or control or continues))
         ):
-            out.extend(self._break(side, half, time, "a frame that cannot be"))
+            self._break(side, half, time, "a frame that cannot be", out)
             return len(data)
         half.key = data[end - 4 : end] if second & websocket.MASKED else b""
         half.left, half.fin, half.opcode = size, bool(first & websocket.FIN), opcode
@@ -219,12 +224,12 @@ class Websocket:
             half.kind, half.packed, half.started, half.size = opcode, bool(first & websocket.RSV1), time, 0
             half.data.clear()
             if half.packed and (half.fresh or half.inflater.wrong):
-                half.inflater.reset()  # behind a fault what refers to it is a fault as well, and nothing else
+                half.inflater.reset()  # after an error only what refers to the lost window is an error, too
             half.inflater.begin()
         return end
 
     def _payload(self, side: Side, half: _Half, data: bytes, at: int, time: int, out: list[Event]) -> int:
-        """A piece of a frame's payload; the offset behind it."""
+        """A piece of a frame's payload; the offset after it."""
         piece = data[at : at + half.left]
         control = half.opcode >= 8
         if half.key and piece:
@@ -243,18 +248,18 @@ class Websocket:
             if control:
                 if half.opcode == websocket.CLOSE:
                     self._closing(side, half, time)
-                self._tell(side, half.opcode, bytes(half.payload), len(half.payload), time, out)
+                self._message(side, half.opcode, bytes(half.payload), len(half.payload), time, out)
             elif half.fin:
                 if half.packed:
                     self._inflated(side, half, half.inflater.finish(), time, out)
                 wrong = half.inflater.wrong if half.packed else ""
-                self._tell(side, half.kind, bytes(half.data), half.size, time, out, wrong)
+                self._message(side, half.kind, bytes(half.data), half.size, time, out, wrong)
                 half.kind = 0
                 half.data.clear()
         return at + len(piece)
 
     def _closing(self, side: Side, half: _Half, time: int) -> None:
-        """A close frame: the first one says who ended it, and whether something was wrong (§7.4.1)."""
+        """A close frame: the first one shows who ended it, and whether by an error (§7.4.1)."""
         first = not any(other.closed for other in self._halves)
         half.closed = True
         code = int.from_bytes(half.payload[:2], "big") if len(half.payload) >= 2 else websocket.NO_STATUS
@@ -263,7 +268,7 @@ class Websocket:
             name = websocket.close_name(code) + (f" ({reason})" if reason else "")
             self._wrong = Ending(side, How.CLOSE_FRAME, time, name)
 
-    def _tell(
+    def _message(
         self, side: Side, opcode: int, data: bytes, size: int, time: int, out: list[Event], wrong: str = ""
     ) -> None:
         if not self._halves[side].broken:
@@ -283,16 +288,16 @@ class Websocket:
             half.size += len(plain)
             half.data += plain[: max(limits.MESSAGE_BYTES - len(half.data), 0)]
         if half.size > limits.INFLATED_BYTES:
-            out.extend(self._break(side, half, time, f"a message of more than {limits.INFLATED_BYTES} bytes"))
+            self._break(side, half, time, f"a message of more than {limits.INFLATED_BYTES} bytes", out)
         elif half.inflater.wrong and not half.blamed:
             half.blamed = True
-            who = "client" if side == Side.CLIENT else "server"
-            text = f"{half.inflater.wrong}, by the {who}"
-            out.append(Trouble(time, "broken-websocket", self._conn, text, self._stream))
+            text = f"{half.inflater.wrong}, by the {side.word}"
+            out.append(Trouble(time, TroubleKind.BROKEN_WEBSOCKET, self._conn, text, self._stream))
 
-    def _break(self, side: Side, half: _Half, time: int, why: str) -> list[Event]:
+    def _break(self, side: Side, half: _Half, time: int, why: str, out: list[Event]) -> None:
+        """This direction cannot be decoded any more; why is a clause."""
         if half.broken:
-            return []
+            return
         half.broken, half.buffer = True, b""
-        who = "client" if side == Side.CLIENT else "server"
-        return [Trouble(time, "broken-websocket", self._conn, f"{why}, by the {who}", self._stream)]
+        text = f"{why}, by the {side.word}"
+        out.append(Trouble(time, TroubleKind.BROKEN_WEBSOCKET, self._conn, text, self._stream))

@@ -1,6 +1,6 @@
-"""IEEE 802.11 frames: where LLC begins in one that is not encrypted, behind the headers that capturing adds.
+"""IEEE 802.11 frames: where LLC begins in one that is not encrypted, after the headers that capturing adds.
 
-May hold: the parsing of these headers. May not hold: decryption; frames of a block (A-MSDU: the first one is read).
+May hold: the parsing of these headers. May not hold: decryption; aggregated frames (of an A-MSDU the first is decoded).
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ _AVS_MAGIC: Final = 0x80211000
 
 
 def llc(data: memoryview, link: int) -> int:
-    """The offset of LLC; -1 where the frame carries no data, or encrypted."""
+    """The offset of LLC; -1 if the frame carries no data, or is encrypted."""
     at, padded = _frame(data, link)
     if at < 0 or at + 24 > len(data) or _kind(data, at) != "data":
         return -1
@@ -32,13 +32,13 @@ def llc(data: memoryview, link: int) -> int:
 
 
 def name(data: memoryview, link: int) -> str:
-    """What a frame without IP is."""
+    """The kind of a frame without IP."""
     at, _ = _frame(data, link)
     return f"802.11 {_kind(data, at)}" if at >= 0 and at + 2 <= len(data) else "802.11 that cannot be read"
 
 
 def _kind(data: memoryview, at: int) -> str:
-    """A data frame with something in it that can be read; else what it is."""
+    """ "data" for a frame whose payload can be decoded, else its kind."""
     if data[at] & 0x0C != 0x08 or data[at] & 0x40:
         return "management"  # or control, or without data
     return "encrypted" if data[at + 1] & 0x40 else "data"
@@ -69,9 +69,9 @@ def _radiotap(data: memoryview) -> tuple[int, bool]:
     present = int.from_bytes(data[4:8], "little")
     at = 8
     more = present
-    while more >> 31 and at + 4 <= size:  # further words that say what is present
+    while more >> 31 and at + 4 <= size:  # further words of presence bits
         more = int.from_bytes(data[at : at + 4], "little")
         at += 4
-    if present & 1:  # the time, in front of the flags, aligned to 8
+    if present & 1:  # the time, before the flags, aligned to 8
         at = (at + 7 & ~7) + 8
     return size, bool(present & 2 and at < size and data[at] & _PADDED)

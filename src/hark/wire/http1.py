@@ -1,12 +1,11 @@
 """HTTP/1 by its lines (RFC 9112): request lines, status lines, field lines, and the body length that they declare.
 
-May hold: pure functions, and header lines remembered because most come again and again. May not hold: a connection's
-state.
+May hold: pure functions. May not hold: a connection's state.
 """
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hark.wire import fields
 
@@ -150,16 +149,17 @@ def head_end(data: bytes) -> tuple[int, int]:
     return match.span() if match is not None else (-1, -1)
 
 
-_KNOWN: dict[bytes, tuple[bytes, bytes]] = {}  # header lines that came before
-_KNOWN_MOST, _KNOWN_BYTES = 4096, 256
+_KNOWN_MOST: Final = 4096  # header lines that are kept; past it the table is emptied
+_KNOWN_BYTES: Final = 256  # of a line that is kept
 
 
-def headers(lines: list[bytes]) -> Headers:
-    """Name and value of each line; a folded line continues the value before it (§5.2)."""
+def headers(lines: list[bytes], known: dict[bytes, tuple[bytes, bytes]]) -> Headers:
+    """Name and value of each line; a folded line continues the value before it (§5.2). known: lines that came before,
+    because most come again and again; lines are added to it."""
     found: list[tuple[bytes, bytes]] = []
-    known = _KNOWN.get
+    get = known.get
     for line in lines:
-        header = known(line)
+        header = get(line)
         if header is not None:
             found.append(header)
             continue
@@ -172,9 +172,9 @@ def headers(lines: list[bytes]) -> Headers:
             header = (name.strip(), value.strip())
             found.append(header)
             if len(line) < _KNOWN_BYTES and line[:1] not in (b" ", b"\t"):
-                if len(_KNOWN) >= _KNOWN_MOST:
-                    _KNOWN.clear()
-                _KNOWN[line] = header
+                if len(known) >= _KNOWN_MOST:
+                    known.clear()
+                known[line] = header
     return tuple(found)
 
 

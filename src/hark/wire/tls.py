@@ -13,6 +13,7 @@ from hark.wire.suites import SUITES, Suite
 
 __all__ = ["SUITES", "Suite"]  # with all that follows: who reads TLS needs them too
 
+TLS13: Final = 0x0304  # a version
 CCS: Final = 20
 ALERT: Final = 21
 HANDSHAKE: Final = 22
