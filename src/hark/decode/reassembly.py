@@ -55,6 +55,14 @@ class Reassembly:
         return self.fin >= 0 and self.next == self.fin
 
     @property
+    def unfinished(self) -> int:
+        """Bytes that are missing before the FIN, if nothing waits for them."""
+        if self.fin < 0 or self.next < 0 or self.waiting:
+            return 0
+        ahead = (self.fin - self.next) & _MASK
+        return ahead if ahead < _HALF else 0  # a peer may send beyond its FIN
+
+    @property
     def offset(self) -> int:
         """Bytes from the start of the stream to the next one, given up gaps included."""
         return self.total + self._lost

@@ -195,6 +195,8 @@ class Connection:
                     for piece, lost in pieces:
                         out.extend(channel.lost(side, lost, ending.time) if lost else ())
                         out.extend(channel.feed(side, piece, ending.time))
+                if half.unfinished:
+                    out.extend(channel.lost(side, half.unfinished, ending.time))
             out.extend(channel.close(ending))
         self.state = State.CLOSED
 

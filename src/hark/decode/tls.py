@@ -126,9 +126,7 @@ class Tls(Parked[ParkedItem], Expecting):
         out: list[Event] = []
         time = ending.time
         for side in (Side.CLIENT, Side.SERVER):
-            missing, self._halves[side].missing = self._halves[side].missing, 0
-            if missing:  # no record after the gap was decrypted
-                out.extend(self._inside.lost(side, missing, self._halves[side].gap_time))
+            self._lose(side, out)
         if self._failure and self._encrypted:
             version = tls.VERSIONS.get(self._handshake.version, "")
             refused = self._handshake.version == TLS13 and self._client_alerts >= 0
@@ -153,6 +151,7 @@ class Tls(Parked[ParkedItem], Expecting):
         elif type(item) is Gap:
             self._gap(side, item.size, time, out)
         elif type(item) is End:
+            self._lose(side, out)
             out.extend(self._inside.end(side, item.how, time))
         elif type(item) is AfterGap:
             self._after_gap(side, item.data, time, out)
@@ -289,6 +288,13 @@ class Tls(Parked[ParkedItem], Expecting):
         half.missing += size + len(half.buffer)
         half.gap_time = time
         half.buffer = b""
+
+    def _lose(self, side: Side, out: list[Event]) -> None:
+        """No record after the last gap was decrypted, and none will be."""
+        half = self._halves[side]
+        missing, half.missing = half.missing, 0
+        if missing:
+            out.extend(self._inside.lost(side, missing, half.gap_time))
 
     def _after_gap(self, side: Side, data: bytes, time: int, out: list[Event]) -> None:
         """Find the first record that decrypts after a gap; then process records as usual."""
