@@ -15,7 +15,7 @@ from hark.options import Options
 
 _SUBCOMMANDS = ("run", "read", "watch", "ui", "doctor")
 _PID_DIGITS = 10
-_BROKEN_PIPE, _INTERRUPTED = 141, 130  # as a shell tells of a program that SIGPIPE or SIGINT ended
+_BROKEN_PIPE, _INTERRUPTED = 141, 130  # a shell's status of a program that SIGPIPE or SIGINT ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,8 +59,8 @@ def _main(words: list[str]) -> int:
             raise
         import json
 
-        told = {"what": "error", "error": [error.what, error.why, error.remedy, error.status]}
-        os.write(options.feed, json.dumps(told).encode() + b"\n")
+        message = {"what": "error", "error": [error.what, error.why, error.remedy, error.status]}
+        os.write(options.feed, json.dumps(message).encode() + b"\n")
         return error.status
 
 

@@ -1,6 +1,6 @@
 """Where things are written: the files of -o and the descriptors of --json=FD, opened before anything runs.
 
-What   A name tells its kind by its extension, or by what follows a colon: trace.har, fifo:jsonl, -:html. All names are
+What   The kind of a file is its extension, or what follows a colon: trace.har, fifo:jsonl, -:html. All names are
        understood first, then all are opened and locked, and only then emptied: a refusal empties no file.
 Why    A lock (flock) of each file, for two harks that write the same one would tear it. It ends with its process.
 Limits A HAR is kept valid by being written over its own end, which takes a file. In a pipe it is valid at its end.
@@ -32,7 +32,7 @@ BROWSERS: Final = "the browser's"
 
 def say(text: str) -> None:
     """A line of hark's own, to stderr."""
-    with contextlib.suppress(OSError):  # nobody can be told that stderr is gone
+    with contextlib.suppress(OSError):  # there is nowhere to report it
         os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
 
 

@@ -96,7 +96,7 @@ def entries(data: bytes) -> list[dict]:
     """What an archive holds; nothing may be torn."""
     found = list(read(io.BytesIO(data), "archive"))
     assert all(isinstance(block, Entry) for block in found), found
-    return [block.told for block in found]
+    return [block.fields for block in found]
 
 
 def told(data: bytes, *options: str) -> str:
@@ -156,7 +156,7 @@ def test_an_archive_cut_anywhere_is_told_up_to_there() -> None:
         except HarkError:
             assert cut < data.index(b'"entries"') + 12
             continue
-        assert [block.told for block in found if isinstance(block, Entry)] == whole[
+        assert [block.fields for block in found if isinstance(block, Entry)] == whole[
             : sum(isinstance(b, Entry) for b in found)
         ]
         assert isinstance(found[-1], Torn) or data[cut:].strip(b"}] ") == b""

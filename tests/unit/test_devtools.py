@@ -298,7 +298,7 @@ def test_the_history_of_an_exchange_that_goes_on_is_bounded() -> None:
     history.feed(told("began", 1), b"")
     message = {"kind": "text", "from": "client", "time": 1, "data": "eA=="}
     for _ in range(2000):
-        history.feed({"what": "spoke", "n": 1, "message": message}, b"")
+        history.feed({"what": "message", "n": 1, "message": message}, b"")
     (record,) = history.records
     assert len(record.said) == 1000
     line = json.dumps(told("ended", 1)).encode()

@@ -48,7 +48,7 @@ def read_all(raw: bytes) -> list[ImportedExchange]:
     reader, found = EntryReader(), []
     for block in read(io.BytesIO(raw), "x.har"):
         assert isinstance(block, Entry), block
-        found.append(reader.exchange(block.told))
+        found.append(reader.exchange(block.fields))
     return found
 
 

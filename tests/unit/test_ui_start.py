@@ -41,7 +41,7 @@ def test_what_went_wrong_there_is_shown_here(error: Exception, text: str) -> Non
         raise error
 
     lines, pid = in_another_process(body)
-    assert [json.loads(line) for line in lines] == [{"what": "told", "text": text}]
+    assert [json.loads(line) for line in lines] == [{"what": "trouble", "text": text}]
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
 
 

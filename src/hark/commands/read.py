@@ -215,7 +215,7 @@ def _decoded(option: str, path: str) -> UsageError:
 
 
 def _packets_only(recording: Iterator[Block], option: str) -> Iterator[Block]:
-    """The blocks of standard input, of which only the first tells what they are. Raises UsageError."""
+    """The blocks of standard input, of which only the first shows what they are. Raises UsageError."""
     from hark.recording.blocks import Entry
 
     for block in recording:

@@ -75,7 +75,7 @@ def run(options: Options, mapping: idmap.Mapping | None) -> int:
     child, helper = _ready(preparing, chosen, control, capture)
     if not options.quiet:
         _say_missing(chosen, child)
-    with contextlib.suppress(BrokenPipeError):  # the capture process has failed, which waitpid will tell
+    with contextlib.suppress(BrokenPipeError):  # the capture process has failed, which waitpid will report
         launch.send(control, child.files)
     options.started = time.time_ns()
     child.go()
@@ -301,12 +301,12 @@ class _Session:
                 say(f"hark: {self._name} has ended; DevTools is served until its window is closed (^C ends it)")
 
     def _order(self, letter: bytes) -> None:
-        with contextlib.suppress(OSError):  # the capture process is gone already, which is told elsewhere
+        with contextlib.suppress(OSError):  # the capture process is gone already, which is reported elsewhere
             self._control.send(letter)
 
     def _capture_done(self) -> bool:
         """Whether all is recorded, as the capture process says: then it only takes the namespace down."""
-        with contextlib.suppress(OSError):  # it is gone, which waitpid will tell
+        with contextlib.suppress(OSError):  # it is gone, which waitpid will report
             return self._control.recv(1, socket.MSG_DONTWAIT) == DONE
         return False
 

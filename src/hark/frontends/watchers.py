@@ -3,9 +3,9 @@
 What   The decoder process listens on a socket and gives whoever connects a feed of changes (views/feed.py), beginning
        with the last exchanges that it still has.
 Why    An abstract socket: it has no file, so nothing is left behind, and the kernel lists it with the user's id and the
-       process id in its name. Who connects must be the same user, which the kernel tells.
+       process id in its name. Who connects must be the same user, as the kernel says.
 Cost   While nobody looks: the last RECENT exchanges are held, without more of their bodies than was kept anyway.
-Limits One who does not take what is sent is let go at BACKLOG: the program never waits for a watcher.
+Limits One who does not take what is sent is let go at BACKLOG: the program never waits for those who watch.
 """
 
 import contextlib
@@ -154,7 +154,7 @@ class Watchers(View):
         self._watchers.append((watcher, feed))
 
     def end(self) -> int:
-        """Tell the end, as far as it is taken within a moment."""
+        """Send the end, as far as it is taken within a second."""
         if self._listener is not None:
             self._listener.close()
         for watcher, feed in self._watchers:

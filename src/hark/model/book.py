@@ -125,13 +125,13 @@ class Book:
             from hark.model.imported import EntryReader
 
             self._reader = EntryReader()
-        if "_failure" in event.told:
+        if "_failure" in event.fields:
             from hark.model.failed_entry import failure, is_failure
 
-            if is_failure(event.told):
-                yield Failed(failure(event.told))
+            if is_failure(event.fields):
+                yield Failed(failure(event.fields))
                 return
-        exchange = self._reader.exchange(event.told)
+        exchange = self._reader.exchange(event.fields)
         if exchange.socket and exchange.response is not None:
             yield Upgraded(exchange)
         for message in exchange.messages:

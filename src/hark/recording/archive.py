@@ -41,7 +41,7 @@ class _Source(Protocol):
 def read(source: _Source, name: str) -> Iterator[Entry | Torn]:
     """Every entry. Raises HarkError where there is neither an entry nor the shape of an archive."""
     cutter = _Cutter()
-    want, told = _STEP, 0
+    want, count = _STEP, 0
     while True:
         data = bytes(source.peek(want))
         over = len(data) < want
@@ -50,8 +50,8 @@ def read(source: _Source, name: str) -> Iterator[Entry | Torn]:
             value = _parse(data[begin:end])
             if isinstance(value, dict) and (cutter.har or "request" in value):
                 yield Entry(value)
-                told += 1
-            elif told or cutter.har:
+                count += 1
+            elif count or cutter.har:
                 yield Torn(at + begin, "an entry that is no JSON" if value is None else "no entry")
             else:
                 raise _not_one(name)
@@ -66,7 +66,7 @@ def read(source: _Source, name: str) -> Iterator[Entry | Torn]:
             return
         else:
             want *= 2
-    if not told and not cutter.har:
+    if not count and not cutter.har:
         raise _not_one(name)
     if cutter.depth:
         yield Torn(source.offset + len(data), "the archive ends within itself")

@@ -96,7 +96,7 @@ class Names(Record):
 class Entry(Record):
     """An exchange from an archive: one entry of a HAR file or one line of JSON lines, as parsed JSON."""
 
-    told: dict[str, Any]
+    fields: dict[str, Any]
 
 
 class Torn(Record):

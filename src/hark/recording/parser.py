@@ -264,8 +264,8 @@ class Parser:
 
         time, length = struct.unpack_from("<QI", data, at + 8) if size >= 24 else (0, 0)
         try:
-            told = json.loads(bytes(data[at + 20 : at + 20 + length]))
-            return Loss(time, str(told["what"]), int(told["amount"]), str(told["why"]))
+            fields = json.loads(bytes(data[at + 20 : at + 20 + length]))
+            return Loss(time, str(fields["what"]), int(fields["amount"]), str(fields["why"]))
         except (ValueError, KeyError, TypeError, OverflowError):
             return Torn(at, "a loss note that cannot be read")
 
@@ -288,8 +288,8 @@ def _process_comment(raw: bytes) -> tuple[int, tuple[str, ...]]:
     import json
 
     try:
-        told = json.loads(raw)
-        return int(told["time"]), tuple(str(name) for name in told["tls"])
+        fields = json.loads(raw)
+        return int(fields["time"]), tuple(str(name) for name in fields["tls"])
     except (ValueError, KeyError, TypeError, OverflowError):  # the last: an infinite number
         return 0, ()
 

@@ -45,7 +45,7 @@ _R: Final = _READ // 8
 _FOR_MUCH: Final = 1
 _FOR_ANY: Final = 2
 _MUCH: Final = 1 << 19  # bytes: worth waking a dozing reader for; less waits for its own next look
-_TOLD: Final = 1 << 18  # bytes read after which the writer may have their room
+_REPORT: Final = 1 << 18  # bytes read after which the writer may have their room
 _U32: Final = struct.Struct("<I").unpack_from
 _FILLER: Final = 0xFFFFFFFF  # block type that no block has: skip to the ring's start
 _RESERVE: Final = MAX_PACKET + pcapng.EPB_HEAD + pcapng.EPB_TAIL_MAX + 16
@@ -165,7 +165,7 @@ class Reader:
         self._words = ring.words
         self._data = ring.data
         self._read = 0
-        self._told = 0
+        self._reported = 0
         from hark.recording.parser import Parser  # the writer's side does not need it
 
         self._parser = Parser()
@@ -222,12 +222,12 @@ class Reader:
     def _advance(self, size: int) -> None:
         """`size` bytes have been read."""
         self._read += size
-        if self._read - self._told > _TOLD:
+        if self._read - self._reported > _REPORT:
             self._tell()
 
     def _tell(self) -> None:
         """Give the room that was read back to the writer, and wake it in case it waits for it."""
-        self._told = self._read
+        self._reported = self._read
         self._words[_R] = self._read
         try:
             os.eventfd_write(self._ring.wake_writer, 1)

@@ -88,7 +88,7 @@ class Feed(View):
                 value = entry(exchange, self._schema)
                 return {"what": _NAMES[type(change)], "n": exchange.number, "entry": value}
             case MessageSeen():
-                return {"what": "spoke", "n": change.exchange.number, "message": self._message(change)}
+                return {"what": "message", "n": change.exchange.number, "message": self._message(change)}
             case Failed():
                 return {"what": "failed", "entry": failures.entry(change.failure)}
             case OtherProtocol():
@@ -97,7 +97,7 @@ class Feed(View):
                 return {"what": "passed", "name": change.what, "frames": change.frames, "harmless": change.harmless}
             case RecordingTrouble():
                 return {
-                    "what": "told",
+                    "what": "trouble",
                     "time": change.trouble.time,
                     "kind": change.trouble.kind,
                     "text": change.trouble.text,
@@ -174,7 +174,7 @@ class Changes:
                 self._open[exchange.number] = exchange
             step: Change = _STEPS[what](exchange)
             return step
-        if what == "spoke":
+        if what == "message":
             return self._message_of(line)
         if what == "failed":
             return Failed(failure(line["entry"]))
@@ -182,7 +182,7 @@ class Changes:
             return OtherProtocol(_connected(line["connection"]))
         if what == "passed":
             return PassedOver(line["name"], line["frames"], line["harmless"])
-        if what == "told":
+        if what == "trouble":
             return RecordingTrouble(Trouble(line["time"], TroubleKind(line["kind"]), 0, line["text"]))
         return None
 

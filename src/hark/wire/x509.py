@@ -117,7 +117,7 @@ def _serial(content: bytes) -> int:
 
 def _name(content: bytes) -> str:
     """A distinguished name, the last attribute first (RFC 4514 §2.1)."""
-    told = []
+    names = []
     for kind, at, end in _parts(content, 0, len(content)):
         if kind != _SET:
             raise ValueError("not a name")
@@ -128,8 +128,8 @@ def _name(content: bytes) -> str:
         short = _ATTRIBUTES.get(content[oid[1] : oid[2]])
         if short is None:
             raise ValueError("not a usual attribute")
-        told.append(f"{short}={_value(short, value[0], content[value[1] : value[2]])}")
-    return ",".join(reversed(told))
+        names.append(f"{short}={_value(short, value[0], content[value[1] : value[2]])}")
+    return ",".join(reversed(names))
 
 
 def _value(attribute: str, kind: int, content: bytes) -> str:

@@ -1,6 +1,6 @@
 """Where a frontend finds the server.
 
-May hold: URLs. Apart from the server, whose libraries the process that tells the URL does not need.
+May hold: URLs. Apart from the server, whose libraries the process that prints the URL does not need.
 """
 
 APP = "devtools_app.html"  # the one that has a Network panel and a Security panel

@@ -38,7 +38,7 @@ class Browser:
 
     def open(self, before: Callable[[], None]) -> None:
         """Start it; `before` runs in the new process."""
-        with contextlib.suppress(OSError):  # it is not there any more: the URL was told
+        with contextlib.suppress(OSError):  # it is not there any more: the URL was printed
             self._running = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,

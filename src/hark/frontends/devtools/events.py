@@ -129,7 +129,7 @@ def ended(n: int, entry: Entry, data: str | None = None) -> list[Event]:
     return events
 
 
-def spoke(n: int, message: Json) -> list[Event]:
+def live_message(n: int, message: Json) -> list[Event]:
     """A message of a feed, live."""
     from base64 import b64decode
 

@@ -1,4 +1,4 @@
-"""Everything that was heard, for frontends that connect later and for bodies that are asked for.
+"""Everything that was captured, for frontends that connect later and for bodies that are asked for.
 
 What   For each exchange its events as WebSocket frames ready to be sent, and its entry; both in a file without a name,
        by offset. What goes on is kept in memory, as little as it is.
@@ -35,9 +35,9 @@ def frame(payload: bytes) -> bytes:
     return bytes((FIN | TEXT, 127)) + size.to_bytes(8, "big") + payload
 
 
-def frames(told: list[events.Event]) -> bytes:
+def frames(made: list[events.Event]) -> bytes:
     """Events as frames."""
-    return b"".join(frame(encode({"method": method, "params": params})) for method, params in told)
+    return b"".join(frame(encode({"method": method, "params": params})) for method, params in made)
 
 
 class Record:
@@ -55,31 +55,31 @@ class Record:
 
 
 class History:
-    """Takes a feed's lines. tell(record, frames) is called with what is new about a record."""
+    """Takes a feed's lines. publish(record, frames) is called with what is new about a record."""
 
-    def __init__(self, tell: Callable[[Record, bytes], None]) -> None:
-        self._tell = tell
+    def __init__(self, publish: Callable[[Record, bytes], None]) -> None:
+        self._publish = publish
         self._spool = Spool()
         self._open: dict[int, Record] = {}
         self.records: list[Record] = []
         self._by_id: dict[str, Record] = {}
         self.secure: dict[str, bytes] = {}  # by origin: the end of its first exchange by TLS, as frames
 
-    def feed(self, told: Json, line: bytes) -> None:
+    def feed(self, step: Json, line: bytes) -> None:
         """One line of the feed, as a value and as it came."""
-        what, n = told["what"], told.get("n", 0)
+        what, n = step["what"], step.get("n", 0)
         if what == "began":
-            self._say(self._record(n), events.began(n, told["entry"]))
+            self._send(self._record(n), events.began(n, step["entry"]))
         elif what in ("answered", "upgraded"):
-            self._answered(n, told["entry"])
-        elif what == "spoke":
+            self._answered(n, step["entry"])
+        elif what == "message":
             record = self._open.get(n)
             if record is not None and len(record.said) < _MESSAGES:
-                self._say(record, events.spoke(n, told["message"]))
+                self._send(record, events.live_message(n, step["message"]))
         elif what == "ended":
-            self._ended(n, told["entry"], line)
+            self._ended(n, step["entry"], line)
         elif what == "failed":
-            self._failed(told["entry"], line)
+            self._failed(step["entry"], line)
 
     def replay(self, record: Record) -> bytes:
         """All frames of a record so far."""
@@ -105,23 +105,23 @@ class History:
             self._open[n] = record
         return record
 
-    def _say(self, record: Record, told: list[events.Event]) -> None:
-        data = frames(told)
+    def _send(self, record: Record, made: list[events.Event]) -> None:
+        data = frames(made)
         record.said.append(data)
-        self._tell(record, data)
+        self._publish(record, data)
 
     def _answered(self, n: int, entry: Entry) -> None:
         record = self._open.get(n)
         if record is not None and not record.answered:
             record.answered = True
-            self._say(record, events.answered(n, entry))
+            self._send(record, events.answered(n, entry))
 
     def _ended(self, n: int, entry: Entry, line: bytes) -> None:
         answered, last = frames(events.answered(n, entry)), events.ended(n, entry)
         end = frames(last)
         whole = frames(events.began(n, entry)) + answered + frames(events.messages(n, entry)) + end
         record = self._open.pop(n, None)
-        if record is None:  # its begin was not told
+        if record is None:  # its beginning is not in the history
             record = self._record(n)
             del self._open[n]
             news = whole
@@ -136,7 +136,7 @@ class History:
         record.place = self._spool.write(data)
         record.over = True
         record.said = []
-        self._tell(record, news)
+        self._publish(record, news)
 
     def _failed(self, entry: Entry, line: bytes) -> None:
         """A row for what is no exchange."""

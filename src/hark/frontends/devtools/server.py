@@ -117,10 +117,10 @@ class Server:
             return
         self._buffer += data
         for line in whole_lines(self._buffer):
-            told = decode(line)
-            self._history.feed(told, line)
-            if told["what"] == "ended":
-                self._streamed(told["n"], told["entry"])
+            step = decode(line)
+            self._history.feed(step, line)
+            if step["what"] == "ended":
+                self._streamed(step["n"], step["entry"])
         for frontend in list(self._frontends):
             self._flush(frontend)
 
@@ -222,14 +222,14 @@ class Server:
         except (ValueError, KeyError, TypeError):
             frontend.protocol.fail(1007, "no command of the protocol")
             return
-        told: Json = {"id": number}
+        reply: Json = {"id": number}
         if "sessionId" in asked:
-            told["sessionId"] = asked["sessionId"]
+            reply["sessionId"] = asked["sessionId"]
         try:
-            told["result"] = commands.answer(method, params, self._history)
+            reply["result"] = commands.answer(method, params, self._history)
         except commands.Refused as refused:
-            told["error"] = {"code": -32000, "message": str(refused)}
-        frontend.send(frame(encode(told)))
+            reply["error"] = {"code": -32000, "message": str(refused)}
+        frontend.send(frame(encode(reply)))
         if method == commands.ENABLE:
             frontend.cursor = 0
         elif method == commands.SECURITY:

@@ -33,7 +33,7 @@ class DevTools:
         self._guard = guard
 
     def end(self) -> None:
-        """Tell it to end now."""
+        """Make it end now."""
         if self._guard >= 0:
             os.close(self._guard)
             self._guard = -1

@@ -155,7 +155,7 @@ class Browser(App[None]):
         self.query_one(Listing).focus()
         threading.Thread(target=self._read, daemon=True).start()
         self.set_interval(_TICK, self._take)
-        self._tell()
+        self._show_status()
 
     def _read(self) -> None:
         for line in self._lines:
@@ -176,21 +176,21 @@ class Browser(App[None]):
                 changed = self.rows.feed(line) or changed
         if changed:
             self.query_one(Listing).renew()
-            self._tell()
+            self._show_status()
             self._show()
 
-    def _tell(self, note: str = "") -> None:
+    def _show_status(self, note: str = "") -> None:
         """The line of status."""
         shown, count = len(self.rows.shown), len(self.rows.all)
         failures = self.rows.failures
         if shown == count:
             failed = f", {plural(failures, 'failure')}" if failures else ""
-            told = f"{plural(count - failures, 'exchange')}{failed}"
+            counts = f"{plural(count - failures, 'exchange')}{failed}"
         else:
-            told = f"{shown} of {plural(count, 'row' if failures else 'exchange')}"
+            counts = f"{shown} of {plural(count, 'row' if failures else 'exchange')}"
         state = "ended" if self._over else "following" if self.query_one(Listing).follow else "live"
         trouble = f" · {self.rows.trouble}" if self.rows.trouble else ""
-        self.query_one("#status", Static).update(note or f"{self._name} · {told} · {state}{trouble}")
+        self.query_one("#status", Static).update(note or f"{self._name} · {counts} · {state}{trouble}")
 
     # -- details -----------------------------------------------------------------------------------------------------
 
@@ -230,7 +230,7 @@ class Browser(App[None]):
         except HarkError:
             return  # not finished yet
         self.query_one(Listing).renew()
-        self._tell()
+        self._show_status()
         self._show()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -267,7 +267,7 @@ class Browser(App[None]):
         listing = self.query_one(Listing)
         listing.follow = not listing.follow
         listing.renew()
-        self._tell()
+        self._show_status()
 
     def action_tab(self, name: str) -> None:
         """Show this side of the exchange."""
@@ -283,7 +283,7 @@ class Browser(App[None]):
         if entry is not None:
             line = comment(failure(entry)) if is_failure(entry) else command(EntryReader().exchange(entry))
             self.copy_to_clipboard(line)
-            self._tell(f"copied: {line}")
+            self._show_status(f"copied: {line}")
 
     def action_output(self) -> None:
         """The end of what the command itself has written."""
@@ -300,8 +300,8 @@ class Browser(App[None]):
             entries = [entry for row in self.rows.shown if row.over and (entry := self.rows.entry(row)) is not None]
             try:
                 self._save(os.path.expanduser(name), entries)
-                self._tell(f"saved {plural(len(entries), 'entry', 'entries')} as {name}")
+                self._show_status(f"saved {plural(len(entries), 'entry', 'entries')} as {name}")
             except HarkError as error:
-                self._tell(str(error))
+                self._show_status(str(error))
 
         self.push_screen(Ask("save as x.har, x.jsonl or x.html"), save)

@@ -68,11 +68,11 @@ class Rows:
 
     def feed(self, line: bytes) -> bool:
         """One line; whether anything shown changed."""
-        told = decode(line)
-        what = told["what"]
+        step = decode(line)
+        what = step["what"]
         if what in ("began", "answered", "upgraded", "ended"):
-            row = self._by_n.get(told["n"]) or self._new(told["n"])
-            _fill(row, told["entry"])
+            row = self._by_n.get(step["n"]) or self._new(step["n"])
+            _fill(row, step["entry"])
             row.place = self._spool.write(line)
             if what == "ended":
                 row.over = True
@@ -80,10 +80,10 @@ class Rows:
         elif what == "failed":
             row = self._new(0)
             self.failures += 1
-            _fill_failure(row, told["entry"])
+            _fill_failure(row, step["entry"])
             row.place = self._spool.write(line)
-        elif what == "told":
-            self.trouble = safe(told["text"])
+        elif what == "trouble":
+            self.trouble = safe(step["text"])
             return True
         else:
             return False

@@ -47,7 +47,7 @@ def in_another_process(body: Callable[[int], int | None]) -> tuple[Iterator[byte
             status = body(write) or 0
         except BaseException as error:  # the terminal is the browser's: it shows what went wrong
             text = str(error) if isinstance(error, HarkError) else f"hark failed; please report this: {error!r}"
-            os.write(write, json.dumps({"what": "told", "text": text}).encode() + b"\n")
+            os.write(write, json.dumps({"what": "trouble", "text": text}).encode() + b"\n")
         finally:
             os._exit(status)
     os.close(write)

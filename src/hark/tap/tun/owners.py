@@ -84,7 +84,7 @@ class Owners:
         self._network = network  # what /proc/PID/ns/net links to, e.g. "net:[4026532000]"
         self._tell = tell
         self._last: OrderedDict[int, _Sockets] = OrderedDict()  # by pid, the one that was found last at the end
-        self._told: OrderedDict[int, tuple[str, ...]] = OrderedDict()  # pid -> what was recorded of it
+        self._recorded: OrderedDict[int, tuple[str, ...]] = OrderedDict()  # pid -> what was recorded of it
         self._bare: dict[int, int] = {}  # pid -> looks left, of processes in which no TLS library was found yet
         self._exes: OrderedDict[tuple[int, int], tuple[str, ...]] = OrderedDict()
         self._scans: deque[_Scan] = deque()
@@ -183,13 +183,13 @@ class Owners:
         name = stat[stat.index(b"(") + 1 : stat.rindex(b")")].decode(errors="surrogateescape")
         rest = stat[stat.rindex(b")") + 2 :].split()
         words = tuple(word.decode(errors="surrogateescape") for word in line.split(b"\0")[:-1])
-        told = (name, exe, *words)
-        known = self._told.get(pid) == told
+        identity = (name, exe, *words)
+        known = self._recorded.get(pid) == identity
         if known and not self._bare.get(pid):
             return
-        self._told[pid] = told
-        if len(self._told) > _KNOWN:
-            self._bare.pop(self._told.popitem(last=False)[0], None)
+        self._recorded[pid] = identity
+        if len(self._recorded) > _KNOWN:
+            self._bare.pop(self._recorded.popitem(last=False)[0], None)
         start = self._boot + int(rest[19]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         process = Process(now, pid, name, exe, words, int(rest[1]), uid, start)
         self._latest = process
