@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` shows what hark does, `make test` proves it. Both set up what they need.
-.PHONY: demo quick test dist soak bench compare lint clean mutations fuzz screenshots
+.PHONY: demo quick test dist soak coverage bench compare lint clean mutations fuzz screenshots
 
 demo:
 	@what=demo; . tools/setup.sh && tools/demo.sh
@@ -15,9 +15,14 @@ quick:
 dist:
 	@what=test; . tools/setup.sh && "$$HARK_VENV/bin/python" -m build
 
-# What is too long or heavy for `make test`: the tests marked soak, and 10,000 damaged recordings.
+# What is too long or heavy for `make test`: the tests marked soak, 10,000 damaged recordings, and coverage.
 soak:
-	@what=test; . tools/setup.sh && tools/test.sh -m soak $(ARGS) && "$$HARK_VENV/bin/python" fuzz/mutations.py
+	@what=test; . tools/setup.sh && tools/test.sh -m soak $(ARGS) && "$$HARK_VENV/bin/python" fuzz/mutations.py && \
+	"$$HARK_VENV/bin/python" tools/coverage.py
+
+# Branch coverage of unit tests and goldens against tests/coverage_floors.txt: several minutes. ARGS=--update raises floors.
+coverage:
+	@what=test; . tools/setup.sh && "$$HARK_VENV/bin/python" tools/coverage.py $(ARGS)
 
 bench:
 	@what=bench; . tools/setup.sh && tools/bench.sh $(ARGS)

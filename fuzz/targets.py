@@ -43,7 +43,7 @@ with atheris.instrument_imports(include=["hark"]):
     from hark.model.charset import bytes_of
     from hark.model.charset import read as read_text
     from hark.model.codings import Decoder as Codings
-    from hark.model.talk import DnsMessage, EventStream, Grpc
+    from hark.model.streams import DnsMessage, EventStream, Grpc
     from hark.recording.blocks import Entry, Frame
     from hark.recording.reader import read
     from hark.views.curl import command

@@ -17,7 +17,7 @@ import servers  # noqa: E402
 from hark.recording import pcapng  # noqa: E402
 from hark.recording.blocks import Process  # noqa: E402
 from hark.recording.reader import read  # noqa: E402
-from world import World  # noqa: E402
+from world import PROGRAMS, World  # noqa: E402
 
 PIPELINE = (
     "import socket; s = socket.create_connection(('192.0.2.10', 8080)); "
@@ -76,7 +76,7 @@ RECORDINGS = {
     "ranges": "curl -s -r 0-3,5-6 http://192.0.2.10:8080/item.json",
     "go-h2": f"{servers.GO} get https://192.0.2.10:7076/a https://192.0.2.10:7076/b",
     "go-h3": f"{servers.GO} get3 https://192.0.2.10:7076/a https://192.0.2.10:7076/b",
-    "java": f"java -XX:-UsePerfData {servers.PROGRAMS}/Client.java http://192.0.2.10:8080/hello",
+    "java": f"java -XX:-UsePerfData {PROGRAMS}/Client.java http://192.0.2.10:8080/hello",
     "dns-over-https": (
         "curl -s --doh-url https://192.0.2.10:7073/dns-query --doh-insecure http://over-https.test:8080/hello"
     ),

@@ -75,7 +75,7 @@ def render(events: Iterable[ev.Event]) -> list[str]:
                     f"tls {event.version} {event.cipher} sni={event.sni} alpn={event.alpn} resumed={event.resumed}"
                 )
             case ev.Encrypted():
-                lines.append(f"encrypted {event.size} bytes: {event.why}")
+                lines.append(f"encrypted {event.size} bytes: {event.cause.clause}")
             case _:
                 pass
     for stream, side in list(bodies):

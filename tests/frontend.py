@@ -48,7 +48,7 @@ class Chromium:
         self._open.callback(running.wait)
         self._open.callback(running.terminate)
         where = pathlib.Path(profile, "DevToolsActivePort")
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE  # this file runs alone, apart from world.py
         while not (where.exists() and where.read_text().count("\n")):
             assert time.monotonic() < deadline and running.poll() is None, "Chromium did not start"
             time.sleep(0.05)
@@ -87,7 +87,7 @@ class Chromium:
     def shot(self, path: str, width: int = 1400, height: int = 850) -> None:
         """A picture of the page."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        time.sleep(0.3)
+        time.sleep(0.3)  # nothing says when a page is painted in its new size
         pathlib.Path(path).write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def file(self, expression: str, path: str) -> None:

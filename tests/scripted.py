@@ -6,7 +6,7 @@ from frames import segment
 from hark.decode.decoder import Decoder
 from hark.decode.events import Side
 from hark.model.book import Book
-from hark.model.changes import Ended, Failed, MadeUp, PassedOver
+from hark.model.changes import Ended, Failed, PassedOver, Superseded
 from hark.model.exchange import Exchange
 from hark.model.failure import Failure
 from hark.wire import ip
@@ -26,7 +26,7 @@ class Told:
         self.decoder, self.book = Decoder(), Book(1000)
         self.exchanges: list[Exchange] = []
         self.failures: list[Failure] = []
-        self.made_up: list[Failure] = []
+        self.superseded: list[Failure] = []
         self.passed: list[PassedOver] = []
 
     def take(self, events: Sequence[object]) -> None:
@@ -36,7 +36,7 @@ class Told:
         self.exchanges += [change.exchange for change in changes if isinstance(change, Ended)]
         self.failures += [change.failure for change in changes if isinstance(change, Failed)]
         self.passed += [change for change in changes if isinstance(change, PassedOver)]
-        self.made_up += [change.failure for change in changes if isinstance(change, MadeUp)]
+        self.superseded += [change.failure for change in changes if isinstance(change, Superseded)]
 
     def play(self, steps: Sequence[Step], port: int = 5000, begin: bool = True) -> "Told":
         seq = [1, 1]

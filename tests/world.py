@@ -32,48 +32,48 @@ BIN = pathlib.Path(sys.executable).parent
 USER = "harktest"
 ADDRESS4, ADDRESS6 = "192.0.2.10", "2001:db8:1::10"
 
-NGINX = """
-daemon off; worker_processes 2; pid {dir}/nginx.pid; error_log {dir}/nginx.log;
-events {{ worker_connections 12000; }}
-worker_rlimit_nofile 65536;
-http {{
-  access_log {dir}/access.log; client_max_body_size 2g; keepalive_requests 1000000;
-  client_body_temp_path {dir}/tmp; proxy_temp_path {dir}/tmp; fastcgi_temp_path {dir}/tmp;
-  uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp; gzip on; gzip_min_length 1; gzip_types application/json;
-  ssl_early_data on; ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
-  types {{ application/json json; text/html html; }} default_type text/plain;
-  server {{
-    listen 127.0.0.1:8443 ssl http2; listen [::1]:8443 ssl http2;
-    listen 192.0.2.10:8443 ssl http2; listen [2001:db8:1::10]:8443 ssl http2;
-    listen 127.0.0.1:8080; listen 192.0.2.10:8080; listen [2001:db8:1::10]:8080;
-    root {dir}/www;
-    location /hello {{ return 200 "hello\\n"; }}
-    location /moved {{ return 302 /hello; }}
-    location /fail {{ return 503 "no\\n"; }}
-    location /put {{ dav_methods PUT; }}
-    location /upload {{ proxy_pass http://127.0.0.1:8082/sink; proxy_request_buffering off; }}
-    location /repo/ {{ }}
-  }}
-  server {{
-    listen 192.0.2.10:443 ssl http2; server_name example.com; root {dir}/www;
-    location = / {{ default_type text/html; return 200 "<!doctype html><title>Example Domain</title>\n"; }}
-  }}
-  server {{
-    listen 192.0.2.10:443 ssl http2; server_name api.github.com; default_type application/json;
-    location = / {{ return 200 '{{"current_user_url": "https://api.github.com/user"}}\n'; }}
-  }}
-  server {{ listen [::1]:8083; location / {{ return 200 "six\n"; }} }}
-  server {{ listen 127.0.0.1:8082; location /sink {{ client_body_in_file_only off; return 200 "taken\\n"; }} }}
-  server {{
-    listen 127.0.0.1:8444 ssl; listen 192.0.2.10:8444 ssl; ssl_certificate {dir}/expired.pem;
-    location / {{ return 200 "expired\\n"; }}
-  }}
-}}
-"""
+PROGRAMS = pathlib.Path(__file__).parent / "programs"
+
+
+def program(name: str) -> str:
+    """The text of a program, or of a configuration, that tests give to another."""
+    return (PROGRAMS / name).read_text()
+
+
+NGINX = program("nginx.conf")
 
 RESOLVER = "nameserver 127.0.0.53\noptions timeout:1 attempts:1\n"
 HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 _NUMBERS = itertools.count()
+
+
+def until(condition: Callable[[], object], seconds: float = 10, why: Callable[[], object] | None = None) -> None:
+    """Wait until something is so; an AssertionError after `seconds`. `why` gives what it says then."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, why() if why is not None else f"waited for {seconds} s"
+        time.sleep(0.02)
+
+
+def can_be_watched(hark: subprocess.Popen) -> bool:
+    """Whether a hark that was started in the world has its socket for `hark watch` by now."""
+    return sockets_for_watch(hark) > 0
+
+
+def sockets_for_watch(hark: subprocess.Popen) -> int:
+    """Its listening socket, and one for each that watches it."""
+    return pathlib.Path(f"/proc/{hark.pid}/net/unix").read_text().count(f"/{hark.pid}\n")
+
+
+def is_read(path: pathlib.Path) -> bool:
+    """Whether some process has the file open and has read all that is in it."""
+    for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(fd) == str(path):
+                position = (fd.parent.parent / "fdinfo" / fd.name).read_text().split()[1]
+                if int(position) == path.stat().st_size:
+                    return True
+    return False
 
 
 @dataclass
@@ -151,9 +151,12 @@ class World:
             ["unshare", "-U", "--map-current-user", "--keep-caps", "-n", "-m", "sh", "-c", script]
         )
         self._servers.append(holder)
-        while not ready.exists():
+
+        def made() -> bool:
             assert holder.poll() is None, "the namespace could not be made"
-            time.sleep(0.02)
+            return ready.exists()
+
+        until(made)
         return [
             "nsenter",
             "-t",
@@ -234,19 +237,17 @@ class World:
     def wait_for(self, host: str, port: int) -> None:
         """Until something listens there."""
         probe = f"import socket,sys; socket.create_connection(({host!r},{port}),1)"
-        for _ in range(100):
-            if subprocess.run([*self.prefix, sys.executable, "-c", probe], stderr=subprocess.DEVNULL).returncode == 0:
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"nothing listens on {host}:{port}: " + (self.dir / "servers.log").read_text()[-500:])
+        command = [*self.prefix, sys.executable, "-c", probe]
+        until(
+            lambda: subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0,
+            20,
+            lambda: f"nothing listens on {host}:{port}: " + (self.dir / "servers.log").read_text()[-500:],
+        )
 
-    def wait_until(self, done: Callable[[], bool]) -> None:
-        """Until something is so."""
-        for _ in range(100):
-            if done():
-                return
-            time.sleep(0.05)
-        raise AssertionError("waited for 5 s")
+    def wait_for_bound(self, port: int, kind: str = "udp") -> None:
+        """Until a socket has that port: of a UDP server, or of a TCP one that is not to be connected to."""
+        shown = ["ss", "-Hlun" if kind == "udp" else "-Hltn", "sport", "=", f":{port}"]
+        until(lambda: self.run(*shown).out)
 
     def popen(self, command: list[str], **more) -> subprocess.Popen:
         """Start a command as the user."""

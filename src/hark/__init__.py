@@ -1,4 +1,4 @@
-"""hark: run a command and hear every HTTP exchange it makes, live and decrypted, without root.
+"""hark: run a command and capture every HTTP request that it makes, live and decrypted, without root.
 
 Takes  a command line, or a recording; from Python hark.run(), hark.listen(), hark.read() (hark/api.py).
 Gives  the exchanges that the command and its children made.

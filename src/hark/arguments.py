@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-
 _DIGITS: Final = 18  # of a number: more is no size or descriptor of any machine, and int() refuses thousands of them
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 # By every spelling; one that ends in "=" is the form that has its value there.
@@ -140,11 +139,14 @@ class Arguments:
 
     # -- all of them -------------------------------------------------------------------------------------------------
 
-    def check(self, command: str) -> None:
-        """Refuse what does not apply to the subcommand, and what does not go together. Raises UsageError."""
+    def check(self, command: str, tap: str = "namespace") -> None:
+        """Refuse what does not apply to the subcommand or to the way in which it captures, and what does not go
+        together. tap: of flags.TAPS. Raises UsageError."""
         for flag, name, _ in self._given.values():
             if command not in flag.commands and flag.field:
                 raise _misplaced(flag, name, command)
+            if flag.taps and tap not in flag.taps:
+                raise _elsewhere(flag, name, command, tap)
             for other in flag.excludes:
                 if other in self._given:
                     raise _contradiction(flag, name, *self._given[other][:2])
@@ -156,6 +158,12 @@ def _misplaced(flag: Flag, name: str, command: str) -> UsageError:
     where = places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
     remedy = f"it is an option of {where}" + (f"; {flag.instead}" if flag.instead else "")
     return UsageError(f"{name} does not apply to {_TITLES[command]}", "", remedy)
+
+
+def _elsewhere(flag: Flag, name: str, command: str, tap: str) -> UsageError:
+    """An option that does not apply to this way of capturing: which one it needs."""
+    remedy = f"it needs the {' or the '.join(flag.taps)} tap"
+    return UsageError(f"{name} does not apply to {_TITLES[command]} with the {tap} tap", "", remedy)
 
 
 def _contradiction(flag: Flag, name: str, other: Flag, other_name: str) -> UsageError:

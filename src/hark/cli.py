@@ -6,6 +6,7 @@ May hold: the choice of a subcommand, and how errors become a line and a status.
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from hark.arguments import Arguments
 from hark.errors import HarkError, NotFound, UsageError
@@ -84,6 +85,12 @@ def _do(words: list[str], options: Options) -> int:
     return _read(arguments) if command == "read" else _watch(arguments, command)
 
 
+def _call(command: str, *given: object) -> int:
+    """Run a subcommand: the function of its module in commands/ that has its name. Nothing of it is imported before."""
+    status: int = getattr(import_module(f"hark.commands.{command}"), command)(*given)
+    return status
+
+
 def _run(arguments: Arguments, command: str) -> int:
     arguments.take()
     if arguments.action:
@@ -97,10 +104,8 @@ def _run(arguments: Arguments, command: str) -> int:
 
     fill_streams(os.O_RDWR)
     mapping = begin()  # done by other processes while this one imports the rest
-    from hark.commands.run import run
-
     try:
-        return run(arguments.options, mapping)
+        return _call("run", arguments.options, mapping)
     except NotFound as error:
         if not command and not error.remedy:
             error.remedy = _meant(arguments.left[0])
@@ -124,10 +129,7 @@ def _doctor(arguments: Arguments) -> int:
     arguments.check("doctor")
     if word is not None:
         raise UsageError(f"hark doctor takes no {word}", "", "hark --help")
-    from hark.installed import AGENT, HOOK, PRIVATE
-    from hark.tap.probe import doctor
-
-    return doctor(print, AGENT, HOOK, PRIVATE)
+    return _call("doctor", print)
 
 
 def _read(arguments: Arguments) -> int:
@@ -141,9 +143,7 @@ def _read(arguments: Arguments) -> int:
         raise UsageError("hark read: which file?", "", "hark read FILE, or - for standard input")
     if arguments.options.follow and len(files) > 1:
         raise UsageError("hark read --follow: one file at a time", "", "hark read --follow FILE")
-    from hark.commands.read import read
-
-    return read(files, arguments.options)
+    return _call("read", files, arguments.options)
 
 
 def _watch(arguments: Arguments, name: str) -> int:
@@ -151,13 +151,11 @@ def _watch(arguments: Arguments, name: str) -> int:
     options, pid = arguments.options, None
     while (word := arguments.operand()) is not None and not arguments.action:
         if name == "ui" and pid is None and (arguments.operands_only or not word.isdecimal()):
-            from hark.commands.run import run
-            from hark.commands.ui import run as browse
             from hark.tap.namespace.idmap import begin
 
             arguments.check("ui COMMAND")
             options.command = [word, *arguments.left]
-            return browse(options, lambda options: run(options, begin()))
+            return _call("ui", options, lambda options: _call("run", options, begin()))
         if not (word.isascii() and word.isdecimal() and len(word) <= _PID_DIGITS) or pid is not None:
             remedy = f"hark {name} [PID]; a command of that name: hark run {name} {word} ..."
             raise UsageError(f"hark {name} takes a process id, not {word}", "", remedy)
@@ -166,9 +164,7 @@ def _watch(arguments: Arguments, name: str) -> int:
         return _about(arguments, name)
     arguments.check(name)
     options.ui = options.ui or name == "ui"
-    from hark.commands.watch import watch
-
-    return watch(pid, options)
+    return _call("watch", pid, options)
 
 
 def _about(arguments: Arguments, command: str) -> int:

@@ -1,6 +1,6 @@
 """What a person sees when something cannot be done: what, why, what to do about it, and the exit status.
 
-May hold: HarkError and its subclasses. May not hold: anything that formats a traceback.
+May hold: HarkError, its subclasses, and findings of what works here. May not hold: anything that formats a traceback.
 """
 
 
@@ -48,3 +48,30 @@ class NotFound(HarkError):
     """There is no such command. The status is that of a shell."""
 
     status = 127
+
+
+class Finding:
+    """Whether one capability is there, as a tap or a key source finds it: for `hark doctor`, and for the line at the
+    start of a run that does without it.
+
+    why: the reason why it is missing; "" where it is there.
+    fix: a command; "" where nobody knows one.
+    effect: what a run lacks without it, as a clause; "" where there is no run without it."""
+
+    __slots__ = ("effect", "fix", "name", "why")
+
+    def __init__(self, name: str, why: str = "", fix: str = "", effect: str = "") -> None:
+        self.name = name
+        self.why = why
+        self.fix = fix
+        self.effect = effect
+
+    @property
+    def text(self) -> str:
+        """What is missing and why, without the fix: "Node is not decrypted: its hook is missing"; "" where nothing
+        is."""
+        return f"{self.effect}: {self.why}" if self.effect else self.why
+
+    def because(self, reason: str) -> "Finding":
+        """The same with one more reason, as the system gave it."""
+        return Finding(self.name, f"{self.why}: {reason}", self.fix, self.effect) if reason and self.why else self

@@ -103,7 +103,10 @@ COMMANDS: Final = (
 _LINES: Final = ("run", "read", "watch")
 _SHOWN: Final = (*_LINES, "ui", "ui COMMAND")
 _KEEPING: Final = ("run", "read", "ui COMMAND")  # what decodes packets; watch and ui get what another hark has decoded
-TAPS: Final = ("namespace",)  # ways of capturing
+# Ways of capturing. An option needs one of those in its `taps`; () is any of them, as for all that acts on exchanges.
+TAPS: Final = ("namespace",)
+_JSONL: Final = "-o FILE.jsonl writes the same to a file"
+_FEEDER: Final = "the hark that runs the command takes it"
 VERSION: Final = "--version"  # takes an option too
 
 PACKETS: Final = "pcapng"
@@ -137,9 +140,9 @@ FLAGS: Final = (
     Flag("--quiet", "quiet", "no lines; files and reports are written all the same", _LINES, DISPLAY, "-q",
          excludes=("--verbose", "--json", "--curl", "--time", "--time=start")),
     Flag("--json", "json", "print one HAR entry per line, with headers and bodies", _LINES, DISPLAY,
-         excludes=("--curl",)),
+         excludes=("--curl",), instead=_JSONL),
     Flag("--json=FD", "descriptors", "write them to this file descriptor, beside the lines", _LINES, DISPLAY,
-         value=DESCRIPTOR, attached=True, repeatable=True),
+         value=DESCRIPTOR, attached=True, repeatable=True, instead=_JSONL),
     Flag("--curl", "curl", "print each request as a curl command", _LINES, DISPLAY),
     Flag("--time", "time", "begin each line with the time of day of its request", _LINES, DISPLAY, constant="day",
          excludes=("--json", "--curl", "--time=start")),
@@ -158,9 +161,10 @@ FLAGS: Final = (
     Flag("--redact", "redact", "hide credentials, cookies, tokens (not in .pcapng)", _SHOWN, FILES,
          excludes=("--no-redact",)),
     Flag("--no-redact", "redact", "keep them in .html, which hides them by default", _SHOWN, FILES, constant=False),
-    Flag("--max-body", "keep", "keep at most SIZE of each body", _KEEPING, FILES, value=SIZE, default="1M"),
+    Flag("--max-body", "keep", "keep at most SIZE of each body", _KEEPING, FILES, value=SIZE, default="1M",
+         instead=_FEEDER),
     Flag("--proto", "protos", "field names for gRPC: a .proto or descriptor set", _KEEPING, FILES, value=FILE,
-         repeatable=True),
+         repeatable=True, instead=_FEEDER),
     _filter("--host", Value("HOST"), "host and its subdomains, host:port, address, pattern"),
     _filter("--path", Value("PATH"), "start or part of the path, or a pattern (*.png)"),
     _filter("--method", Value("METHOD", _METHODS), "GET, POST ..."),
@@ -177,10 +181,11 @@ FLAGS: Final = (
          taps=("namespace",)),
     Flag("--feed", "feed", "of the Python API", ("run",), CAPTURE, value=DESCRIPTOR, listed=False),
     Flag("--keys", "keys", "a TLS key log (SSLKEYLOGFILE) for these captures", ("read",), READING, value=FILE,
-         repeatable=True),
+         repeatable=True, instead="hark COMMAND has the keys from the command, and from the file in SSLKEYLOGFILE"),
     Flag("--private-key", "private_keys", "the server's RSA key in PEM (RSA key exchange only)", ("read",), READING,
-         value=FILE, repeatable=True),
-    Flag("--follow", "follow", "go on as the file grows, until ^C", ("read",), READING),
+         value=FILE, repeatable=True, instead="hark -o x.pcapng COMMAND, then hark read --private-key FILE x.pcapng"),
+    Flag("--follow", "follow", "go on as the file grows, until ^C", ("read",), READING,
+         instead="hark COMMAND and hark watch show requests as they come"),
     Flag("--help", "", "this text; hark read --help: all options of hark read, and so on", (), ABOUT, "-h"),
     Flag("--version", "", "the version; with -v, what a bug report needs", (), ABOUT, "-V"),
     Flag("--completions", "", "print shell completion: bash, zsh or fish", (), ABOUT, value=SHELL),

@@ -1,4 +1,4 @@
-"""A pytest plugin: the fixture `hark` taps the commands that a test runs, and tells what was heard where it fails.
+"""A pytest plugin: the fixture `hark` runs commands under hark; the report of a failed test lists their exchanges.
 
 def test_sync(hark):
     exchanges = hark.run(["my-tool", "sync"])
@@ -11,71 +11,74 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:  # at run time only where the fixture is used: pytest loads this file in every project
-    from hark import api
+if TYPE_CHECKING:  # at run time only if the fixture is used: pytest loads this file in every project
+    from hark import Live, Recording
 
-_HEARD = pytest.StashKey["list[api.Recording]"]()
+_RECORDINGS = pytest.StashKey["list[Recording]"]()
 
 
 class Hark:
-    """run, listen and read as in the module hark; what they hear is shown when the test fails."""
+    """run, listen and read as in the module hark; their recordings are shown if the test fails."""
 
-    def __init__(self, heard: "list[api.Recording]") -> None:
-        self._heard = heard
+    def __init__(self, recordings: "list[Recording]") -> None:
+        self._recordings = recordings
 
-    def run(self, command: Sequence[Any], **options: Any) -> "api.Recording":
+    def run(self, command: Sequence[Any], **options: Any) -> "Recording":
         """hark.run()"""
         import subprocess
 
-        from hark import api
+        from hark import run
 
         try:
-            recording = api.run(command, **options)
+            recording = run(command, **options)
         except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-            self._heard.append(error.recording)  # type: ignore[union-attr]  # api.run() sees to it
+            self._recordings.append(error.recording)  # type: ignore[union-attr]  # run() adds it
             raise
-        self._heard.append(recording)
+        self._recordings.append(recording)
         return recording
 
-    def listen(self, command: Sequence[Any], **options: Any) -> "api.Live":
+    def listen(self, command: Sequence[Any], **options: Any) -> "Live":
         """hark.listen()"""
-        from hark import api
+        from hark import listen
 
-        live = api.listen(command, **options)
-        self._heard.append(live.recording)
+        live = listen(command, **options)
+        self._recordings.append(live.recording)
         return live
 
-    def read(self, path: Any, **options: Any) -> "api.Recording":
+    def read(self, path: Any, **options: Any) -> "Recording":
         """hark.read()"""
-        from hark import api
+        from hark import read
 
-        recording = api.read(path, **options)
-        self._heard.append(recording)
+        recording = read(path, **options)
+        self._recordings.append(recording)
         return recording
 
 
 @pytest.fixture
 def hark(request: pytest.FixtureRequest) -> Iterator[Hark]:
-    """Taps commands: hark.run([...]) returns the exchanges that they made."""
-    heard: list[api.Recording] = []
-    request.node.stash[_HEARD] = heard
-    yield Hark(heard)
+    """Runs commands under hark: hark.run([...]) returns the exchanges that they made."""
+    recordings: list[Recording] = []
+    request.node.stash[_RECORDINGS] = recordings
+    yield Hark(recordings)
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Add what was heard to the report of a test that failed."""
+    """Add the recordings to the report of a failed test."""
     outcome: Any = yield
     report = outcome.get_result()
-    heard = item.stash.get(_HEARD, [])
-    if report.when == "call" and report.failed and heard:
-        report.sections.append(("exchanges that hark captured", "\n".join(map(repr, heard))))
+    recordings = item.stash.get(_RECORDINGS, [])
+    if report.when == "call" and report.failed and recordings:
+        report.sections.append(("exchanges that hark captured", "\n".join(map(repr, recordings))))
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """Comparing a recording, an exchange or a failure shows lines rather than everything inside."""
-    api = sys.modules.get("hark.api")
-    if api is None or not any(isinstance(side, api.Recording | api.Exchange | api.Failure) for side in (left, right)):
+    values = sys.modules.get("hark.values")  # without it there is none of these
+    if values is None:
         return None
-    shown = [str(side) if isinstance(side, api.Exchange | api.Failure) else repr(side) for side in (left, right)]
-    return [f"comparison by {op} of", *shown[0].splitlines(), "and", *shown[1].splitlines()]
+    one_line, report = values.Exchange | values.Failure, values.Recording
+    if not any(isinstance(side, one_line | report) for side in (left, right)):
+        return None
+    texts = [str(side) if isinstance(side, one_line) else repr(side) for side in (left, right)]
+    return [f"comparison by {op} of", *texts[0].splitlines(), "and", *texts[1].splitlines()]

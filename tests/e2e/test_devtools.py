@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from servers import asgi, shop
-from world import World
+from world import World, is_read, program
+from world import until as wait_until
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 ROWS = "deep('.network-log-grid tr.data-grid-data-grid-node').map(r => [...r.children].map(text).join('|'))"
@@ -52,12 +52,10 @@ class Shown:
             self.running = world.popen(
                 ["hark", *command], stderr=err, stdout=subprocess.DEVNULL, start_new_session=True, env=env
             )
-        deadline = time.monotonic() + 10
-        while not (
-            found := re.search(r"devtools://\S+127\.0\.0\.1:(\d+)/devtools/page/(\w+)\S+", self.said.read_text())
-        ):
-            assert time.monotonic() < deadline, self.said.read_text()
-            time.sleep(0.02)
+        url = re.compile(r"devtools://\S+127\.0\.0\.1:(\d+)/devtools/page/(\w+)\S+")
+        wait_until(lambda: url.search(self.said.read_text()), 20, self.said.read_text)
+        found = url.search(self.said.read_text())
+        assert found is not None
         self.url, self.port, self.key = found[0], int(found[1]), found[2]
 
     def drive(self, steps: Steps, *options: str, **env: str) -> dict:
@@ -214,25 +212,7 @@ def test_history_search_and_several_frontends(show, driven) -> None:
     assert json.loads(found.out) == [{"lineNumber": 0, "lineContent": "<html>" + "<p>hark</p>" * 500}], found.err
 
 
-ASK = """
-import json, sys
-from websockets.sync.client import connect
-def until(link, test):
-    while not test(told := json.loads(link.recv(timeout=5))): pass
-    return told
-def is_page(told): return told.get("method") == "Network.responseReceived" and "page.html" in told["params"]["response"]["url"]
-with connect(sys.argv[1], max_size=None) as one, connect(sys.argv[1], max_size=None) as two:
-    for link in (one, two): link.send(json.dumps({"id": 1, "method": "Network.enable"}))
-    first, second = (until(link, is_page)["params"]["requestId"] for link in (two, one))
-    assert first == second
-    for link in (one, two):
-        link.send(json.dumps({"id": 2, "method": "Network.searchInResponseBody", "params": {"requestId": first, "query": "HARK</p><p>"}}))
-    found = [until(link, lambda told: told.get("id") == 2)["result"]["result"] for link in (one, two)]
-    assert found[0] == found[1]
-    one.send("no command"); two.send(json.dumps({"id": 3, "method": "Network.getResponseBody", "params": {"requestId": "none"}}))
-    assert until(two, lambda told: told.get("id") == 3)["error"]["code"] == -32000
-print(json.dumps(found[0]))
-"""
+ASK = program("devtools_two_frontends.py")
 
 # -- who may not look ------------------------------------------------------------------------------------------------
 
@@ -309,16 +289,13 @@ def test_who_is_answered(show, driven, header: str, status: bytes) -> None:
 def test_hark_ends_with_its_own(show, driven) -> None:
     """The program's status stays its own; kill -9 of hark's first process ends the server too."""
     shown = show("--devtools", "sh", "-c", "exit 7")
-    driven.wait_until(lambda: "DevTools is served until" in shown.said.read_text())
+    wait_until(lambda: "DevTools is served until" in shown.said.read_text())
     shown.running.send_signal(signal.SIGINT)
     assert shown.running.wait(10) == 7
     shown = show("--devtools", "sleep", "30")
     shown.running.kill()
     shown.running.wait()
-    deadline = time.monotonic() + 5
-    while driven.run("curl", "-s", f"http://127.0.0.1:{shown.port}/json/version").status == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: driven.run("curl", "-s", f"http://127.0.0.1:{shown.port}/json/version").status)
 
 
 def test_a_har_opens_in_a_browsers_devtools(show, driven) -> None:
@@ -348,7 +325,7 @@ def test_a_recording_is_followed_and_grpc_is_readable(show, driven) -> None:
     growing = driven.dir / "home" / "growing.pcapng"
     growing.write_bytes(whole[: len(whole) // 2])
     shown = show("read", "-q", "--follow", "--devtools", "--proto", "shop.proto", "growing.pcapng")
-    time.sleep(0.5)
+    wait_until(lambda: is_read(growing))
     with open(growing, "ab") as file:
         file.write(whole[len(whole) // 2 :])
     told = shown.drive(
@@ -409,13 +386,15 @@ def test_a_window_opens_and_closing_it_ends_hark(show, driven) -> None:
     shown = show("read", "-q", "--devtools", "window.pcapng", DISPLAY="127.0.0.1:77")
     assert "DevTools opens in chromium" in shown.said.read_text()
     script = f"pid=$(pgrep -o -f -- '--app=http.*devtools/page/{shown.key}') && tr '\\0' '\\n' </proc/$pid/cmdline | sed -n 's/--remote-debugging-port=//p'; echo $pid"
-    deadline = time.monotonic() + 20
-    while (
-        len(words := driven.run("sh", "-c", script).out.split()) != 2
-        or driven.run("curl", "-s", f"http://127.0.0.1:{int(words[0])}/json/list").status
-    ):
-        assert time.monotonic() < deadline, shown.said.read_text()
-        time.sleep(0.1)
+    words: list[bytes] = []
+
+    def opened() -> bool:
+        words[:] = driven.run("sh", "-c", script).out.split()
+        if len(words) != 2:
+            return False
+        return driven.run("curl", "-s", f"http://127.0.0.1:{int(words[0])}/json/list").status == 0
+
+    wait_until(opened, 20, shown.said.read_text)
     told = shown.drive({"rows": rows(1)}, CHROMIUM_ATTACH=words[0].decode())
     assert told["rows"][0].startswith("hello192.0.2.10|200")
     os.kill(int(words[1]), signal.SIGTERM)  # as closing the window does

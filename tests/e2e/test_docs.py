@@ -79,11 +79,14 @@ def test_output_is_what_one_sees(world, page: pathlib.Path, command: str, shown:
     assert re.fullmatch(expected, like(run.out.decode() + run.err), re.S), run.err
 
 
+LISTENS = "until ss -Hltn sport = :7051 | grep -q 7051; do sleep 0.05; done"
+
+
 def test_a_server_under_hark_decrypts_its_go_client(world) -> None:
     """README, "What it can decrypt": the keys of a server on OpenSSL are enough."""
     server = "openssl s_server -quiet -accept 192.0.2.10:7051 -cert $DIR/cert.pem -key $DIR/key.pem -WWW -naccept 1"
     client = f"{sys.prefix}/programs/talk get https://192.0.2.10:7051/item.json"
-    run = world.sh(f"cd $DIR/www; {server} & sleep 1; {client}; wait", timeout=90)
+    run = world.sh(f"cd $DIR/www; {server} & {LISTENS}; {client}; wait", timeout=90)
     assert "GET https://192.0.2.10:7051/item.json 200 http/1." in run.told[0], run.err
     assert run.entries[0]["_process"]["name"] == "talk", run.entries[0]
 

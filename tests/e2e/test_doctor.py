@@ -11,16 +11,17 @@ def test_all_is_well_here(world) -> None:
     run = world.run("hark", "doctor")
     assert run.status == 0, run.out
     assert run.out.decode().splitlines() == [
-        f"ok    {name}"
+        f"ok       {name}"
         for name in (
             "user, network and mount namespaces",
             "/dev/net/tun",
             "the whole tap",
-            "preloaded agent (OpenSSL)",
-            "Node hook",
             "the host's ::1",
             "ping through hark",
             "rootless containers",
+            "preloaded agent (OpenSSL)",
+            "private key log",
+            "Node hook",
         )
     ] + ["hark COMMAND works here."]
 
@@ -47,7 +48,7 @@ def test_without_the_device(world) -> None:
         "(sudo mkdir -p /dev/net && sudo mknod -m 0666 /dev/net/tun c 10 200)\n",
     )
     run = hidden(world, away, "hark", "doctor")
-    assert run.returncode == 1 and "NO    /dev/net/tun: it is not there\n      fix: " in run.stdout
+    assert run.returncode == 1 and "NO       /dev/net/tun: it is not there\n         fix: " in run.stdout
 
 
 @needs_root
@@ -56,7 +57,9 @@ def test_without_permission(world) -> None:
     run = hidden(world, away, "hark", "true")
     assert run.stderr == "hark: cannot open /dev/net/tun: Permission denied (sudo chmod 0666 /dev/net/tun)\n"
     run = hidden(world, away, "hark", "doctor")
-    assert "NO    /dev/net/tun: this user may not open it\n      fix: sudo chmod 0666 /dev/net/tun\n" in run.stdout
+    assert (
+        "NO       /dev/net/tun: this user may not open it\n         fix: sudo chmod 0666 /dev/net/tun\n" in run.stdout
+    )
 
 
 def test_without_namespaces(world) -> None:
@@ -84,3 +87,16 @@ def test_without_namespaces(world) -> None:
     assert "mount namespaces: cannot make a network namespace: Operation not permitted" in run.out.decode()
     assert "fix: run the container with --security-opt seccomp=unconfined" in run.out.decode()
     assert "hark COMMAND does not work here yet; hark read FILE does." in run.out.decode()
+
+
+def test_what_a_run_does_without_is_limited(world) -> None:
+    """A key log that cannot be followed: hark works, and doctor and the start of a run say the same of it."""
+    os.mkfifo(world.dir / "home" / "pipe")
+    os.chmod(world.dir / "home" / "pipe", 0o666)
+    said = (
+        "SSLKEYLOGFILE is not followed: it is a pipe, whose reader has its bytes; secrets that are written there alone"
+    )
+    run = world.run("hark", "true", SSLKEYLOGFILE="pipe")
+    assert (run.status, run.err.splitlines()) == (0, [f"hark: {said} are missed", "hark: no exchanges"])
+    run = world.run("hark", "doctor", SSLKEYLOGFILE="pipe")
+    assert run.status == 0 and f"limited  SSLKEYLOGFILE: {said} are missed" in run.out.decode().splitlines()

@@ -17,6 +17,7 @@ import pytest
 from haralyzer import HarParser
 
 import hark
+from world import program
 
 SCHEMA = json.loads((pathlib.Path(__file__).parent.parent / "har.schema.json").read_text())
 RUN = (
@@ -159,20 +160,7 @@ def marks_numbered(data: bytes) -> bytes:
     return re.sub(rb"redacted-[0-9a-f]{8}", lambda found: b"redacted-%d" % seen.setdefault(found[0], len(seen)), data)
 
 
-FORM = """
-import http.server
-class Answers(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
-        body = b"access_token=antwort-67-antwort&you=geheim-23-geheim&scope=all"
-        self.send_response(302)
-        for line in (("Content-Type", "Text/Plain"), ("Location", "/cb?code=kode-71-kode"), ("Content-Length", str(len(body)))):
-            self.send_header(*line)
-        self.end_headers()
-        self.wfile.write(body)
-    log_message = lambda *words: None
-http.server.HTTPServer(("127.0.0.1", 7071), Answers).serve_forever()
-"""
+FORM = program("form_server.py")
 
 
 def test_redact_a_real_login_in_files_and_for_who_watches(world) -> None:

@@ -14,6 +14,8 @@ import jsonschema
 import pytest
 from haralyzer import HarParser
 
+from world import sockets_for_watch, until
+
 SCHEMA = json.loads((pathlib.Path(__file__).parent.parent / "har.schema.json").read_text())
 # OpenSSL's libssl inside of a program whose agent was left out: TLS that nobody gives the keys of.
 SECRET = "env -i PATH=$PATH python3 raw.py"
@@ -181,7 +183,7 @@ def test_watch_has_those_that_were_before(world) -> None:
     without = world.popen(["hark", "watch", "--no-failures", str(running.pid)], stdout=subprocess.PIPE)
     lines = world.popen(["hark", "watch", "--host", "192.0.2.10:82", str(running.pid)], stdout=subprocess.PIPE)
     first = [watch.stdout.readline() for _ in range(2)]  # so that one is there; the others were started with it
-    time.sleep(0.4)
+    until(lambda: sockets_for_watch(running) == 4)  # it listens, and three watch
     go.touch()
     entries = [json.loads(line) for line in first]
     entries += [json.loads(line) for line in watch.communicate(timeout=30)[0].splitlines()]
@@ -242,10 +244,13 @@ def test_chromium_shows_them(world) -> None:
     try:
         url = ""
         os.set_blocking(shown.stderr.fileno(), False)
-        deadline = time.monotonic() + 20
-        while "devtools://" not in url and time.monotonic() < deadline:
+
+        def has_said() -> bool:
+            nonlocal url
             url += (shown.stderr.read() or b"").decode()
-            time.sleep(0.05)
+            return "devtools://" in url
+
+        until(has_said, 20)
         url = re.search(r"devtools://\S+", url)[0]
         rows = "deep('.network-log-grid tr.data-grid-data-grid-node').map(r => [...r.children].map(text).join('|'))"
         press = "press(deep('.network-log-grid td').find(r => text(r).includes('nosuch')))"

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from world import plain as plain_text
+from world import until
 
 DYING = """
 import socket
@@ -116,20 +117,18 @@ def test_kill_9_at_random_moments(world, number: int) -> None:
     started = world.popen(
         ["hark", "-o", str(path), "sh", "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    time.sleep(0.06 + dice.random() * 0.5)
+    time.sleep(0.06 + dice.random() * 0.5)  # any moment
     mine = [int(line.split()[0]) for line in world.processes()]
     victim = dice.choice(mine) if mine else started.pid
     who = "hark" if victim == started.pid else "helper"
     os.kill(victim, signal.SIGKILL)
     started.wait(20)
-    for _ in range(100):
+
+    def left() -> list[object]:
         pids = subprocess.run(["pgrep", "-f", f"killed{number}.pcapng"], capture_output=True).stdout.split()
-        left = [*world.processes(), *pids]
-        if not left and not _namespaces() - before:
-            break
-        time.sleep(0.05)
-    assert not left, (who, left)
-    assert not _namespaces() - before, who
+        return [*world.processes(), *pids, *(_namespaces() - before)]
+
+    until(lambda: not left(), 10, lambda: (who, left()))
     assert set((world.dir / "home").glob("keylog*")) == logs
     if path.exists() and path.stat().st_size:
         replay = world.run("hark", "read", "--json", str(path))
@@ -150,13 +149,18 @@ def test_kill_9_at_random_moments(world, number: int) -> None:
 
 def test_a_killed_decoder_leaves_the_program_alone(world) -> None:
     """The program goes on to its own end, six rings of traffic later; one line says that nothing more is told."""
+    up = world.dir / "home" / "up"
+    up.unlink(missing_ok=True)
     started = world.popen(
-        ["hark", "sh", "-c", "sleep 0.6; head -c 200000000 /dev/zero | curl -s -T - http://192.0.2.10:8080/upload; exit 3"],
+        ["hark", "sh", "-c", "touch up; sleep 0.6; head -c 200000000 /dev/zero | curl -s -T - http://192.0.2.10:8080/upload; exit 3"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    time.sleep(0.4)
-    helpers = sorted(int(line.split()[0]) for line in world.processes() if int(line.split()[0]) != started.pid)
-    decoder = helpers[-1]
+
+    def helpers() -> list[int]:
+        return sorted(int(line.split()[0]) for line in world.processes() if int(line.split()[0]) != started.pid)
+
+    until(lambda: up.exists() and len(helpers()) == 2)
+    decoder = helpers()[-1]
     os.kill(decoder, signal.SIGKILL)
     out, err = started.communicate(timeout=20)
     assert (out, started.returncode) == (b"taken\n", 3)

@@ -99,3 +99,14 @@ def test_a_new_key_source_is_one_file_and_one_line(world) -> None:
     assert run.out == b"hello\n", run.err
     (entry,) = map(json.loads, (world.dir / "home" / "toy.jsonl").read_text().splitlines())
     assert entry["request"]["url"] == "https://site.test:8443/hello" and entry["_tls"]["opened_by"] == "toy"
+
+
+def test_a_source_that_cannot_be_built_is_named_with_the_reason(world) -> None:
+    """The program runs, and the line at the start has what the child was refused."""
+    shutil.copy(pathlib.Path(__file__).parent.parent / "programs" / "toysource.py", world.dir / "toysource.py")
+    run = world.run(sys.executable, str(world.dir / "toysource.py"), "echo", "hello", TOY_FOLDER="/nowhere")
+    assert (run.status, run.out) == (0, b"hello\n")
+    line, last = run.err.splitlines()
+    assert last == "hark: no exchanges"
+    start = "hark: toys are not decrypted: its file could not be made: No such file or directory ("
+    assert line.startswith(start) and line.endswith("/nowhere/toy)"), line

@@ -6,11 +6,14 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
+
+from world import program, until
 
 CONNECT = """
 import errno, socket, sys, time
@@ -97,24 +100,7 @@ def test_udp_echo_with_big_datagrams_and_errors(world) -> None:
         "while True:\n d, a = s.recvfrom(65535); s.sendto(d[::-1], a)"
     )
     world.start([sys.executable, "-c", server])
-    client = """
-import socket, time
-for size in (0, 1, 1200, 1472, 1473, 9000, 65507):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3)
-    data = bytes(i & 255 for i in range(size))
-    for attempt in range(50):
-        s.sendto(data, ("192.0.2.10", 7007))
-        try:
-            got, sender = s.recvfrom(65535); break
-        except (socket.timeout, ConnectionRefusedError):
-            time.sleep(0.1)
-    assert got == data[::-1] and sender == ("192.0.2.10", 7007), (size, len(got), sender)
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3); s.connect(("192.0.2.10", 7008)); s.send(b"x")
-try:
-    s.recv(1); print("?")
-except ConnectionRefusedError:
-    print("refused")
-"""
+    client = program("datagram_sizes.py")
     assert world.run("hark", "-q", sys.executable, "-c", client).out == b"refused\n"
 
 
@@ -164,22 +150,7 @@ def test_bulk_both_ways_is_intact(world, mebibytes: int) -> None:
 @pytest.mark.parametrize("count", [1009, pytest.param(10007, marks=pytest.mark.soak)])
 def test_many_connections_at_once(world, count: int) -> None:
     """All open together, all answered, all told."""
-    client = """
-import resource, socket, sys
-resource.setrlimit(resource.RLIMIT_NOFILE, (11000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-socks = []
-for n in range(int(sys.argv[1])):
-    s = socket.create_connection(("192.0.2.10", 8080)); socks.append(s)
-for n, s in enumerate(socks):
-    s.sendall(b"GET /hello?%d HTTP/1.1\\r\\nHost: many\\r\\n\\r\\n" % n)
-good = 0
-for s in socks:
-    s.settimeout(20)
-    data = b""
-    while not data.endswith(b"hello\\n"): data += s.recv(4096)
-    good += data.startswith(b"HTTP/1.1 200")
-print(good)
-"""
+    client = program("many_connections.py")
     hard = world.run("sh", "-c", "ulimit -Hn").out.strip()
     # hark needs two descriptors a connection: where the hard limit is lower than that, as many as it allows.
     if count > 10000 and hard != b"unlimited" and int(hard) <= 20100:
@@ -193,22 +164,7 @@ print(good)
 
 def test_half_close_and_reset(world) -> None:
     """A half-closed client still gets its answer; a reset by the server is a reset at the program, both ways."""
-    server = """
-import socket, struct
-l = socket.create_server(("192.0.2.10", 7011))
-while True:
-    c, _ = l.accept()
-    data = b""
-    while True:
-        d = c.recv(4096)
-        if not d: break
-        data += d
-        if data == b"reset me":
-            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); break
-    else: pass
-    if data != b"reset me": c.sendall(data[::-1])
-    c.close()
-"""
+    server = program("half_close_server.py")
     world.start([sys.executable, "-c", server])
     world.wait_for("192.0.2.10", 7011)
     client = """
@@ -266,29 +222,15 @@ while True:
     try: print("end" if not s.recv(10) else "data", flush=True)
     except OSError as error: print(type(error).__name__, flush=True)
 """
-    client = """
-import socket, time
-first = socket.create_connection(("192.0.2.10", 7961))
-queued = [socket.create_connection(("192.0.2.10", 7961))]
-for _ in range(3):
-    s = socket.socket(); s.settimeout(0.3)
-    try: s.connect(("192.0.2.10", 7961))
-    except TimeoutError: print("timed out")
-    else: queued.append(s); continue
-    s.close(); break
-first.close()
-for s in queued: s.close()
-time.sleep(2)
-"""
+    client = program("full_backlog_client.py")
     log = world.dir / "servers.log"
     before = len(log.read_bytes())
     world.start([sys.executable, "-u", "-c", server])
-    time.sleep(0.4)
+    world.wait_for_bound(7961, "tcp")
     run = world.run("hark", "-q", sys.executable, "-c", client)
     assert run.out == b"timed out\n", run.err
-    time.sleep(0.3)
+    until(lambda: log.read_bytes()[before:].split()[-1:] == [b"ConnectionResetError"], 10, log.read_text)
     said = log.read_bytes()[before:].split()
-    assert said[-1] == b"ConnectionResetError", said
     assert set(said[:-1]) == {b"end"}
 
 
@@ -311,11 +253,15 @@ for late in (False, True):
     )
     for _ in range(2):
         assert run.stdout.readline() == b"ready\n"
-        time.sleep(0.3)
-        shown = world.run("ss", "-tinmO", "dst", "192.0.2.10", "dport", "=", ":8080").out.decode()
-        (line,) = [line for line in shown.splitlines() if "ESTAB" in line]
-        assert " reno " in line, line
-        assert ",rb80000," in line, line
+        line = ""
+
+        def carried() -> bool:
+            nonlocal line
+            shown = world.run("ss", "-tinmO", "dst", "192.0.2.10", "dport", "=", ":8080").out.decode()
+            (line,) = [line for line in shown.splitlines() if "ESTAB" in line]
+            return " reno " in line and ",rb80000," in line
+
+        until(carried, 10, lambda: line)  # noqa: B023
         run.stdin.write(b"go\n")
     assert run.wait(10) == 0
 
@@ -326,20 +272,7 @@ def test_other_protocols_pass_untouched(world) -> None:
     world.wait_for("192.0.2.10", 6399)
     run = world.sh("redis-cli -h 192.0.2.10 -p 6399 set k v; redis-cli -h 192.0.2.10 -p 6399 get k")
     assert (run.out, run.entries) == (b"OK\nv\n", [])
-    server = """
-import asyncio
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
-async def app(scope, receive, send):
-    if scope["type"] != "websocket": return
-    await receive(); await send({"type": "websocket.accept"})
-    while True:
-        m = await receive()
-        if m["type"] == "websocket.disconnect": return
-        await send({"type": "websocket.send", "text": m["text"][::-1]})
-c = Config(); c.bind = ["192.0.2.10:7012"]; c.loglevel = "ERROR"
-asyncio.run(serve(app, c))
-"""
+    server = program("websocket_server.py")
     world.start([sys.executable, "-c", server])
     world.wait_for("192.0.2.10", 7012)
     client = """
@@ -371,8 +304,8 @@ print("all")
 
 def test_idle_costs_nothing(world) -> None:
     """While the program sleeps, hark's processes use next to no processor time."""
-    started = world.popen(["hark", "-q", "sleep", "3"])
-    time.sleep(0.8)
+    started = world.popen(["hark", "-q", "sleep", "60"])
+    until(lambda: len(world.processes()) == 3)
 
     def ticks() -> int:
         total = 0
@@ -382,10 +315,18 @@ def test_idle_costs_nothing(world) -> None:
             total += int(fields[11]) + int(fields[12])
         return total
 
+    def has_begun() -> bool:
+        """Whether nothing was done for a while: all is loaded by now."""
+        before = ticks()
+        time.sleep(0.3)
+        return ticks() == before
+
+    until(has_begun)
     before = ticks()
-    time.sleep(1.5)
+    time.sleep(1.5)  # the time over which it is measured
     assert ticks() - before <= 5  # hundredths of a second, of 150
-    assert started.wait(10) == 0
+    started.terminate()
+    assert started.wait(10) == 128 + signal.SIGTERM
 
 
 def test_loopback_address_of_a_peer_is_loopback(world) -> None:
@@ -403,21 +344,7 @@ c, peer = l.accept(); print(peer[0]); c.close()
 
 def test_urgent_data_is_urgent(world) -> None:
     """A byte sent out of band arrives out of band, between what stood around it."""
-    server = (
-        "import socket\nl = socket.create_server(('192.0.2.10', 7013))\nwhile True:\n"
-        " c, _ = l.accept(); data = b''\n"
-        " import select\n"
-        " urgent = b''\n"
-        " while True:\n"
-        "  r, _, x = select.select([c], [], [c] if not urgent else [], 3)\n"
-        "  if x: urgent = c.recv(1, socket.MSG_OOB)\n"
-        "  elif r:\n"
-        "   d = c.recv(4096)\n"
-        "   if not d: break\n"
-        "   data += d\n"
-        "  else: break\n"
-        " c.sendall(data + b'|' + urgent); c.close()"
-    )
+    server = program("urgent_server.py")
     world.start([sys.executable, "-c", server])
     world.wait_for("192.0.2.10", 7013)
     client = (
@@ -471,31 +398,9 @@ async def main():
     await asyncio.Event().wait()
 asyncio.run(main())
 """
-    client = """
-import asyncio, os, sys
-from aioquic.asyncio import connect, QuicConnectionProtocol
-from aioquic.h3.connection import H3Connection
-from aioquic.h3.events import DataReceived
-from aioquic.quic.configuration import QuicConfiguration
-class P(QuicConnectionProtocol):
-    http, size = None, 0
-    def quic_event_received(self, event):
-        if self.http is None: self.http = H3Connection(self._quic); self.done = asyncio.Event()
-        for e in self.http.handle_event(event):
-            if isinstance(e, DataReceived):
-                self.size += len(e.data)
-                if e.stream_ended: self.done.set()
-async def main():
-    c = QuicConfiguration(alpn_protocols=["h3"], verify_mode=False)
-    if sys.argv[1] != "silent": exec(sys.argv[1])
-    async with connect("192.0.2.10", 7050, configuration=c, create_protocol=P) as p:
-        i = p._quic.get_next_available_stream_id()
-        p.http.send_headers(i, [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"h"), (b":path", b"/")], True)
-        p.transmit(); await asyncio.wait_for(p.done.wait(), 10); print(p.size)
-asyncio.run(main())
-"""
+    client = program("quic_client.py")
     started = world.start([sys.executable, "-c", server])
-    time.sleep(1.0)
+    world.wait_for_bound(7050)
     assert started.poll() is None
     run = world.run("hark", "-o", "quic.pcapng", sys.executable, "-c", client, f"configuration = c; {ADVISED}")
     assert run.out == b"20000\n", run.err
@@ -514,22 +419,7 @@ asyncio.run(main())
     assert ADVISED in failure["remedy"]
 
 
-FOLLOW = """
-import socket, sys, time
-def there():
-    with socket.socket() as s:
-        try: s.bind(('192.0.2.77', 0))
-        except OSError: return False
-    return True
-def until(wanted):
-    end = time.monotonic() + 8
-    while there() != wanted and time.monotonic() < end: time.sleep(0.05)
-    return there()
-print('ready', flush=True)
-print(until(True), flush=True)
-sys.stdin.readline()
-print(until(False), flush=True)
-"""
+FOLLOW = program("follow_address.py")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can change the world's network while programs run in it")
@@ -548,23 +438,7 @@ def test_the_namespace_follows_the_host(world) -> None:
     assert out == b"False\n"
 
 
-DECIDED = """
-import errno, socket, urllib.request
-def meets(do):
-    try:
-        return do()
-    except OSError as e:
-        e = getattr(e, "reason", e)
-        return errno.errorcode.get(getattr(e, "errno", 0) or 0, repr(e))
-def datagram(data):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5); s.connect(("192.0.2.10", 7009))
-    s.send(data); return s.recv(100).decode()
-url = "http://192.0.2.10:8080/hello"
-print(meets(lambda: urllib.request.urlopen(url).read().decode().strip()))
-print(meets(lambda: socket.create_connection(("192.0.2.10", 8443), 5)))
-print(meets(lambda: urllib.request.urlopen(url, b"posted").read()))
-print(meets(lambda: datagram(b"yes")), meets(lambda: datagram(b"no")))
-"""
+DECIDED = program("decided_attempts.py")
 
 
 def test_decisions_at_the_syn_a_datagram_and_the_first_bytes(world) -> None:

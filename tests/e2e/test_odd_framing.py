@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from world import program
+
 PORT = 7521
 
 
@@ -87,35 +89,7 @@ ROWS = {
     "unknown-upgrade": Row(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo/1\r\n\r\nfoo bytes", True, but=("curl",)),
 }  # fmt: skip
 
-SERVER = r"""
-import contextlib, json, socket, ssl, sys, threading
-rows = {name: (bytes.fromhex(sent), closes) for name, (sent, closes) in json.load(open(sys.argv[1])).items()}
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(sys.argv[3], sys.argv[4])
-def serve(conn, pieces, secure):
-    data = b""
-    with contextlib.suppress(OSError), context.wrap_socket(conn, server_side=True) if secure else conn as conn:
-        conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        while True:
-            while b"\r\n\r\n" not in data:
-                more = conn.recv(65536)
-                if not more: return
-                data += more
-            head, _, data = data.partition(b"\r\n\r\n")
-            sent, closes = rows[head.split()[1].decode().rpartition("/")[2]]
-            for at in range(0, len(sent), pieces): conn.sendall(sent[at : at + pieces])
-            if closes:
-                if secure:
-                    conn.settimeout(1); conn.unwrap()
-                return
-def listen(port, *how):
-    listener = socket.create_server(("192.0.2.10", port), backlog=100)
-    while True:
-        threading.Thread(target=serve, args=(listener.accept()[0], *how), daemon=True).start()
-port = int(sys.argv[2])
-for number, how in enumerate([(65536, False), (1, False), (65536, True), (1, True)]):
-    threading.Thread(target=listen, args=(port + number, *how)).start()
-"""
+SERVER = program("odd_framing_server.py")
 
 # Each client prints one line of JSON a row: [row, status, body in base64], or [row, 0, why it did not take it].
 URLLIB = r"""
@@ -127,47 +101,9 @@ for name, method in json.load(open(sys.argv[1])).items():
         print(json.dumps([name, r.status, base64.b64encode(r.read()).decode()]), flush=True)
     except Exception as e: print(json.dumps([name, 0, repr(e)]), flush=True)
 """
-NODE = r"""
-const [table, base, how] = process.argv.slice(-3);
-const http = require(base.split(":")[0]), fs = require("fs");
-const tell = (...what) => console.log(JSON.stringify(what));
-const asked = (name, method) => new Promise(done => {
-  const q = http.request(base + name, {method, timeout: 3000}, r => {
-    const parts = []; r.on("data", d => parts.push(d));
-    r.on("end", () => done([r.statusCode, Buffer.concat(parts).toString("base64")]));
-    r.on("error", e => done([0, String(e)]));
-  });
-  q.on("upgrade", (r, s) => { s.destroy(); done([0, "upgrade"]); });
-  q.on("error", e => done([0, String(e)])); q.on("timeout", () => q.destroy(new Error("timeout"))); q.end();
-});
-const fetched = async (name, method) => {
-  const r = await fetch(base + name, {method, signal: AbortSignal.timeout(3000)});
-  return [r.status, Buffer.from(await r.arrayBuffer()).toString("base64")];
-};
-(async () => {
-  for (const [name, method] of Object.entries(JSON.parse(fs.readFileSync(table)))) {
-    try { tell(name, ...await (how === "fetch" ? fetched : asked)(name, method)); }
-    catch (e) { tell(name, 0, String(e.cause || e)); }
-  }
-  process.exit(0);
-})();
-"""
+NODE = program("odd_framing_client.js")
 # curl and wget by a program that starts them, one a row, or one for all.
-CURL = r"""
-import base64, json, pathlib, subprocess, sys, tempfile
-home = pathlib.Path(tempfile.mkdtemp(dir="."))
-words = []
-rows = json.load(open(sys.argv[1]))
-for name, method in rows.items():
-    words += ["--next"] if words else []
-    words += ["-sS", "-m", "3", "--tr-encoding", "-o", str(home / name), "-w", "%{http_code} %{exitcode} %{errormsg}\\n", sys.argv[2] + name]
-    words += ["--head"] if method == "HEAD" else []
-done = subprocess.run(["curl", *words], capture_output=True, text=True)
-for (name, method), line in zip(rows.items(), done.stdout.splitlines(), strict=True):
-    status, code, why = line.split(" ", 2)
-    body = (home / name).read_bytes() if (home / name).exists() and method != "HEAD" else b""
-    print(json.dumps([name, int(status), base64.b64encode(body).decode()] if code == "0" else [name, 0, why]))
-"""
+CURL = program("odd_framing_curl.py")
 WGET = r"""
 import base64, json, re, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor

@@ -3,10 +3,11 @@
 import signal
 import subprocess
 import sys
-import time
 
 import lz4.frame
 import pytest
+
+from world import is_read, until
 
 RUNS = {
     "curl": "curl -s --parallel --cacert $CA 'https://site.test:8443/hello?[1-7]' http://192.0.2.10:8080/item.json",
@@ -124,7 +125,7 @@ def test_a_growing_file_is_followed(world) -> None:
     growing = home / "growing.pcapng"
     growing.write_bytes(whole[: len(whole) // 2 + 1])
     reader = world.popen(["hark", "read", "--follow", "growing.pcapng"], stdout=subprocess.PIPE)
-    time.sleep(0.5)
+    until(lambda: is_read(growing))
     with open(growing, "ab") as file:
         file.write(whole[len(whole) // 2 + 1 :])
     assert reader.stdout.readline().startswith(b"GET http://192.0.2.10:8080/hello 200")

@@ -7,6 +7,7 @@ import pytest
 
 import servers
 from conformance import missed
+from world import PROGRAMS, program
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +32,7 @@ TALKS = {
         "GET https://192.0.2.10:7076/a 200 h2 talk", "POST https://192.0.2.10:7076/b 200 h2 talk", "GET https://192.0.2.10:7076/large 200 h2 talk"]),
     "quic-go, HTTP/3": (f"{servers.GO} get3 https://192.0.2.10:7076/a https://192.0.2.10:7076/b https://192.0.2.10:7076/large", [
         "GET https://192.0.2.10:7076/a 200 h3 talk", "POST https://192.0.2.10:7076/b 200 h3 talk", "GET https://192.0.2.10:7076/large 200 h3 talk"]),
-    "Java": (f"java -XX:-UsePerfData {servers.PROGRAMS}/Client.java http://192.0.2.10:8080/hello http://192.0.2.10:8080/none", [
+    "Java": (f"java -XX:-UsePerfData {PROGRAMS}/Client.java http://192.0.2.10:8080/hello http://192.0.2.10:8080/none", [
         "GET http://192.0.2.10:8080/hello 200 http/1.1 java", "GET http://192.0.2.10:8080/none 404 http/1.1 java"]),
 }  # fmt: skip
 
@@ -91,22 +92,7 @@ def test_events_over_http2(world) -> None:
 
 def test_tls_inside_tls(world) -> None:
     """A CONNECT through a proxy that is spoken to by TLS itself, then TLS to the host."""
-    proxy = """
-import asyncio, ssl, sys
-async def copy(a, b):
-    try:
-        while data := await a.read(65536): b.write(data); await b.drain()
-    except OSError: pass
-    finally: b.close()
-async def serve(reader, writer):
-    await reader.readuntil(b"\\r\\n\\r\\n")
-    r, w = await asyncio.open_connection("192.0.2.10", 8443); writer.write(b"HTTP/1.1 200 Yes\\r\\n\\r\\n")
-    await asyncio.gather(copy(reader, w), copy(r, writer))
-async def main():
-    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(*sys.argv[1:3])
-    await (await asyncio.start_server(serve, "192.0.2.10", 7077, ssl=c)).serve_forever()
-asyncio.run(main())
-"""
+    proxy = program("tls_proxy.py")
     world.start([sys.executable, "-c", proxy, str(world.dir / "cert.pem"), str(world.dir / "key.pem")])
     world.wait_for("192.0.2.10", 7077)
     run = world.sh(

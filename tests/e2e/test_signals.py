@@ -4,9 +4,10 @@ import os
 import pty
 import signal
 import subprocess
-import time
 
 import pytest
+
+from world import until
 
 HARK = ["hark", "-q"]
 
@@ -90,10 +91,7 @@ def test_what_outlives_its_terminal_outlives_it_under_hark(world) -> None:
     _read_until(master, b"waiting for what it left running")
     os.close(master)
     assert _ends(started, 1.0) == 0
-    for _ in range(100):
-        if late.exists():
-            break
-        time.sleep(0.05)
+    until(late.exists)
     assert late.read_text() == "hello\n"
 
 

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from world import can_be_watched, until
+
 
 class Terminal:
     """A tmux of its own in the world."""
@@ -20,21 +22,20 @@ class Terminal:
 
     def wait(self, *words: str) -> str:
         """The screen once all of this is on it."""
-        deadline = time.monotonic() + 15
-        while True:
+        text = ""
+
+        def shows() -> bool:
+            nonlocal text
             text = self._world.run(*self._tmux, "capture-pane", "-p").out.decode()
-            if all(word in text for word in words):
-                return text
-            assert time.monotonic() < deadline, text
-            time.sleep(0.05)
+            return all(word in text for word in words)
+
+        until(shows, 15, lambda: text)
+        return text
 
     def over(self) -> bool:
         """Whether the command has ended, and the terminal with it."""
-        for _ in range(100):
-            if self._world.run(*self._tmux, "has-session").status:
-                return True
-            time.sleep(0.05)
-        return False
+        until(lambda: self._world.run(*self._tmux, "has-session").status)
+        return True
 
     def close(self) -> None:
         self._world.run(*self._tmux, "kill-server")
@@ -70,7 +71,7 @@ def test_a_recording_is_browsed(world, terminal) -> None:
 def test_a_running_hark_is_browsed_live(world, terminal) -> None:
     loop = "for i in $(seq 17); do curl -s http://192.0.2.10:8080/hello?$i >/dev/null; sleep 0.2; done"
     running = world.popen(["hark", "-q", "sh", "-c", loop], stderr=subprocess.DEVNULL)
-    time.sleep(0.6)
+    until(lambda: can_be_watched(running))
     shown = terminal("hark ui")
     shown.wait("hello?1 ", "hello?9 ", "following")
     shown.wait("17 exchanges", "ended")

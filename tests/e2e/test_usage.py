@@ -13,6 +13,7 @@ import time
 import pytest
 
 from hark.flags import FLAGS
+from world import until
 
 LISTED = [flag for flag in FLAGS if flag.listed and flag.field]
 URL = "http://192.0.2.10:8080/hello"
@@ -189,7 +190,7 @@ def test_two_harks_do_not_tear_one_file(world) -> None:
         stdout=subprocess.DEVNULL,
     )
     path = world.dir / "home" / "same.har"
-    world.wait_until(lambda: path.exists() and "hello" in path.read_text())
+    until(lambda: path.exists() and "hello" in path.read_text())
     for command in (["hark", "-o", "same.har", "touch", "ran"], ["hark", "watch", "-o", "./same.har"]):
         run = world.run(*command)
         assert run.status == 1 and "another hark is writing it" in run.err and run.err.count("\n") == 1
@@ -345,7 +346,7 @@ def test_devtools_is_served_after_the_end_without_a_terminal(world) -> None:
     with open(world.dir / "home" / "served.err", "wb") as err:
         running = world.popen(["hark", "--devtools", "sh", "-c", "exit 7"], stderr=err, stdout=subprocess.DEVNULL)
     said = world.dir / "home" / "served.err"
-    world.wait_until(lambda: "DevTools is served until" in said.read_text())
+    until(lambda: "DevTools is served until" in said.read_text())
     port = re.search(r"127\.0\.0\.1:(\d+)", said.read_text())[1]
     assert world.run("curl", "-s", f"http://127.0.0.1:{port}/json/version").status == 0
     running.send_signal(signal.SIGINT)

@@ -6,6 +6,7 @@ from typing import Any
 from faithful import Case
 from faithful.datagrams import NETWORK, server
 from faithful.names import resolver
+from world import program
 
 # The world's servers have their addresses on lo: they may be taken away all the same.
 _BARE = (
@@ -40,41 +41,9 @@ def names(world: Any) -> contextlib.AbstractContextManager[None]:
     return resolver(world, "127.0.0.54")
 
 
-ORDER = """
-import socket
-for name in 'both.test', 'ula.test', 'near.test', 'sixtofour.test', 'localhost':
-    for family in socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6:
-        for flags in 0, socket.AI_ADDRCONFIG:
-            try: found = socket.getaddrinfo(name, 80, family, socket.SOCK_STREAM, 0, flags)
-            except OSError as error: found = error.args[0]
-            print(name, int(family), int(flags), found if isinstance(found, int) else [entry[4][0] for entry in found])
-def source(host, family):
-    s = socket.socket(family, socket.SOCK_DGRAM)
-    try: s.connect((host, 53))
-    except OSError as error: return str(error)
-    return s.getsockname()[0]
-for host in '8.8.8.8', '8.8.4.4', '10.77.0.9', '10.78.0.9', '169.254.1.1', '192.0.2.10', '127.0.0.1', '198.51.100.7', '224.0.0.251':
-    print(host, source(host, socket.AF_INET))
-for host in '2001:4860:4860::8888', '2001:db8:77::9', '2001:db8:78::9', 'fd00:77::9', 'fd12::1', 'fe80::9%eth0', '::1', 'ff02::fb%eth0', '2002:a4d::1':
-    print(host, source(host, socket.AF_INET6))
-"""
+ORDER = program("address_order.py")
 
-INTERFACES = """
-import ctypes, fcntl, socket, struct, subprocess
-for index, name in socket.if_nameindex():
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    request = struct.pack('16s48x', name.encode())
-    mac = fcntl.ioctl(s, 0x8927, request)[18:24].hex()
-    try: address = socket.inet_ntoa(fcntl.ioctl(s, 0x8915, request)[20:24])
-    except OSError as error: address = str(error)
-    print(index, name, mac, address)
-import uuid; print(uuid.getnode() == uuid.getnode())
-for words in ['addr'], ['route'], ['-6', 'route'], ['route', 'show', 'table', '77']:
-    text = subprocess.run(['ip', '-o', *words], capture_output=True, text=True).stdout
-    for line in text.splitlines():
-        line = line.split('\\\\')[0]
-        print(' '.join(w for w in line.split() if w not in ('nodad', 'noprefixroute', 'linkdown', 'tentative')))
-"""
+INTERFACES = program("interfaces.py")
 
 RESOLVER = "nameserver 127.0.0.54\noptions timeout:1 attempts:1\n"
 CASES = [

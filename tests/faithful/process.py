@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from faithful import Case, made_by_root
+from world import program, until
 
 HELLO = '#include <stdio.h>\nint main(int argc, char **argv) { puts(argc > 1 ? argv[1] : "hello"); return argc - 1; }\n'
 
@@ -52,71 +53,18 @@ def _built(name: str, *flags: str, source: str = HELLO, script: str = "$PROGRAM;
 def _abstract_server(world: Any) -> Iterator[None]:
     """A program of the host that listens on an abstract Unix socket, and says who called and what it was handed."""
     server = world.start([sys.executable, "-c", ABSTRACT])
-    world.wait_until(lambda: "@hark-test-stream" in pathlib.Path(f"/proc/{server.pid}/net/unix").read_text())
+    until(lambda: "@hark-test-stream" in pathlib.Path(f"/proc/{server.pid}/net/unix").read_text())
     yield
     server.kill()
     server.wait()
 
 
-ABSTRACT = """
-import array, os, select, socket, struct
-kinds = {"stream": socket.SOCK_STREAM, "seqpacket": socket.SOCK_SEQPACKET, "dgram": socket.SOCK_DGRAM}
-servers = []
-for name, kind in kinds.items():
-    server = socket.socket(socket.AF_UNIX, kind)
-    server.bind(f"\\0hark-test-{name}")
-    if kind != socket.SOCK_DGRAM: server.listen()
-    servers.append(server)
-while True:
-    for server in select.select(servers, [], [])[0]:
-        if server.type == socket.SOCK_DGRAM:
-            data, peer = server.recvfrom(100); server.sendto(b"datagram " + data, peer); continue
-        one, _ = server.accept()
-        pid, uid, gid = struct.unpack("iII", one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        data, fds, _, _ = socket.recv_fds(one, 100, 2)
-        said = os.read(fds[0], 100) if fds else b"nothing"
-        one.sendall(b"%d %d %s %s" % (data.split()[0] == str(pid).encode(), uid, data.split()[1], said)); one.close()
-"""
+ABSTRACT = program("abstract_servers.py")
 # D-Bus and X11 clients do this: SO_PEERCRED must be the client's own, descriptors must pass.
-ABSTRACT_CLIENT = """
-import os, socket
-for name, kind in (("stream", socket.SOCK_STREAM), ("seqpacket", socket.SOCK_SEQPACKET)):
-    s = socket.socket(socket.AF_UNIX, kind); s.settimeout(5)
-    s.connect(f"\\0hark-test-{name}")
-    r, w = os.pipe(); os.write(w, b"through a pipe")
-    socket.send_fds(s, [b"%d hello" % os.getpid()], [r])
-    print(s.recv(100), os.get_inheritable(s.fileno()))
-d = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); d.settimeout(5)
-d.bind("\\0hark-test-client"); d.sendto(b"x", "\\0hark-test-dgram"); print(d.recv(100))
-for name in ("\\0hark-test-nobody", "/nowhere", "\\0hark-test-stream"):
-    try: socket.socket(socket.AF_UNIX).bind(name) if "stream" in name else socket.socket(socket.AF_UNIX).connect(name)
-    except OSError as error: print(error)
-a = socket.socket(socket.AF_UNIX); a.bind("\\0hark-test-own"); a.listen()
-b = socket.socket(socket.AF_UNIX); b.connect("\\0hark-test-own"); b.sendall(b"inside"); print(a.accept()[0].recv(10))
-os.close(0); print(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK).fileno())
-"""
+ABSTRACT_CLIENT = program("abstract_client.py")
 
 # Files of root, of other users and groups, by every call there is.
-OWNERS = """
-import os
-for path in ("/etc/passwd", "/etc/shadow", "/etc", "/tmp", "/bin", "/dev/null", "/proc/1", "/var/mail", os.environ["DIR"], "/usr/bin/env"):
-    a, b = os.stat(path), os.lstat(path)
-    print(path, a.st_uid, a.st_gid, b.st_uid, b.st_gid)
-for path in ("/etc/passwd", "/dev/null", "/"):
-    fd = os.open(path, os.O_PATH); print(os.fstat(fd).st_uid, os.fstat(fd).st_gid)
-fd = os.open("/etc", os.O_RDONLY); print(os.stat("passwd", dir_fd=fd).st_uid)
-print(sorted((e.name, e.stat().st_uid, e.stat().st_gid) for e in os.scandir("/etc") if e.is_file()))
-print(sorted((n, os.lstat("/usr/bin/" + n).st_uid) for n in os.listdir("/usr/bin")) == [(n, 0) for n in sorted(os.listdir("/usr/bin"))])
-os.chdir("/etc"); print(os.stat(".").st_uid, os.stat("passwd").st_uid)
-for path in ("/nowhere", "/root/x", ""):
-    try: os.stat(path)
-    except OSError as error: print(error)
-print(os.getgroups() == sorted(os.getgroups()), os.getuid(), os.getgid())
-for uid, gid in ((0, 0), (-1, 0), (65534, 65534), (-1, os.getgid()), (os.getuid(), -1)):
-    open(os.environ["HOME"] + "/mine", "w").close()
-    try: os.chown(os.environ["HOME"] + "/mine", uid, gid); print("done")
-    except OSError as error: print(error.strerror)
-"""
+OWNERS = program("owners.py")
 
 
 @contextlib.contextmanager
@@ -134,26 +82,7 @@ def _ssh_config(world: Any) -> Iterator[dict[str, str]]:
         os.unlink(f"/etc/hark-test-{os.getpid()}-{name}.conf")
 
 
-GROUP = """
-import grp, os, stat, subprocess
-groups = sorted(set(os.getgroups()) - {os.getgid()})
-print(groups, [grp.getgrgid(g).gr_name for g in groups])
-os.chdir(os.environ["HOME"])
-for how, give in (("chown", os.chown), ("lchown", os.lchown), ("fchown", lambda path, u, g: os.fchown(os.open(path, os.O_RDONLY), u, g))):
-    for group in (groups[0], os.getgid(), 0):
-        with open("given", "w"): pass
-        try: give("given", -1, group); said = "done"
-        except OSError as error: said = error.strerror
-        print(how, group, said, os.stat("given").st_gid); os.unlink("given")
-os.mkdir("shared"); os.chown("shared", -1, groups[0]); os.chmod("shared", 0o2770)
-with open("shared/inherits", "w"): pass
-print(os.stat("shared/inherits").st_gid, oct(os.stat("shared").st_mode))
-name = grp.getgrgid(groups[0]).gr_name
-for script in (f"chgrp {name} shared/inherits; stat -c '%G %g' shared/inherits", f"install -g {name} -m 640 /etc/hostname there; stat -c '%G %a' there",
-               "tar cf - shared | tar tvf - | cut -d' ' -f1-2", "cp -a shared again; stat -c %G again again/inherits", f"find . -group {name} | sort",
-               "[ -G shared ]; echo $?"):
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True); print(script, done.stdout, done.stderr)
-"""
+GROUP = program("groups.py")
 
 
 @contextlib.contextmanager

@@ -8,8 +8,10 @@ import sys
 
 import hark.plan
 from hark.cli import main
+from hark.errors import Finding
 from hark.keys.keylogfile import Follower, Watch
 from hark.system import kernel
+from hark.system.program import Answer, Can
 
 
 class Toy:
@@ -18,18 +20,28 @@ class Toy:
     name = "toy"
 
     def build(self, place):
-        fd = os.open(f"{place.private}/toy", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622)
+        fd = os.open(
+            f"{place.private}{os.environ.get('TOY_FOLDER', '')}/toy", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622
+        )
         os.fchmod(fd, 0o622)
         return {"toy": fd}
 
     def environment(self, base, place):
         return {"TOY_KEYS": f"{place.private}/toy"}
 
-    def missing(self, files):
-        return "" if "toy" in files else "no toy"
+    def finding(self, files=None):
+        if os.environ.get("NO_TOYS"):
+            return Finding("toy", "NO_TOYS is set", "unset NO_TOYS", "toys are not decrypted")
+        if files is not None and "toy" not in files:
+            return Finding("toy", "its file could not be made", "", "toys are not decrypted")
+        return Finding("toy")
+
+    def covers(self, program):
+        value = (program.environment or {}).get("TOY_KEYS")
+        return Answer(Can.YES, self.name) if value else None
 
     def open(self, files):
-        return Lines(files["toy"])
+        return Lines(files["toy"]) if "toy" in files else None
 
 
 class Lines(Follower):

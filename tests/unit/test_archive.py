@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from hark.errors import HarkError
-from hark.model.archive import Archived, Shelf
+from hark.model.imported import EntryReader, ImportedExchange
 from hark.recording.blocks import Entry, Torn
 from hark.recording.reader import read
 from hark.wire.isotime import time_ns
@@ -207,9 +207,9 @@ def test_deep_and_long_values_do_no_harm() -> None:
 
 
 def test_the_model_of_an_entry() -> None:
-    shelf = Shelf()
-    first, socket, failed = (shelf.exchange(json.loads(json.dumps(entry))) for entry in CHROME["log"]["entries"])
-    assert isinstance(first, Archived) and first.request.method == "POST" and first.response.status == 201
+    reader = EntryReader()
+    first, socket, failed = (reader.exchange(json.loads(json.dumps(entry))) for entry in CHROME["log"]["entries"])
+    assert isinstance(first, ImportedExchange) and first.request.method == "POST" and first.response.status == 201
     assert (first.response_body.raw, first.response_body.size) == (b'{"ok": "ja"}', 233)
     assert first.request_body.decoded("gzip") == (b'{"a": 23}', "")
     assert (

@@ -100,6 +100,54 @@ def test_every_option_for_every_command(flag: Flag) -> None:
                 assert (place.title in said.partition("(")[2]) >= (place.name in flag.commands), said
 
 
+LIMITED = [flag for flag in ACTING if len(set(flag.commands) - {VERSION}) < len(COMMANDS) - 1]  # doctor takes none
+INSTEAD = {
+    "--ui": "hark ui COMMAND runs a command beside it",
+    "--json": "-o FILE.jsonl writes the same to a file",
+    "--json=FD": "-o FILE.jsonl writes the same to a file",
+    "--max-body": "the hark that runs the command takes it",
+    "--proto": "the hark that runs the command takes it",
+    "--keys": "hark COMMAND has the keys from the command, and from the file in SSLKEYLOGFILE",
+    "--private-key": "hark -o x.pcapng COMMAND, then hark read --private-key FILE x.pcapng",
+    "--follow": "hark COMMAND and hark watch show requests as they come",
+}
+NO_OTHER_WAY = {  # the browser shows what these print, and more; and --detach is about the command alone
+    *("--verbose", "--quiet", "--curl", "--time", "--time=start", "--summary", "--waterfall", "--devtools", "--detach"),
+}
+
+
+@pytest.mark.parametrize("flag", LIMITED, ids=lambda flag: flag.name)
+def test_the_refusal_of_every_option_that_some_commands_do_not_take(flag: Flag) -> None:
+    """It says where the option belongs, and what else leads to what was meant, if anything does."""
+    assert (flag.name in INSTEAD) != (flag.name in NO_OTHER_WAY)
+    places = [command.title for command in COMMANDS if command.name in flag.commands]
+    places += ["hark --version"] if VERSION in flag.commands else []
+    where = " and ".join(filter(None, (", ".join(places[:-1]), places[-1])))
+    said = f"it is an option of {where}" + (f"; {INSTEAD[flag.name]}" if flag.name in INSTEAD else "")
+    name = words_of(flag)[0]
+    for command in COMMANDS:
+        if command.name not in flag.commands:
+            expected = f"{name} does not apply to {command.title} ({said})"
+            assert refusal(command.name, *words_of(flag)) == expected
+
+
+@pytest.mark.parametrize("flag", ACTING, ids=lambda flag: flag.name)
+def test_every_option_for_every_tap(flag: Flag) -> None:
+    """It is taken where it needs no tap or this one; otherwise one line says which one it needs. "attach" is a tap that
+    there is not yet."""
+    for command in flag.commands:
+        for tap in (*TAPS, "attach"):
+            try:
+                parsed(*words_of(flag)).check(command, tap)
+            except UsageError as error:
+                assert flag.taps and tap not in flag.taps
+                assert str(error) == (
+                    f"{flag.name} does not apply to hark COMMAND with the attach tap (it needs the namespace tap)"
+                )
+            else:
+                assert not flag.taps or tap in flag.taps
+
+
 @pytest.mark.parametrize("first, second", list(itertools.combinations(ACTING, 2)), ids=lambda flag: flag.name)
 def test_every_pair_of_options(first: Flag, second: Flag) -> None:
     """Two that do not go together are refused in either order, and no others are."""
@@ -192,8 +240,8 @@ def test_any_words_are_understood_or_refused(words: list[str]) -> None:
         (["-q", "--json", "touch", "ran"], 2, "hark: -q and --json do not go together (-q -o FILE.jsonl, or -q --json=FD)"),
         (["--json", "--curl", "touch", "ran"], 2, "hark: --json and --curl do not go together (hark --help)"),
         (["--detach", "--devtools", "touch", "ran"], 2, "hark: --devtools and --detach do not go together (hark --help)"),
-        (["--keys", "k", "--follow", "touch", "ran"], 2, "hark: --keys does not apply to hark COMMAND (it is an option of hark read)"),
-        (["--follow", "--private-key=k", "touch", "ran"], 2, "hark: --follow does not apply to hark COMMAND (it is an option of hark read)"),
+        (["--keys", "k", "--follow", "touch", "ran"], 2, "hark: --keys does not apply to hark COMMAND (it is an option of hark read; hark COMMAND has the keys from the command, and from the file in SSLKEYLOGFILE)"),
+        (["--follow", "--private-key=k", "touch", "ran"], 2, "hark: --follow does not apply to hark COMMAND (it is an option of hark read; hark COMMAND and hark watch show requests as they come)"),
         (["--ui", "touch", "ran"], 2, "hark: --ui does not apply to hark COMMAND (it is an option of hark read and hark watch; hark ui COMMAND runs a command beside it)"),
         (["read", "--detach", "x"], 2, "hark: --detach does not apply to hark read (it is an option of hark COMMAND)"),
         (["--detach", "read", "x"], 2, "hark: --detach does not apply to hark read (it is an option of hark COMMAND)"),
@@ -202,16 +250,16 @@ def test_any_words_are_understood_or_refused(words: list[str]) -> None:
         (["read", "-o", "-", "--json", "x"], 2, "hark: cannot write -: standard output is taken by --json (-o FILE)"),
         (["read", "-o", "-", "-o", "/dev/fd/1:har", "x"], 2, "hark: cannot write -: standard output is taken by /dev/fd/1:har (-o FILE)"),
         (["read"], 2, "hark: hark read: which file? (hark read FILE, or - for standard input)"),
-        (["watch", "--max-body", "1k"], 2, "hark: --max-body does not apply to hark watch (it is an option of hark COMMAND, hark read and hark ui COMMAND)"),
+        (["watch", "--max-body", "1k"], 2, "hark: --max-body does not apply to hark watch (it is an option of hark COMMAND, hark read and hark ui COMMAND; the hark that runs the command takes it)"),
         (["watch", "-o", "x.pcapng"], 2, "hark: cannot write x.pcapng: a running hark hands over exchanges, not packets (hark COMMAND and hark read of packets write .pcapng)"),
         (["watch", "--status", "teapot"], 2, "hark: --status teapot is not a status (such as 404, 4xx, 500-599, '>=400', 4xx,5xx)"),
-        (["ui", "--json"], 2, "hark: --json does not apply to hark ui (it is an option of hark COMMAND, hark read and hark watch)"),
+        (["ui", "--json"], 2, "hark: --json does not apply to hark ui (it is an option of hark COMMAND, hark read and hark watch; -o FILE.jsonl writes the same to a file)"),
         (["ui", "-v", "touch", "ran"], 2, "hark: -v does not apply to hark ui COMMAND (it is an option of hark COMMAND, hark read, hark watch and hark --version)"),
         (["ui", "-o", "-", "touch", "ran"], 2, "hark: cannot write -: standard output is the browser's (-o FILE, or --json=FD)"),
         (["doctor", "-q"], 2, "hark: -q does not apply to hark doctor (it is an option of hark COMMAND, hark read and hark watch)"),
         (["doctor", "x"], 2, "hark: hark doctor takes no x (hark --help)"),
         (["--version", "x"], 2, "hark: hark --version takes no x (hark --help)"),
-        (["--man", "--json"], 2, "hark: --json does not apply to hark --man (it is an option of hark COMMAND, hark read and hark watch)"),
+        (["--man", "--json"], 2, "hark: --json does not apply to hark --man (it is an option of hark COMMAND, hark read and hark watch; -o FILE.jsonl writes the same to a file)"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip

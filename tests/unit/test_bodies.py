@@ -20,7 +20,7 @@ from hark.model.changes import Ended
 from hark.model.charset import bytes_of, encode, read
 from hark.model.codings import Decoder
 from hark.model.exchange import Exchange
-from hark.model.talk import EventStream
+from hark.model.streams import EventStream
 from hark.views.curl import command
 from hark.views.entry import entry
 from hark.views.grep import Grep

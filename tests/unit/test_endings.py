@@ -223,7 +223,9 @@ def test_an_unused_connection_beside_one_that_was_used() -> None:
     unused: list[Step] = [(60, C, FIN), (61, S, FIN)]
     for first, second in ((used, unused), (unused, used)):
         told = Told().play(first, 5001).play(second, 5002).end()
-        assert not told.failures and [failure.kind for failure in told.made_up] == [FailureKind.CLOSED_BEFORE_REQUEST]
+        assert not told.failures and [failure.kind for failure in told.superseded] == [
+            FailureKind.CLOSED_BEFORE_REQUEST
+        ]
 
 
 def test_datagrams_behind_the_end_of_a_quic_connection_are_known() -> None:
@@ -288,9 +290,9 @@ NAMES: dict[str, tuple[list[object], list[str], list[str]]] = {  # events; what 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_program_got_in_the_end(name: str) -> None:
-    events, failed, made_up = NAMES[name]
+    events, failed, superseded = NAMES[name]
     told = Told()
     for event in events:
         told.take([event])
     told.changes(list(told.book.end()))
-    assert ([f.why for f in told.failures], [f.why for f in told.made_up]) == (failed, made_up)
+    assert ([f.why for f in told.failures], [f.why for f in told.superseded]) == (failed, superseded)

@@ -11,11 +11,11 @@ import pytest
 
 from hark.decode.endings import Phase
 from hark.errors import HarkError
-from hark.model.archive import Archived, Shelf
 from hark.model.changes import Change, Ended, Failed
 from hark.model.failure import Failure, FailureKind
+from hark.model.imported import EntryReader, ImportedExchange
 from hark.views.curl import command
-from hark.views.filters import Chosen, choice, failed
+from hark.views.filters import Filtered, failed, parse
 from hark.views.grep import Grep
 from hark.views.har import Har
 from hark.views.page import Page
@@ -58,8 +58,8 @@ def entry(url: str = "https://example.com/a", at: float = 0, **more: Any) -> dic
     return made
 
 
-def exchange(url: str = "https://example.com/a", **more: Any) -> Archived:
-    return Shelf().exchange(entry(url, **more))
+def exchange(url: str = "https://example.com/a", **more: Any) -> ImportedExchange:
+    return EntryReader().exchange(entry(url, **more))
 
 
 POST = {
@@ -116,9 +116,9 @@ ALL = {
     ids=str,
 )
 def test_filters(filters: dict, names: str) -> None:
-    chosen = choice(filters)
+    chosen = parse(filters)
     assert chosen is not None
-    assert " ".join(name for name, one in ALL.items() if chosen.wants(one)) == names
+    assert " ".join(name for name, one in ALL.items() if chosen.matches(one)) == names
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_filters(filters: dict, names: str) -> None:
 )
 def test_a_filter_that_is_none_gets_one_line(filters: dict, said: str) -> None:
     with pytest.raises(HarkError, match=re.escape(said)):
-        choice(filters)
+        parse(filters)
 
 
 class Kept(View):
@@ -151,13 +151,13 @@ class Kept(View):
     "filters, count", [({"host": ["example.com"]}, 1), ({"host": ["other.test"]}, 0), ({"failed": []}, 1), ({"method": ["GET"]}, 0), ({"process": ["curl"]}, 1)]
 )  # fmt: skip
 def test_failures_are_filtered_by_what_they_have(filters: dict, count: int) -> None:
-    view, chosen = Kept(), choice(filters)
+    view, chosen = Kept(), parse(filters)
     assert chosen is not None
     connection = ALL["home"].connection
     failure = Failure(
         FailureKind.REFUSED, Phase.CONNECT, 0, 0, "refused", connection.process, connection.pid, connection
     )
-    Chosen(chosen, [view]).change(Failed(failure))
+    Filtered(chosen, [view]).change(Failed(failure))
     assert len(view.told) == count
 
 
@@ -252,7 +252,7 @@ def test_curl(more: dict, line: str) -> None:
 # -- at the end --------------------------------------------------------------------------------------------------------
 
 
-def shown(view: Any, out: list[bytes], exchanges: list[Archived]) -> str:
+def shown(view: Any, out: list[bytes], exchanges: list[ImportedExchange]) -> str:
     for one in exchanges:
         view.change(Ended(one))
     view.tick(0)
@@ -261,7 +261,7 @@ def shown(view: Any, out: list[bytes], exchanges: list[Archived]) -> str:
 
 
 def test_summary() -> None:
-    shelf = Shelf()
+    reader = EntryReader()
     plan = [
         ("https://a.test/", 0, 200), ("https://a.test/x", 1, 503), ("https://a.test/x", 2, 503), ("https://a.test/x", 3, 200),
         ("https://b.test/old", 4, 302), ("https://b.test/new", 5, 200), ("https://b.test/new", 30, 200),
@@ -271,7 +271,7 @@ def test_summary() -> None:
         one = entry(url, at, status=status, connection=str(min(number, 5)), time=20 + number)
         if status == 302:
             one["response"]["headers"] = [{"name": "location", "value": "/new\x1b[2J"}]
-        made.append(shelf.exchange(one))
+        made.append(reader.exchange(one))
     out: list[bytes] = []
     assert shown(Summary(out.append), out, made) == (
         """\

@@ -30,13 +30,13 @@ from hark.views.advice import remedy
 from hark.views.curl import Commands
 from hark.views.entries import Entries, JsonLines
 from hark.views.feed import Changes, Feed
-from hark.views.filters import Chosen, Tally, WithoutFailures, choice
+from hark.views.filters import Filtered, Tally, WithoutFailures, parse
 from hark.views.har import Har
 from hark.views.page import Page
 from hark.views.redact import Redacted
 from hark.views.summary import Summary
 from hark.views.terminal import Terminal
-from hark.views.view import Needs, View
+from hark.views.view import Needs, View, safe
 from hark.views.waterfall import Waterfall
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -178,9 +178,9 @@ def test_every_view_has_it(name: str) -> None:
     recording = api.Recording()
     recording.take(Failed(one))
     (value,) = recording.failures
-    assert str(value) == api.safe(line) and value.remedy == advice and value.kind == one.kind.value
+    assert str(value) == safe(line) and value.remedy == advice and value.kind == one.kind.value
     assert (value.host, value.port, value.seen, value.size) == (one.host, one.port, one.seen, one.size)
-    assert advice in repr(recording) and api.safe(line) in repr(recording)
+    assert advice in repr(recording) and safe(line) in repr(recording)
     assert one.process is None or (value.process is not None and value.process.name == "client")
     with pytest.raises(AttributeError):
         value.kind = "other"  # type: ignore[misc]
@@ -225,20 +225,20 @@ def test_filters_by_what_it_has(name: str, filters: dict[str, list[str]], fits: 
     """Host, process and --failed apply, to a failure as seen and as read from an archive alike; what asks for something
     that only an exchange has does not fit."""
     one = EVERY[name]
-    chosen = choice(filters)
+    chosen = parse(filters)
     assert chosen is not None
     fits = fits and not ("process" in filters and one.process is None and not one.pid)
     for each in (one, read_back(json.loads(json.dumps(failures.entry(one))))):
         kept, tally = Kept(), Tally()
-        Chosen(chosen, [kept], tally).change(Failed(each))
+        Filtered(chosen, [kept], tally).change(Failed(each))
         assert bool(kept.told) == fits
         assert (tally.exchanges, tally.failures) == (0, 1)
 
 
 def test_filters_by_host_and_port() -> None:
     for word in ("api.test:8443", "192.0.2.7", "192.0.2.7:8443", "*.test", "test"):
-        chosen = choice({"host": [word]})
-        assert chosen is not None and chosen.other(Failed(ALL["refused"])), word
+        chosen = parse({"host": [word]})
+        assert chosen is not None and chosen.matches_other(Failed(ALL["refused"])), word
 
 
 def test_no_failures_leaves_them_out() -> None:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from frames import segment
 from hark.decode.decoder import Decoder
-from hark.model.archive import Archived, Shelf
 from hark.model.book import Book
 from hark.model.changes import Ended
+from hark.model.imported import EntryReader, ImportedExchange
 from hark.recording.blocks import Entry
 from hark.recording.reader import read
 from hark.views.curl import command
 from hark.views.entry import entry as entry_of
-from hark.views.filters import choice
+from hark.views.filters import parse
 from hark.views.redaction.entry import Redaction
 from hark.wire.isotime import time_ns
 
@@ -39,16 +39,16 @@ def made(**more) -> dict:
     return entry
 
 
-def told(entry: dict) -> Archived:
+def told(entry: dict) -> ImportedExchange:
     """The entry as a HAR of one, read."""
     return read_all(json.dumps({"log": {"version": "1.2", "entries": [entry]}}).encode())[0]
 
 
-def read_all(raw: bytes) -> list[Archived]:
-    shelf, found = Shelf(), []
+def read_all(raw: bytes) -> list[ImportedExchange]:
+    reader, found = EntryReader(), []
     for block in read(io.BytesIO(raw), "x.har"):
         assert isinstance(block, Entry), block
-        found.append(shelf.exchange(block.told))
+        found.append(reader.exchange(block.told))
     return found
 
 
@@ -80,8 +80,8 @@ def test_names_of_headers_in_capitals_are_found(version: str) -> None:
         )
     )
     assert exchange.response_header("content-type") == "application/json" == exchange.request_header("content-type")
-    chosen = choice({"type": ["json"]})
-    assert chosen is not None and chosen.wants(exchange)
+    chosen = parse({"type": ["json"]})
+    assert chosen is not None and chosen.matches(exchange)
     assert exchange.response is not None
     wanted = (
         "HTTP/2"
@@ -280,11 +280,11 @@ def test_no_entry_is_lost_and_nothing_raises(changes: list[dict]) -> None:
 )
 @pytest.mark.parametrize("host", ["example.com:8443", "Example.COM.:8443", "EXAMPLE.COM:8443"])
 def test_a_host_fits_whatever_its_case_and_with_its_last_dot(word: str, host: str) -> None:
-    chosen = choice({"host": [word]})
-    other = choice({"host": ["example.org."]})
+    chosen = parse({"host": [word]})
+    other = parse({"host": ["example.org."]})
     exchange = told(made(request_url=f"https://{host}/x"))
     assert chosen is not None and other is not None
-    assert chosen.wants(exchange) and not other.wants(exchange)
+    assert chosen.matches(exchange) and not other.matches(exchange)
 
 
 @pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/3.0", b"HTTP/2.1"])
@@ -295,8 +295,8 @@ def test_a_version_that_is_not_the_connections_in_a_capture(version: bytes) -> N
     for frame in (segment(1, True, 1, b"GET / " + version + b"\r\nHost: a\r\n\r\n"), segment(2, False, 1, answer)):
         changes += book.feed(decoder.feed(frame))
     (exchange,) = [change.exchange for change in changes if isinstance(change, Ended)]
-    chosen = choice({"type": ["json"]})
-    assert chosen is not None and chosen.wants(exchange)
+    chosen = parse({"type": ["json"]})
+    assert chosen is not None and chosen.matches(exchange)
     assert entry_of(exchange)["response"]["content"]["mimeType"] == "application/json"
 
 
@@ -304,3 +304,10 @@ def test_a_version_that_is_not_the_connections_in_a_capture(version: bytes) -> N
 @given(st.integers(100_000_000_001, 99_999_999_999_999))
 def test_times_in_numbers_are_the_same_times(ms: int) -> None:
     assert time_ns(told(made(startedDateTime=ms)).entry["startedDateTime"]) == ms * 1_000_000
+
+
+@pytest.mark.parametrize("names", [{}, {"a": 1}, "a.test", None, ["a.test", 7]])
+def test_names_of_a_certificate_may_be_anything(names: object) -> None:
+    exchange = told(made() | {"_tls": {"certificate": {"subject": "CN=a.test", "names": names}}})
+    known = ["a.test", "7"] if isinstance(names, list) else None
+    assert exchange.certificate == {"subject": "CN=a.test"} | ({"names": known} if known else {})

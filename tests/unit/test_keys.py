@@ -3,6 +3,8 @@
 import os
 import pathlib
 import select
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -177,3 +179,34 @@ def test_without_inotify_a_clock_wakes_the_reader(tmp_path: pathlib.Path) -> Non
     path.write_bytes(LINE)
     assert woken(source) and source.read() == NEW
     os.close(clock)
+
+
+QUEUE = """
+import socket
+from hark.keys import openssl
+from hark.tap.place import Place
+
+openssl.Agent("/agent").build(Place(""))
+sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
+sender.setblocking(False)
+sender.connect(b"\\0hark-keys")
+count = 0
+try:
+    while True:
+        sender.send(b"line")
+        count += 1
+except BlockingIOError:
+    print(count, open("/proc/sys/net/unix/max_dgram_qlen").read())
+"""
+
+
+def test_the_agents_lines_have_a_long_queue_and_the_programs_sockets_the_usual_one() -> None:
+    """In a network namespace of its own, as the child is."""
+    private = ["unshare", "-n"] if os.getuid() == 0 else ["unshare", "-Un", "--map-current-user", "--keep-caps"]
+    with open("/proc/sys/net/unix/max_dgram_qlen") as setting:
+        usual = int(setting.read())
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    script = f"echo {usual + 1} >/proc/sys/net/unix/max_dgram_qlen; exec {sys.executable} -c '{QUEUE}'"
+    done = subprocess.run([*private, "sh", "-c", script], env=environment, capture_output=True)
+    assert [int(word) for word in done.stdout.split()] == [4097, usual + 1], done

@@ -8,6 +8,7 @@ from frames import segment
 from hark.decode import limits
 from hark.recording import pcapng
 from hark.recording.blocks import Note, Torn
+from hark.recording.parser import Parser
 from hark.views.entry import entry
 from hark.views.failures import entry as failed_entry
 from hark.wire import ip
@@ -88,7 +89,7 @@ def test_notes_are_bounded() -> None:
 )
 def test_a_note_that_lies_is_said_to(body: bytes) -> None:
     raw = memoryview(pcapng.block(pcapng.NOTE, body))
-    parser = pcapng.Parser()
+    parser = Parser()
     header = memoryview(pcapng.header())
     parser.parse(header, 0, parser.size(header, 0))
     assert parser.parse(raw, 0, len(raw)) == Torn(0, "a note on a connection that cannot be read")

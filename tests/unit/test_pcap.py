@@ -17,7 +17,7 @@ from hark.decode.decoder import Decoder
 from hark.errors import HarkError
 from hark.model.book import Book
 from hark.model.changes import Ended
-from hark.recording import pcapng
+from hark.recording import pcap, pcapng
 from hark.recording.blocks import Frame, Torn
 from hark.recording.reader import read
 from hark.views.entry import entry
@@ -270,3 +270,15 @@ def test_a_conversation_at_the_epoch_itself_is_told() -> None:
         for block in read(io.BytesIO(raw), "x"):
             changes += book.feed(decoder.feed(block))
         assert [type(change) for change in changes].count(Ended) == 1
+
+
+def test_every_magic_number_in_both_byte_orders() -> None:
+    """Each of them is a format, and no other file begins so."""
+    assert len(pcap.MAGIC) == 12
+    for magic, form in pcap.MAGIC.items():
+        assert struct.unpack(form.order + "I", magic)[0] in (
+            0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34, 0xA1B234CD, 0x1C0001AC, 0x1C0001AB,
+        )  # fmt: skip
+        link = pcap.Headers(form, magic + struct.pack(form.order + "HHiIII", 2, 4, 0, 0, 65535, 0xF0000065)).link
+        assert link == 101  # the upper bits are no part of the link type
+    assert pcapng.header()[:4] not in pcap.MAGIC

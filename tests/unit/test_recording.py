@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from frames import segment
 from hark.errors import HarkError
-from hark.recording import blocks, pcapng
+from hark.recording import blocks, parser, pcapng
 from hark.recording.blocks import Frame, Loss, Note, Process, Secrets, Torn
 from hark.recording.order import HOLD_TIME, Order
 from hark.recording.reader import read
@@ -139,6 +139,41 @@ def test_the_counters_never_go_back() -> None:
     assert reader.behind() >= 200_000 * 0x101
 
 
+@pytest.mark.parametrize("most", [1, 100, 5000, 1 << 62])
+def test_the_ring_gives_whole_blocks_of_all_kinds_in_their_order(most: int) -> None:
+    """Wherever `most` cuts, and wherever the ring ends."""
+    ring = Ring(1 << 16)
+    writer, reader, seen = Writer(ring), Reader(ring), []
+    assert writer.write(pcapng.header())
+    made = [Frame(n + 1, blocks.RAW, memoryview(bytes([n % 251]) * (n * 37 % 900)), n, n * 37 % 900) if n % 3
+            else Secrets(b"line %d\n" % n, n, "openssl") for n in range(1000)]  # fmt: skip
+    for value in made:
+        while not writer.write(raw := pcapng.encode(value)):
+            seen += [(kept(block), bytes(data)) for block, data in reader.blocks(most)]
+    while reader.behind():
+        seen += [(kept(block), bytes(data)) for block, data in reader.blocks(most)]
+    assert seen == [(kept(value), pcapng.encode(value)) for value in made]
+    assert raw == pcapng.encode(made[-1])
+
+
+def kept(block: object) -> object:
+    """A block that outlives the next one."""
+    return block._replace(data=bytes(block.data)) if isinstance(block, Frame) else block
+
+
+def test_a_damaged_ring_is_no_endless_loop() -> None:
+    ring = Ring(1 << 16)
+    writer, reader = Writer(ring), Reader(ring)
+    assert writer.write(pcapng.header())
+    assert writer.write(pcapng.frame(1, b"packet"))
+    list(reader.blocks())
+    at = writer.at
+    assert writer.write(pcapng.frame(2, b"packet"))
+    ring.data[at + 4 : at + 8] = bytes(4)
+    with pytest.raises(ValueError, match=f"damaged at {at}"):
+        list(reader.blocks())
+
+
 def test_a_deaf_reader_does_not_stop_the_writer() -> None:
     ring = Ring(1 << 20)
     writer = Writer(ring)
@@ -255,4 +290,4 @@ def test_a_recording_is_written_anew(tmp_path: pathlib.Path) -> None:
 def test_numbers_that_are_none_in_notes_are_not_believed() -> None:
     """Found by fuzzing: JSON knows infinite numbers."""
     for text in (b'{"time": 1e999, "tls": []}', b'{"time": NaN, "tls": []}', b'{"time": -Infinity, "tls": 3}'):
-        assert pcapng._process_comment(text) == (0, ())
+        assert parser._process_comment(text) == (0, ())

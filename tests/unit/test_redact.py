@@ -19,8 +19,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from hark.decode.events import Message, Side
-from hark.model.archive import Shelf
 from hark.model.changes import Began, Ended, MessageSeen, Upgraded
+from hark.model.imported import EntryReader
 from hark.views.curl import Commands
 from hark.views.entries import Entries, JsonLines
 from hark.views.feed import Changes, Feed
@@ -438,9 +438,9 @@ def told(entries: list[dict[str, Any]], messages: list[Message]) -> bytes:
     kept, lines = Kept(), Kept()
     sinks = [JsonLines(kept.write), Har(lambda data, at, tail: kept.write(data), "1"), Page(kept.write)]
     views: list[Any] = [Entries(sinks), Terminal(kept.write, 2), Commands(kept.write), Summary(kept.write), Waterfall(kept.write, 0), Feed(lines.write)]  # fmt: skip
-    view, shelf = Redacted(views, SALT), Shelf()
+    view, reader = Redacted(views, SALT), EntryReader()
     for entry in entries:
-        exchange = shelf.exchange(json.loads(json.dumps(entry)))
+        exchange = reader.exchange(json.loads(json.dumps(entry)))
         for step in (Began, Upgraded):
             view.change(step(exchange))
         for message in messages:

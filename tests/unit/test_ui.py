@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from hark.frontends.ui.app import Browser, Listing
+from hark.frontends.ui.app import Browser
+from hark.frontends.ui.listing import Listing
 from hark.frontends.ui.rows import Rows
 from hark.pipeline.pipeline import Pipeline, replay
 from hark.pipeline.save import save

@@ -27,7 +27,7 @@ from hark.destinations import (
 from hark.errors import HarkError, UsageError
 from hark.flags import PACKETS
 from hark.options import Options
-from hark.pipeline.build import build_views, choice
+from hark.pipeline.build import build_views, filter_of
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -47,7 +47,7 @@ def read(paths: list[str], options: Options) -> int:
     """Show recordings, merged by time; the exit status: 0, the verdict of a view, or 1 where a recording was not whole.
     Raises HarkError."""
     fill_streams(os.O_RDONLY)
-    choice(options)  # what cannot be understood is reported before anything is opened
+    filter_of(options)  # what cannot be understood is reported before anything is opened
     _spare(paths, options)
     secrets = _secrets(options)
     with contextlib.ExitStack() as stack:
@@ -113,7 +113,7 @@ def _can_select(paths: list[str], options: Options) -> bool:
 
 def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | None:
     """The connections that the filters choose, where there are filters."""
-    chosen = choice(options)
+    chosen = filter_of(options)
     if chosen is None:
         return None
     from itertools import chain
@@ -121,10 +121,10 @@ def _flows(paths: list[str], secrets: list[Block], options: Options) -> Flows | 
     from hark.pipeline.pipeline import Pipeline, replay
     from hark.pipeline.select import Flows
     from hark.recording import reader
-    from hark.views.filters import Chosen, WithoutFailures
+    from hark.views.filters import Filtered, WithoutFailures
 
     found = Flows()
-    views = [Chosen(chosen, [found if options.failures else WithoutFailures([found])])]
+    views = [Filtered(chosen, [found if options.failures else WithoutFailures([found])])]
     with contextlib.ExitStack() as stack:
         files = _open_all(paths, stack)
         recordings = [reader.read(file, path) for file, path in zip(files, paths, strict=True)]
@@ -152,15 +152,10 @@ def _browse(
 
 def _secrets(options: Options) -> list[Block]:
     """What the files beside the recordings hold."""
+    from hark.pipeline.keyfiles import key_logs
     from hark.recording.blocks import Secrets
-    from hark.wire import keylog
 
-    secrets: list[Block] = []
-    for name in options.keys:
-        text = _contents(name)
-        if next(keylog.parse(text), None) is None:
-            say(f"hark: {name} holds no line of a TLS key log: it decrypts nothing")
-        secrets.append(Secrets(text, 0, "key log"))
+    secrets: list[Block] = [*key_logs(options.keys, lambda note: say(f"hark: {note}"))]
     for name in options.private_keys:
         text = _contents(name)
         if b"-----BEGIN " not in text[:4096]:

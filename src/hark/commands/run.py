@@ -15,31 +15,35 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from hark.destinations import COMMANDS, Outputs, open_outputs, say
 from hark.errors import HarkError
-from hark.installed import AGENT, HOOK, PRIVATE
+from hark.installed import AGENT, HOOK, PRIVATE, there
 from hark.keys import keylogfile
 from hark.options import Options
-from hark.pipeline.build import build_views, choice, title_of
+from hark.pipeline.build import build_views, filter_of, title_of
 from hark.plan import Facts, Plan, plan
+from hark.system.child import FAILED, Child, death, ignore_stops, start
 from hark.tap import launch, tree
 from hark.tap.namespace import idmap, setup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Final
 
     from hark.frontends.devtools.start import DevTools
     from hark.recording.ring import Ring
+    from hark.tap.namespace.helper import Helper
 
-_HEAD_START = 0.03  # s that the program has before the decoder process begins to load
-_LINGER = 1.0  # s after the program's end before hark says for what it still waits
-_FAILED = 255  # the exit status of a process of ours that failed, which it has reported
-_CAPTURE, _DECODER = "capture process", "decoder process"  # as messages name them
-DONE = b"."
-_LAST_WORDS = 10.0  # s that the decoder process may take to tell what is recorded once the capture process is gone
+_HEAD_START: Final = 0.03  # s that the program has before the decoder process begins to load
+_LINGER: Final = 1.0  # s after the program's end before hark says for what it still waits
+# As messages name them
+_CAPTURE: Final = "capture process"
+_DECODER: Final = "decoder process"
+_DEVTOOLS: Final = "DevTools server"
+DONE: Final = b"."
+_LAST_WORDS: Final = 10.0  # s that the decoder process may take for what is recorded once the capture process is gone
 
 
 # -- hark COMMAND ----------------------------------------------------------------------------------------------------
@@ -50,12 +54,10 @@ def run(options: Options, mapping: idmap.Mapping | None) -> int:
     mapping: of the user's ids, which is under way. Raises HarkError where it cannot be run."""
     base = dict(os.environ)
     file = launch.find(options.command[0], base.get("PATH", os.defpath))
-    choice(options)  # what cannot be understood or read is reported before anything runs
+    filter_of(options)  # what cannot be understood or read is reported before anything runs
     outputs = open_outputs(options, say, COMMANDS)
     server = _devtools(options, outputs) if options.devtools else None
-    feeds = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
-    for fd in feeds:
-        os.set_inheritable(fd, False)  # no business of the program's
+    feeds = _feeds(server, options)
     launch.hold_signals()
     chosen = plan(_facts())
     host = setup.look(PRIVATE)
@@ -66,30 +68,45 @@ def run(options: Options, mapping: idmap.Mapping | None) -> int:
     ring = Ring()
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     alive, living = os.pipe()
-    capture = _fork(
-        _CAPTURE, lambda: _capture(preparing, host, ring, theirs, chosen), control, alive, *feeds, *outputs.fds
-    )
+    drop: tuple[socket.socket | int, ...] = (control, alive, *feeds, *outputs.fds)
+    capture = start(_CAPTURE, lambda: _capture(preparing, host, ring, theirs, chosen), say, drop)
     theirs.close()
     os.close(living)
-    try:
-        child = preparing.ready()
-    except HarkError:
-        control.close()
-        os.waitpid(capture, 0)
-        raise
+    child, helper = _ready(preparing, chosen, control, capture)
     if not options.quiet:
         _say_missing(chosen, child)
     with contextlib.suppress(BrokenPipeError):  # the capture process has failed, which waitpid will tell
         launch.send(control, child.files)
     options.started = time.time_ns()
     child.go()
-    network = os.readlink(f"/proc/self/fd/{child.files['network']}")
+    observed = _observed(child.files, helper)
     for fd in child.files.values():
         if fd >= 0:
             os.close(fd)  # the capture process's alone: the namespace goes when it goes
-    decoder = _fork(_DECODER, lambda: _show(child, options, outputs, ring, alive, feeds), control)
+    decoder = start(_DECODER, lambda: _show(child, options, outputs, ring, alive, feeds), say, (control,))
     for fd in (alive, *feeds, *outputs.fds):
         os.close(fd)
+    _gone(child, control, capture, decoder)
+    others = _others(options, capture, decoder, server, helper)
+    return _Session(options, child.pid, others, control, observed, ring, server).wait()
+
+
+def _ready(
+    preparing: launch.Preparing, chosen: Plan, control: socket.socket, capture: int
+) -> tuple[launch.Child, Helper | None]:
+    """Wait until the child is ready to become the program. Raises HarkError where it cannot be; the capture process has
+    ended then."""
+    try:
+        child = preparing.ready()
+        return child, _helper(child, chosen)
+    except HarkError:
+        control.close()
+        os.waitpid(capture, 0)
+        raise
+
+
+def _gone(child: launch.Child, control: socket.socket, capture: int, decoder: int) -> None:
+    """Wait until the child has become the program. Raises HarkError where it cannot; both processes have ended then."""
     try:
         child.gone()
     except HarkError:
@@ -99,55 +116,60 @@ def run(options: Options, mapping: idmap.Mapping | None) -> int:
         os.waitpid(capture, 0)
         os.waitpid(decoder, 0)
         raise
-    return _Session(options, child.pid, capture, decoder, control, network, ring, server).wait()
+
+
+def _others(
+    options: Options, capture: int, decoder: int, server: DevTools | None, helper: Helper | None
+) -> dict[str, Child]:
+    """The processes beside the program, by name."""
+    name = os.path.basename(options.command[0])
+    found = [
+        Child(_CAPTURE, capture, f"{name} has lost its network and is ended"),
+        Child(_DECODER, decoder, f"nothing more is shown; {name} runs on"),
+    ]
+    if server is not None:
+        found.append(Child(_DEVTOOLS, server.pid, f"nothing more is shown there; {name} runs on"))
+    if helper is not None:
+        found.append(Child(helper.name, helper.pid, f"{helper.effect}; {name} runs on"))
+    return {child.name: child for child in found}
+
+
+def _feeds(server: DevTools | None, options: Options) -> list[int]:
+    """The descriptors that get every change."""
+    found = [fd for fd in (server.feed if server is not None else -1, options.feed) if fd >= 0]
+    for fd in found:
+        os.set_inheritable(fd, False)  # no business of the program's
+    return found
 
 
 def _devtools(options: Options, outputs: Outputs) -> DevTools:
-    from hark.frontends.devtools.start import start
+    from hark.frontends.devtools.start import start as serve
 
-    return start(options, title_of(options), outputs)
-
-
-def _fork(name: str, body: Callable[[], int], *drop: socket.socket | int) -> int:
-    """Run `body` in a child that reports its own faults and never returns here; it ends with the status that `body`
-    gives, or _FAILED."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = _FAILED
-    try:
-        for end in drop:
-            if isinstance(end, socket.socket):
-                end.close()
-            else:
-                os.close(end)
-        for number in (signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN):
-            signal.signal(number, signal.SIG_IGN)  # the program may be stopped; who carries its traffic may not
-        status = body()
-    except BaseException:
-        import traceback
-
-        say(f"hark: the {name} failed; please report this:\n{traceback.format_exc().rstrip()}")
-    finally:
-        _leave(status)
+    return serve(options, title_of(options), outputs)
 
 
-def _leave(status: int) -> NoReturn:
-    os._exit(status)
+def _helper(child: launch.Child, chosen: Plan) -> Helper | None:
+    """The helper in the namespaces, where the plan asks for it; the capture process gets its socket. Raises
+    HarkError."""
+    if not chosen.helper:
+        return None
+    from hark.tap.namespace.helper import Helper
+
+    helper = Helper.start(child.pid, chosen.helper, say)
+    child.files["helper"] = helper.detach()
+    return helper
 
 
 def _facts() -> Facts:
     """What the plan goes by."""
     keylog = keylogfile.named(os.environ.get(keylogfile.VARIABLE, ""))
-    return Facts(AGENT if os.path.exists(AGENT) else "", HOOK if os.path.exists(HOOK) else "", keylog)
+    return Facts(there(AGENT), there(HOOK), keylog, PRIVATE)
 
 
 def _say_missing(chosen: Plan, child: launch.Child) -> None:
-    for effect, why, remedy in chosen.missing:
-        say(f"hark: {effect}: {why}: {remedy}")
-    for source in chosen.keys:
-        if missing := source.missing(child.files):
-            say(f"hark: {missing}")
+    for found in chosen.findings(child.files, child.failed):
+        if found.why:
+            say(f"hark: {found.text}" + (f": {found.fix}" if found.fix else ""))
 
 
 def _capture(preparing: launch.Preparing, host: setup.Host, ring: Ring, control: socket.socket, chosen: Plan) -> int:
@@ -159,6 +181,7 @@ def _capture(preparing: launch.Preparing, host: setup.Host, ring: Ring, control:
     from hark.tap.capture import Capture
     from hark.tap.namespace.tap import NamespaceTap
 
+    ignore_stops()
     preparing.release()
     with contextlib.suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -167,18 +190,30 @@ def _capture(preparing: launch.Preparing, host: setup.Host, ring: Ring, control:
     said, files = launch.receive(control)
     if not said:
         return 0  # the program cannot be started
-    network = tree.Tree(os.readlink(f"/proc/self/fd/{files['network']}"))
-    capture = Capture(Writer(ring), ring.wake_writer, control, network, chosen.keys, files)
-    capture.run(NamespaceTap(files, host.network, capture.loop, capture.recorder, chosen.decisions))
+    helper = None
+    if "helper" in files:
+        from hark.tap.namespace.helper import Helper
+
+        helper = Helper.attach(files["helper"], chosen.helper)
+    observed = _observed(files, helper)
+    capture = Capture(Writer(ring), ring.wake_writer, control, observed, chosen.keys, files)
+    capture.run(NamespaceTap(files, host.network, capture.loop, capture.recorder, chosen.decisions, helper))
     with contextlib.suppress(OSError):  # the first process was killed: nobody waits
         control.send(DONE)
     return 0
+
+
+def _observed(files: Mapping[str, int], helper: Helper | None) -> tree.Tree:
+    """The program's tree: whoever lives in its network namespace, but the helper."""
+    network = os.readlink(f"/proc/self/fd/{files['network']}")
+    return tree.Tree(network, {helper.pid} if helper is not None else ())
 
 
 def _show(child: launch.Child, options: Options, outputs: Outputs, ring: Ring, alive: int, feeds: Sequence[int]) -> int:
     """The decoder process's body; the views' verdict."""
     from hark.recording.ring import Reader
 
+    ignore_stops()
     child.release()
     reader = Reader(ring)
     try:
@@ -203,24 +238,21 @@ class _Session:
         self,
         options: Options,
         program: int,
-        capture: int,
-        decoder: int,
+        others: dict[str, Child],
         control: socket.socket,
-        network: str,
+        observed: tree.Tree,
         ring: Ring,
         server: DevTools | None,
     ) -> None:
         self._options = options
         self._name = os.path.basename(options.command[0])
-        self._capture = capture
-        self._decoder = decoder
+        self._others = others
         self._control = control
-        self._network = network
+        self._tree = observed
         self._ring = ring
         self._server = server
-        children = {capture: _CAPTURE, decoder: _DECODER} | ({server.pid: "DevTools server"} if server else {})
-        self._waiter = launch.Waiter(program, children)
-        self._left = set(children.values())
+        self._waiter = launch.Waiter(program, {child.pid: name for name, child in others.items()})
+        self._left = set(others)
         self._said = False
         self._interrupts = 0
         self._ended = 0.0
@@ -258,7 +290,7 @@ class _Session:
         said = False
         if waiter.hung_up:
             self._server.end()
-        while "DevTools server" in self._left:
+        while _DEVTOOLS in self._left:
             for event, status in waiter.step(0.2):
                 if event == "^C":
                     self._server.end()
@@ -279,30 +311,25 @@ class _Session:
         return False
 
     def _child(self, name: str, status: int) -> None:
-        """The capture process or the decoder process has ended."""
+        """A process beside the program has ended. One that failed by itself has reported why."""
         self._left.discard(name)
-        if not os.WIFSIGNALED(status):
-            if name == _CAPTURE and self._waiter.status is None:
-                self._lost(name, "ended too early")
-            if name == _DECODER and os.WEXITSTATUS(status) != _FAILED:
-                self._verdict = os.WEXITSTATUS(status)
-            return
-        self._lost(name, f"was killed by signal {os.WTERMSIG(status)}")
+        early = name == _CAPTURE and self._waiter.status is None
+        how = death(status) if os.WIFSIGNALED(status) else "ended too early" if early else ""
+        if how:
+            self._lost(name, how)
+        elif name == _DECODER and os.WEXITSTATUS(status) != FAILED:
+            self._verdict = os.WEXITSTATUS(status)
 
     def _lost(self, name: str, how: str) -> None:
-        if name == "DevTools server":
-            say(f"hark: the DevTools server {how}: nothing more is shown there; {self._name} runs on")
-            return
         if name == _DECODER:
             self._ring.leave()
-            say(f"hark: the {name} {how}: nothing more is shown; {self._name} runs on")
-            return
-        if self._interrupts < 2:
-            say(f"hark: the {name} {how}: {self._name} has lost its network and is ended")
-        for _ in range(20):  # one that forks while it is looked for is met the next time
-            if not tree.end(self._network):
-                return
-            time.sleep(0.005)
+        if name != _CAPTURE or self._interrupts < 2:
+            say(f"hark: the {self._others[name].line(how)}")
+        if name == _CAPTURE:
+            for _ in range(20):  # one that forks while it is looked for is met the next time
+                if not self._tree.end():
+                    return
+                time.sleep(0.005)
 
     def _interrupt(self) -> None:
         """^C while hark waits for what the program left behind: first the tree is ended, then hark itself."""
@@ -310,16 +337,16 @@ class _Session:
         if self._interrupts == 1:
             self._order(b"k")
         else:
-            for pid in (self._capture, self._decoder):
+            for name in (_CAPTURE, _DECODER):
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(self._others[name].pid, signal.SIGKILL)
 
     def _explain(self) -> None:
         waited = time.monotonic() - self._ended
         if _CAPTURE in self._left:
             if not self._said and waited > _LINGER:
                 self._said = True
-                pids = tree.members(self._network)
+                pids = self._tree.members()
                 if pids and not self._options.quiet:
                     names = ", ".join(f"{_name(pid)}[{pid}]" for pid in pids[:4])
                     more = f" and {len(pids) - 4} more" if len(pids) > 4 else ""

@@ -12,17 +12,17 @@ from collections.abc import Callable
 from hark.destinations import BROWSERS, check_standard_output
 from hark.frontends.ui.start import browse, in_another_process, need_terminal
 from hark.options import Options
-from hark.pipeline.build import choice, title_of
+from hark.pipeline.build import filter_of, title_of
 from hark.pipeline.save import save
 
 _PATIENCE = 5.0  # s that a command has to end when the browser is left
 
 
-def run(options: Options, command: Callable[[Options], int]) -> int:
+def ui(options: Options, command: Callable[[Options], int]) -> int:
     """`hark ui COMMAND`: run it beside the browser, which has the terminal; the command's own output is shown by a key,
     and printed when the person leaves. command: runs it (`hark COMMAND`). Its exit status. Raises HarkError."""
     check_standard_output(options, BROWSERS)
-    choice(options)  # what cannot be understood is said on the terminal, not in the browser
+    filter_of(options)  # what cannot be understood is said on the terminal, not in the browser
     need_terminal()
     options.ui, options.quiet = False, True
     with tempfile.TemporaryFile(prefix="hark-") as output:

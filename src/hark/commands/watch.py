@@ -17,7 +17,7 @@ from hark.errors import HarkError
 from hark.frontends import watchers
 from hark.frontends.devtools.start import start, wait_for
 from hark.options import Options
-from hark.pipeline.build import build_views, choice
+from hark.pipeline.build import build_views, filter_of
 from hark.views.entries import decode
 from hark.views.feed import Changes, whole_lines
 from hark.views.view import end_all, safe
@@ -29,7 +29,7 @@ def watch(pid: int | None, options: Options) -> int:
     """Show what the hark with this process id captures, or the only one there is; the exit status. Raises HarkError."""
     fill_streams(os.O_RDONLY)
     check_packets(options, "a running hark hands over exchanges, not packets")
-    choice(options)  # what cannot be understood is said before hark waits
+    filter_of(options)  # what cannot be understood is said before hark waits
     outputs = open_outputs(options, say, BROWSERS if options.ui else "")
     link, pid = attach(pid)
     if options.ui:

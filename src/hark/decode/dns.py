@@ -7,6 +7,7 @@ Limits QUESTIONS at a time; past it the oldest is forgotten.
 from collections.abc import Hashable, Sequence
 from typing import Final
 
+from hark.bounded import Bounded
 from hark.decode import limits
 from hark.decode.endings import Ending
 from hark.decode.events import Dns, Event, Side
@@ -20,13 +21,11 @@ class Matcher:
     """Questions without an answer, by whatever identifies a question and its answer."""
 
     def __init__(self) -> None:
-        self._questions: dict[Hashable, tuple[int, str, str, int, int]] = {}
+        self._questions: Bounded[Hashable, tuple[int, str, str, int, int]] = Bounded(limits.QUESTIONS)
 
     def question(self, key: Hashable, message: dns.Message, time: int, pid: int, conn: int = 0) -> None:
         """A question. pid: the process that sent it, 0 if unknown; conn: the connection that carries it, 0 for a
         datagram."""
-        if len(self._questions) >= limits.QUESTIONS:
-            del self._questions[next(iter(self._questions))]
         self._questions.setdefault(key, (time, message.name, _kind(message), pid, conn))
 
     def answer(self, key: Hashable, message: dns.Message, time: int) -> Sequence[Event]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from hark.decode.endings import Ending
 from hark.decode.endings import Side as Side
 from hark.decode.troubles import TroubleKind as TroubleKind
+from hark.decode.undecrypted import Cause
 from hark.recording.blocks import Entry, Names, Process
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -101,14 +102,14 @@ class Certificates(NamedTuple):
 
 
 class Encrypted(NamedTuple):
-    """A TLS or QUIC connection that was not decrypted; returned when it ends. why: the reason, a clause."""
+    """A TLS or QUIC connection that was not decrypted; returned when it ends."""
 
     conn: int
     time: int
     sni: str
     version: str
     size: int  # bytes of ciphertext
-    why: str
+    cause: Cause
     refused: bool = False  # by the sizes of its records the client sent no Finished: it aborted the handshake
 
 

@@ -6,6 +6,7 @@ Why    The first fragment with an offset counts; packets with overlapping fragme
 Limits FRAGMENTED incomplete packets; the oldest is dropped.
 """
 
+from hark.bounded import Bounded
 from hark.decode import limits
 from hark.wire import ip
 
@@ -14,7 +15,7 @@ class Fragments:
     """The incomplete packets of a recording."""
 
     def __init__(self) -> None:
-        self._parts: dict[tuple[bytes, bytes, int, int], dict[int, tuple[bytes, bool]]] = {}
+        self._parts: Bounded[tuple[bytes, bytes, int, int], dict[int, tuple[bytes, bool]]] = Bounded(limits.FRAGMENTED)
 
     def feed(self, packet: ip.Packet, data: memoryview) -> memoryview | None:
         """Add a fragment; the whole IP packet once it is complete, else None."""
@@ -24,8 +25,6 @@ class Fragments:
         key = (packet.src, packet.dst, packet.proto, ident)
         parts = self._parts.setdefault(key, {})
         parts.setdefault(offset, (bytes(data[packet.start : packet.end]), more))
-        if len(self._parts) > limits.FRAGMENTED:
-            del self._parts[next(iter(self._parts))]
         body = ip.join(parts)
         if body is None or len(body) > 65535:
             return None

@@ -12,6 +12,7 @@ from typing import Final
 from hark.decode import ciphers, limits
 from hark.decode.events import Certificates, Event, Side, TlsFacts
 from hark.decode.keyring import PRIVATE, Keyring
+from hark.decode.undecrypted import Cause, Undecrypted
 from hark.wire import tls
 from hark.wire.tls import TLS13
 
@@ -39,7 +40,6 @@ class Handshake:
         self._session = b""  # the hash of the messages up to the key exchange
         self._premaster = b""  # encrypted
         self._certificate = b""  # the server's
-        self._master = b""
 
     @property
     def client_random(self) -> bytes:
@@ -64,7 +64,7 @@ class Handshake:
         self.hello = hello
         if hello.random not in self.ids:
             self.ids.append(hello.random)
-        self._transcript, self._session, self._premaster, self._master = bytearray(), b"", b"", b""
+        self._transcript, self._session, self._premaster = bytearray(), b"", b""
         self._record(tls.CLIENT_HELLO, body)
         return True
 
@@ -137,14 +137,14 @@ class Handshake:
             return ciphers.premaster(self._keyring.private, self._certificate, self._premaster), "private key"
         return b"", ""
 
-    def missing(self) -> str:
-        """Why the session cannot be decrypted, as a clause."""
+    def missing(self) -> Cause:
+        """Why the session cannot be decrypted."""
         if not self.version:
-            return "its handshake was not captured"
+            return Cause(Undecrypted.NO_HANDSHAKE)
         if self.suite is None:
-            return f"cipher suite 0x{self.suite_code:04x} is not one that hark opens"
+            return Cause(Undecrypted.CIPHER_SUITE, f"0x{self.suite_code:04x}")
         key = self._keyring.get(self.client_random)
-        return "some of its secrets are missing" if key else "no secrets for it came"
+        return Cause(Undecrypted.SECRETS_MISSING if key else Undecrypted.NO_SECRETS)
 
     def facts(self, time: int, begun: int, done: int, source: str) -> TlsFacts:
         """What is known so far, as an event. begun, done: when the handshake began and was complete (0: it is not)."""

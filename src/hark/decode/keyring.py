@@ -5,6 +5,7 @@ May hold: the table. May not hold: ciphers, records.
 
 from typing import Final, NamedTuple
 
+from hark.bounded import Bounded
 from hark.decode import limits
 from hark.wire import keylog
 
@@ -29,7 +30,7 @@ class Keyring:
     """The secrets of all sessions. If several sources give the same secret, the first counts."""
 
     def __init__(self) -> None:
-        self._keys: dict[bytes, Key] = {}
+        self._keys: Bounded[bytes, Key] = Bounded(limits.SECRETS)
         self.private: list[bytes] = []  # RSA private keys, PEM
 
     def add(self, text: bytes, source: str) -> list[bytes]:
@@ -42,8 +43,6 @@ class Keyring:
         for label, random, secret in keylog.parse(text):
             key = self._keys.get(random)
             if key is None:
-                if len(self._keys) >= limits.SECRETS:
-                    del self._keys[next(iter(self._keys))]
                 key = self._keys[random] = Key({}, source or "key log")
             if key.secrets.setdefault(label, secret) is secret:
                 changed[random] = None

@@ -51,6 +51,8 @@ UNDECIDED_ALL_BYTES: Final = 32 << 20  # bytes
 NOTES: Final = 1024
 # Notes per address pair. Past it further ones are dropped.
 NOTES_EACH: Final = 16
+# The path of a Unix socket. Past it the rest is cut off: struct sockaddr_un has 108 bytes, escaped ones take four each.
+SOCKET_PATH: Final = 512  # characters
 
 # -- protocols ---------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from hark.decode import limits
 from hark.decode.endings import Ending
 from hark.decode.events import Event
 from hark.decode.sessions import Sessions
+from hark.decode.undecrypted import Cause, Undecrypted
 
 Item = TypeVar("Item")
 
@@ -30,7 +31,7 @@ class Parked(Generic[Item]):
         self._parked: deque[Item] = deque()
         self._parked_bytes = 0
         self._encrypted = 0  # bytes of application data that were not decrypted
-        self._failure = ""  # why nothing more is decrypted, a clause
+        self._failure: Cause | None = None  # why nothing more is decrypted
         self._last_try = False  # no secrets will come: decrypt what can be, whatever is parked before it
         self._ending: Ending | None = None  # how the connection ended, while secrets are awaited
 
@@ -45,8 +46,8 @@ class Parked(Generic[Item]):
         """Bytes of application data in an item that is not decrypted."""
 
     @abstractmethod
-    def _missing(self) -> str:
-        """Why it cannot be decrypted, as a clause."""
+    def _missing(self) -> Cause:
+        """Why it cannot be decrypted."""
 
     @abstractmethod
     def _finish(self, ending: Ending) -> Sequence[Event]:
@@ -66,7 +67,7 @@ class Parked(Generic[Item]):
         budget = self._sessions.budget
         budget.left -= size
         if self._parked_bytes > limits.PARKED_BYTES or budget.left < 0:
-            self._fail(self._missing())
+            self._fail(*self._missing())
 
     def _unpark(self) -> deque[Item]:
         waiting, self._parked = self._parked, deque()
@@ -80,10 +81,10 @@ class Parked(Generic[Item]):
             for item in self._unpark():
                 self._retry(item, out)
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, reason: Undecrypted, detail: object = "") -> None:
         """Nothing more is decrypted; what was parked counts as encrypted."""
         if not self._failure:
-            self._failure = why
+            self._failure = Cause(reason, detail)
             self._encrypted += sum(map(self._application_bytes, self._unpark()))
 
     # -- called by the table of sessions (sessions.py) -----------------------------------------------------------------
@@ -120,6 +121,6 @@ class Parked(Generic[Item]):
         out: list[Event] = []
         self._last_try = True
         self._resume(out)
-        self._fail(self._missing())
+        self._fail(*self._missing())
         out.extend(self._finish(ending))
         return out

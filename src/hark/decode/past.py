@@ -10,6 +10,7 @@ Limits PAST pairs, PAST_EACH connections of each; the oldest are forgotten.
 import struct
 from typing import Final
 
+from hark.bounded import Bounded
 from hark.decode import limits
 from hark.decode.reassembly import Reassembly
 from hark.wire import ip
@@ -23,16 +24,14 @@ class Past:
     """The ended connections of a recording. Keys are addresses and ports as a segment has them."""
 
     def __init__(self) -> None:
-        self._ended: dict[bytes, bytes] = {}  # by the client's key
+        self._ended: Bounded[bytes, bytes] = Bounded(limits.PAST)  # by the client's key
 
     def add(self, key: bytes, halves: tuple[Reassembly, Reassembly]) -> None:
         """A connection has ended; key: as its client's segments have it."""
         client, server = halves
         record = _RECORD.pack(client.first, client.offset, server.first, server.offset)
-        before = self._ended.pop(key, b"")
-        self._ended[key] = before[-(limits.PAST_EACH - 1) * _RECORD.size :] + record
-        if len(self._ended) > limits.PAST:
-            del self._ended[next(iter(self._ended))]
+        before = self._ended.get(key, b"")
+        self._ended.renew(key, before[-(limits.PAST_EACH - 1) * _RECORD.size :] + record)
 
     def holds(self, key: bytes, seq: int, ack: int, flags: int) -> bool:
         """Whether a segment belongs to a connection that has ended."""

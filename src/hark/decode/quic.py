@@ -20,6 +20,7 @@ from hark.decode.parked import Parked
 from hark.decode.quic_packets import APPLICATION, LEVELS, Protection
 from hark.decode.quic_streams import Stream, StreamTable
 from hark.decode.sessions import Sessions
+from hark.decode.undecrypted import Cause, Undecrypted
 from hark.wire import http3, quic, tls
 
 MakeInside = Callable[[str, int], tuple[Streams, Sequence[Event]]]  # (ALPN protocol, time) -> the application
@@ -158,7 +159,7 @@ class Quic(Parked[_ParkedPacket]):
     def _application_bytes(self, item: _ParkedPacket) -> int:
         return _application_bytes(item[1], item[3])
 
-    def _missing(self) -> str:
+    def _missing(self) -> Cause:
         return self._handshake.missing()
 
     def _finish(self, ending: Ending) -> Sequence[Event]:
@@ -166,9 +167,9 @@ class Quic(Parked[_ParkedPacket]):
         time = ending.time
         self._streams.give_up_gaps(self._inside, time, out)
         if self._encrypted and not self._decrypted:
-            why = self._failure or "the secrets given do not open it"
+            cause = self._failure or Cause(Undecrypted.WRONG_SECRETS)
             name = self._protection.version_name
-            out.append(Encrypted(self.number, time, self._handshake.sni, name, self._encrypted, why))
+            out.append(Encrypted(self.number, time, self._handshake.sni, name, self._encrypted, cause))
         if self._inside is not None:
             out.extend(self._inside.close(ending))
         return out

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from hark.bounded import Bounded
 from hark.decode import limits, sniff
 from hark.decode.channel import Channel
 from hark.decode.context import Context
@@ -23,6 +24,7 @@ from hark.decode.layer import Expecting
 from hark.decode.link import Pdu
 from hark.decode.past import Past, reverse
 from hark.decode.tcp_connection import SIDES, Connection, State
+from hark.recording import blocks
 from hark.recording.blocks import Frame, Note
 from hark.wire import ip
 
@@ -45,7 +47,7 @@ class Table:
         self.crowded = False
         self._past = Past()
         self._budget = Budget()
-        self._notes: dict[bytes, list[Note]] = {}  # by ends of connections of which no segment has come yet
+        self._notes: Bounded[bytes, list[Note]] = Bounded(limits.NOTES)  # by ends; no segment has come yet
 
     def note(self, note: Note) -> Sequence[Event]:
         """A note on a connection: on the open one with these ends, or on the next one."""
@@ -55,8 +57,6 @@ class Table:
         waiting = self._notes.setdefault(note.ends, [])
         if len(waiting) < limits.NOTES_EACH:
             waiting.append(note)
-        if len(self._notes) > limits.NOTES:
-            del self._notes[next(iter(self._notes))]
         return ()
 
     # -- segments ------------------------------------------------------------------------------------------------------
@@ -258,12 +258,16 @@ class Table:
         self._enter(conn)
         self.live[conn.number] = conn
         conn.seen = frame.time
-        notes = self._notes.pop(conn.key, ()) if self._notes else ()
+        notes = self._notes.pop(conn.key, []) if self._notes else []
+        for note in notes:
+            if note.kind == blocks.UNIX:
+                conn.sockets = note
         if sender is None:
             conn.held = Held(frame.time, frame.pid, self._budget)
         else:
             conn.opened(frame.time, frame.pid, out)
             if not conn.foreign:
+                notes = [note for note in notes if note.kind != blocks.UNIX]
                 out += [Noted(conn.number, note.time, note.kind, note.fields) for note in notes]
         if len(self.live) > limits.FLOWS:
             self.crowded = True

@@ -15,6 +15,7 @@ from hark.decode.held import Held
 from hark.decode.layer import Expecting
 from hark.decode.past import Past, near, reverse
 from hark.decode.reassembly import Reassembly
+from hark.recording.blocks import Note
 from hark.wire import ip
 
 SIDES: Final = (Side.CLIENT, Side.SERVER)
@@ -34,7 +35,7 @@ class Connection:
 
     __slots__ = (
         "_edge", "channel", "client", "closing", "fins", "first", "foreign", "halves", "held", "inside", "joined",
-        "key", "number", "reads", "reordered", "seen", "server", "state",
+        "key", "number", "reads", "reordered", "seen", "server", "sockets", "state",
     )  # fmt: skip
 
     def __init__(self, number: int, key: bytes) -> None:
@@ -50,6 +51,7 @@ class Connection:
         self.reads = 0  # when the client acknowledged bytes after that, so it had half-closed; 0: it did not
         self.closing: Ending | None = None  # both have sent a FIN, and it is unknown whether the client still reads
         self.seen = 0  # when the last segment came
+        self.sockets: Note | None = None  # says that it is one of Unix sockets
         self.inside = ""  # how the plaintext of a TLS connection was obtained, if that is what was recorded
         self.joined = False  # its beginning was not captured
         self.reordered = False  # and neither was the first captured segment of a side the first that it sent
@@ -65,6 +67,8 @@ class Connection:
     def opened(self, time: int, pid: int, out: list[Event]) -> None:
         """Report the connection, now that its client is known."""
         client, server = _text(self.client), _text(self.server)
+        if self.sockets is not None:
+            client, server = sockets(self.sockets)
         out.append(Opened(self.number, time, client, server, pid, foreign=self.foreign))
         if self.inside and not self.foreign:
             out.append(TlsFacts(self.number, time, time, time, "", "", "", "", False, self.inside, b""))
@@ -195,6 +199,19 @@ class Connection:
                     out.extend(channel.lost(side, half.unfinished, ending.time))
             out.extend(channel.close(ending))
         self.state = State.CLOSED
+
+
+def sockets(note: Note) -> tuple[tuple[str, int], tuple[str, int]]:
+    """The client's end and the server's, of a note on a connection of Unix sockets. The client's has a number that most
+    other connections do not have, since clients seldom have a path."""
+    number = int.from_bytes(note.ends[-4:-2], "big")
+    return (_path(note, "client"), number), (_path(note, "server"), 0)
+
+
+def _path(note: Note, side: str) -> str:
+    """The path of one end, as a terminal can show it; "@" for one that has none."""
+    path = dict(note.fields).get(side, "")[: limits.SOCKET_PATH]
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in path) or "@"
 
 
 def _text(end: tuple[bytes, int]) -> tuple[str, int]:

@@ -23,6 +23,7 @@ from hark.decode.sessions import PRESSURE, Sessions
 from hark.decode.tls_items import AfterGap, End, Gap, Item, ParkedItem, encrypted_bytes, parked_bytes
 from hark.decode.tls_keys import DATA, EARLY, HANDSHAKE, PLAIN, Half
 from hark.decode.tls_resync import RECORD_MAX
+from hark.decode.undecrypted import Cause, Undecrypted
 from hark.wire import tls
 from hark.wire.tls import TLS13
 
@@ -93,7 +94,7 @@ class Tls(Parked[ParkedItem], Expecting):
         """Keep the beginning of a record."""
         half.buffer = data
         if len(data) >= 5 and (data[3] << 8 | data[4]) > RECORD_MAX:
-            self._fail(f"a record of {data[3] << 8 | data[4]} bytes cannot be")
+            self._fail(Undecrypted.RECORD_SIZE, data[3] << 8 | data[4])
 
     def _join(self, side: Side, half: Half, data: Data, time: int, out: list[Event]) -> int:
         """Complete the record whose beginning is buffered; how many bytes of `data` were used."""
@@ -182,7 +183,7 @@ class Tls(Parked[ParkedItem], Expecting):
             self._client_alerts = size if size == _ALERT_BYTES and self._client_alerts >= 0 else -1
         return size
 
-    def _missing(self) -> str:
+    def _missing(self) -> Cause:
         return self._handshake.missing()
 
     # -- records -------------------------------------------------------------------------------------------------------
@@ -198,7 +199,7 @@ class Tls(Parked[ParkedItem], Expecting):
                 return True
             hello = self._handshake.hello
             if hello is None:
-                self._fail(self._handshake.missing())
+                self._fail(*self._handshake.missing())
                 self._encrypted += len(record) - 5
                 return True
             if not version:  # early data, or the ServerHello is still to come
@@ -224,7 +225,7 @@ class Tls(Parked[ParkedItem], Expecting):
         elif kind == tls.ALERT:
             self._alert(side, body, time, out)
         else:
-            self._fail("it is no TLS record")
+            self._fail(Undecrypted.NO_RECORD)
 
     def _decrypt(self, side: Side, half: Half, record: Data, time: int, out: list[Event]) -> bool:
         """Process one encrypted record; False if it has to wait for a key."""
@@ -243,7 +244,7 @@ class Tls(Parked[ParkedItem], Expecting):
             hello = self._handshake.hello
             if half.stage == HANDSHAKE and side == Side.CLIENT and hello is not None and hello.early_data:
                 return True  # early data that the server skips, too (RFC 8446 §4.2.10)
-            self._fail(f"the secrets given do not open it ({error})")
+            self._fail(Undecrypted.WRONG_SECRETS, f" ({error})")
             self._encrypted += encrypted_bytes(record)
             return True
         self._content(side, half, record[0], plain, time, out)
@@ -281,8 +282,7 @@ class Tls(Parked[ParkedItem], Expecting):
     def _gap(self, side: Side, size: int, time: int, out: list[Event]) -> None:
         half = self._halves[side]
         if half.stage != DATA or half.cipher is None or half.cipher.chained or half.messages:
-            where = "it" if half.stage == DATA else "its handshake"
-            self._fail(f"{size} bytes of {where} were not captured")
+            self._fail(Undecrypted.BYTES_MISSING if half.stage == DATA else Undecrypted.HANDSHAKE_CUT, size)
             out.extend(self._inside.lost(side, size, time))
             return
         half.missing += size + len(half.buffer)
@@ -324,7 +324,7 @@ class Tls(Parked[ParkedItem], Expecting):
         while len(data) >= 4:
             size = int.from_bytes(data[1:4], "big")
             if size > limits.HANDSHAKE_BYTES:
-                self._fail(f"a handshake message of {size} bytes cannot be")
+                self._fail(Undecrypted.MESSAGE_SIZE, size)
                 return
             if len(data) < 4 + size:
                 break
@@ -338,7 +338,7 @@ class Tls(Parked[ParkedItem], Expecting):
             if handshake.client_hello(body):  # the first, the second after a retry, or a renegotiation's
                 out.append(self._facts(time, time if len(self._finished) == 2 else 0))
             else:
-                self._fail("its ClientHello cannot be read")
+                self._fail(Undecrypted.CLIENT_HELLO)
         elif kind == tls.SERVER_HELLO and side == Side.SERVER:
             self._server_hello(body, time, out)
         elif kind == tls.END_OF_EARLY_DATA and half.stage == EARLY:
@@ -355,10 +355,10 @@ class Tls(Parked[ParkedItem], Expecting):
         version = self._handshake.version
         hello = self._handshake.server_hello(body)
         if hello is None:
-            self._fail("its ServerHello cannot be read")
+            self._fail(Undecrypted.SERVER_HELLO)
             return
         if version and not hello.retry and hello.version != version:
-            self._fail("its handshake contradicts itself")  # a renegotiation keeps the version
+            self._fail(Undecrypted.CONTRADICTION)  # a renegotiation keeps the version
         if hello.retry or version:
             return
         if hello.version == TLS13:

@@ -10,33 +10,39 @@ Limits Only whole lines are passed on, of the user's file only those that have t
        shrinks is read again from its start. A relative path is followed where hark was started.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
 
+from hark.errors import Finding
 from hark.record import Record
 from hark.system import kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from hark.recording.blocks import Secrets
+    from hark.system.program import Answer, Program
     from hark.tap.place import Place
 
-VARIABLE = "SSLKEYLOGFILE"
-_PIECE = 1 << 20
-_KEPT = 8 << 20  # bytes read that may lie in the private file before their memory is given back
-_MODIFIED = 0x2  # IN_MODIFY
-_NAMES = 0x100 | 0x80 | 0x4 | 0x400 | 0x800  # IN_CREATE, IN_MOVED_TO, IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF
-_LINE = rb"(?m)^[A-Z][A-Z0-9_]+ [0-9A-Fa-f]+ [0-9A-Fa-f]+[^\n]*\n"
-_KINDS = (
+VARIABLE: Final = "SSLKEYLOGFILE"
+_PIECE: Final = 1 << 20
+_KEPT: Final = 8 << 20  # bytes read that may lie in the private file before their memory is given back
+_MODIFIED: Final = 0x2  # IN_MODIFY
+_NAMES: Final = 0x100 | 0x80 | 0x4 | 0x400 | 0x800  # IN_CREATE, IN_MOVED_TO, IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF
+_LINE: Final = rb"(?m)^[A-Z][A-Z0-9_]+ [0-9A-Fa-f]+ [0-9A-Fa-f]+[^\n]*\n"
+_KINDS: Final = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_PRIVATE = "keylog"  # in the private directory; hook.cjs has the same name
+_PRIVATE: Final = "keylog"  # in the private directory; hook.cjs has the same name
 
 
 class PrivateLog:
@@ -44,27 +50,33 @@ class PrivateLog:
 
     name = "private key log"
 
-    def build(self, place: "Place") -> dict[str, int]:
-        """The file."""
-        if not place.private:
-            return {"keylog": -1}
+    def __init__(self, private: str) -> None:
+        """private: the private directory, as Place has it where there is one."""
+        self._path = f"{private}/{_PRIVATE}"
+
+    def build(self, place: Place) -> dict[str, int]:
+        """The file. Raises OSError."""
+        if place.refused is not None:
+            raise place.refused
         made = os.open(f"{place.private}/{_PRIVATE}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o622)
         os.fchmod(made, 0o622)  # others in the tree may add a line, not read one
         return {"keylog": made}
 
-    def environment(self, base: Mapping[str, str], place: "Place") -> dict[str, str]:
+    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
         """The variable, unless the user has set it."""
         return {VARIABLE: f"{place.private}/{_PRIVATE}"} if place.private and not base.get(VARIABLE) else {}
 
-    def missing(self, files: Mapping[str, int]) -> str:
-        """What is not decrypted without a private directory."""
-        return (
-            ""
-            if files.get("keylog", -1) >= 0
-            else "no private file system here: GnuTLS programs and Node are not decrypted"
-        )
+    def finding(self, files: Mapping[str, int] | None = None) -> Finding:
+        """Whether there is a private directory, and the file in it."""
+        if files is None or files.get("keylog", -1) >= 0:
+            return Finding(self.name)
+        return Finding(self.name, "no private file system here", "", "GnuTLS programs and Node are not decrypted")
 
-    def open(self, files: Mapping[str, int]) -> "Follower | None":
+    def covers(self, program: Program) -> Answer:
+        """Where the variable names it, and something that writes key logs is there."""
+        return _written(self.name, program, lambda value: value == self._path)
+
+    def open(self, files: Mapping[str, int]) -> Follower | None:
         """The file's reader."""
         fd = files.get("keylog", -1)
         return Follower(fd, Watch(*kernel.notifier()), release=kernel.punch) if fd >= 0 else None
@@ -75,28 +87,58 @@ class UserLog:
 
     name = VARIABLE
 
-    def __init__(self, named: "Named") -> None:
+    def __init__(self, named: Named) -> None:
         self._named = named
 
-    def build(self, place: "Place") -> dict[str, int]:
+    def build(self, place: Place) -> dict[str, int]:
         """Nothing: the programs make and write it."""
         return {}
 
-    def environment(self, base: Mapping[str, str], place: "Place") -> dict[str, str]:
+    def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
         """As the user has set it."""
         return {}
 
-    def missing(self, files: Mapping[str, int]) -> str:
-        """Why it cannot be followed."""
-        finding = self._named.finding
-        return (
-            f"{VARIABLE} is not followed: {finding}; secrets that are written there alone are missed" if finding else ""
-        )
+    def finding(self, files: Mapping[str, int] | None = None) -> Finding | None:
+        """Whether it can be followed; None where no name is to be followed."""
+        path, known, why = self._named
+        if why:
+            why += "; secrets that are written there alone are missed"
+            return Finding(self.name, why, "", f"{self.name} is not followed")
+        return Finding(self.name) if path or known is not None else None
 
-    def open(self, files: Mapping[str, int]) -> "UserFile | None":
+    def covers(self, program: Program) -> Answer | None:
+        """The same, of any other file that is followed."""
+        from hark.system.program import no
+
+        path, known, why = self._named
+        if why:
+            return no(f"{VARIABLE} is not followed: {why}")
+        return _written(self.name, program, bool) if path or known is not None else None
+
+    def open(self, files: Mapping[str, int]) -> UserFile | None:
         """The file's follower."""
         path, known, _ = self._named
         return UserFile(path, known, Watch(*kernel.notifier())) if path or known is not None else None
+
+
+# What writes the variable's file by itself, by the beginning of a library's name, and by the program's name.
+_WRITING: Final = ("libgnutls.so", "_ssl.cpython")
+_WRITERS: Final = ("curl", "chrome", "chromium", "msedge", "firefox", "firefox-esr", "firefox-bin")
+
+
+def _written(source: str, program: Program, is_ours: Callable[[str], bool]) -> Answer:
+    """Whether a process writes keys to a file. is_ours: of the variable's value."""
+    from hark.system.program import Answer, Can, no, unknown
+
+    if program.environment is None:
+        return unknown("its environment cannot be read")
+    if not is_ours(program.environment.get(VARIABLE, "")):
+        return no(f"{VARIABLE} was unset or changed")
+    if program.name in _WRITERS or program.has(*_WRITING):
+        return Answer(Can.YES, source)
+    if program.static:
+        return no("it is not known to write a key log")
+    return unknown("nothing in it is known to write a key log")
 
 
 class Watch:
@@ -127,12 +169,12 @@ class Follower:
         """What to wait on."""
         return self._watch.fd
 
-    def read(self) -> "list[Secrets]":
+    def read(self) -> list[Secrets]:
         """What has come since: one item at most."""
         drain(self._watch.fd)
         return self.appended()
 
-    def appended(self) -> "list[Secrets]":
+    def appended(self) -> list[Secrets]:
         """What was appended since the last read."""
         size = os.fstat(self._fd).st_size
         if size < self._at:
@@ -177,7 +219,7 @@ class UserFile:
         """What to wait on."""
         return self._watch.fd
 
-    def read(self) -> "list[Secrets]":
+    def read(self) -> list[Secrets]:
         """What has come since, of the file that had the name and of the one that has it now."""
         drain(self._watch.fd)
         found = self._lines()
@@ -199,7 +241,7 @@ class UserFile:
         self._identity = (info.st_dev, info.st_ino)
         self._follower = Follower(fd, self._watch, at)
 
-    def _lines(self) -> "list[Secrets]":
+    def _lines(self) -> list[Secrets]:
         if self._follower is None:
             return []
         import re  # a program that names no key log does not wait for it

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hark.errors import Finding
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
+    from hark.system.program import Answer, Program
     from hark.tap.place import Place
     from hark.tap.source import Source
+
+_NAMES: Final = ("node", "nodejs")
 
 
 class Hook:
@@ -31,9 +38,25 @@ class Hook:
         """The variable that loads the hook, where it has a file to write to."""
         return require(base, self._hook) if self._hook and place.private else {}
 
-    def missing(self, files: Mapping[str, int]) -> str:
-        """What is missed is said for the private key log."""
-        return ""
+    def finding(self, files: Mapping[str, int] | None = None) -> Finding:
+        """Whether its file is there. That it has nowhere to write to is the private key log's finding."""
+        if not self._hook:
+            return Finding(
+                self.name, "its hook is missing", "pip install --force-reinstall hark", "Node is not decrypted"
+            )
+        return Finding(self.name)
+
+    def covers(self, program: Program) -> Answer | None:
+        """Where it is Node, with the hook among its options."""
+        from hark.system.program import Answer, Can, no, unknown
+
+        if program.name not in _NAMES and not program.has("libnode.so"):
+            return None
+        if program.environment is None:
+            return unknown("its environment cannot be read")
+        if not self._hook or self._hook not in program.environment.get("NODE_OPTIONS", ""):
+            return no("Node has not loaded the hook: NODE_OPTIONS was unset or changed")
+        return Answer(Can.YES, self.name)
 
     def open(self, files: Mapping[str, int]) -> Source | None:
         """Nothing: the private key log's reader has its lines."""

@@ -8,21 +8,27 @@ Limits A sender waits a few milliseconds at most when the queue is full, then dr
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Mapping
 
+from hark.errors import Finding
 from hark.keys import preload as files_of_agent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from hark.recording.blocks import Secrets
+    from hark.system.program import Answer, Program
     from hark.tap.place import Place
 
-_UCRED = struct.Struct("iII")
-_LINE = 1024  # bytes; a key log line is 300 at most
+_UCRED: Final = struct.Struct("iII")
+_LINE: Final = 1024  # bytes; a key log line is 300 at most
+_QUEUED: Final = 4096  # lines that wait at most: thousands of handshakes at once
 # Abstract: it belongs to the network namespace, so it is reached from a chroot too. agent.c has the same name.
-_SOCKET = b"\0hark-keys"
+_SOCKET: Final = b"\0hark-keys"
 
 
 class Agent:
@@ -39,7 +45,9 @@ class Agent:
             return {"keys": -1}
         if place.private:
             files_of_agent.fill(place.private, self._agent)
+        usual = _queue(_QUEUED)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as lines:
+            _queue(usual)  # the programs' own sockets have the host's
             lines.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             lines.bind(_SOCKET)
             return {"keys": lines.detach()}
@@ -50,14 +58,48 @@ class Agent:
             return {}  # ld.so would complain in every process of a file that is not there
         return preload(base, f"{place.private}/$LIB/{files_of_agent.NAME}" if place.private else self._agent)
 
-    def missing(self, files: Mapping[str, int]) -> str:
-        """What is not decrypted where its socket or files could not be made."""
-        there = not self._agent or files.get("keys", -1) >= 0
-        return "" if there else "the preloaded agent could not be set up: OpenSSL programs are not decrypted"
+    def finding(self, files: Mapping[str, int] | None = None) -> Finding:
+        """Whether it was compiled, and its socket and files could be made."""
+        name, effect = "preloaded agent (OpenSSL)", "most OpenSSL programs are not decrypted"
+        if not self._agent:
+            why = "the preloaded agent was not compiled when hark was installed"
+            return Finding(name, why, "sudo apt install gcc libc6-dev && pip install --force-reinstall hark", effect)
+        if files is not None and files.get("keys", -1) < 0:
+            return Finding(name, "the preloaded agent could not be set up", "", effect)
+        return Finding(name)
+
+    def covers(self, program: Program) -> Answer:
+        """Where the agent is loaded, and a libssl is."""
+        from hark.system.program import Answer, Can, no, unknown
+
+        if not self._agent:
+            return no("the preloaded agent was not compiled when hark was installed")
+        if not program.mapped:
+            return unknown("what is loaded into it cannot be read")
+        if program.static:
+            return no("it is statically linked: nothing can be preloaded")
+        if not program.has(os.path.basename(self._agent)):
+            return no("the agent is not loaded: LD_PRELOAD was unset, it is set-id, or it runs longer than hark")
+        if not program.has("libssl.so", "libssl-", "libboringssl"):
+            return unknown("no libssl is loaded")
+        return Answer(Can.YES, self.name)
 
     def open(self, files: Mapping[str, int]) -> _Lines | None:
         """The lines' reader."""
         return _Lines(files["keys"]) if files.get("keys", -1) >= 0 else None
+
+
+def _queue(size: int) -> int:
+    """Set how many datagrams a Unix socket that is made next in this namespace queues; what it was. 0: as it is."""
+    try:
+        with open("/proc/sys/net/unix/max_dgram_qlen", "r+") as setting:
+            before = int(setting.read())
+            if size:
+                setting.seek(0)  # the kernel ignores what is written elsewhere
+                setting.write(str(size))
+            return before
+    except OSError:
+        return 0  # not to be set here: senders wait sooner
 
 
 class _Lines:

@@ -12,14 +12,20 @@ Name   A program that is linked to AddressSanitizer's runtime ends itself at onc
 Limits The objects are for 32-bit programs on x86-64. On other machines a 32-bit glibc still complains.
 """
 
+from __future__ import annotations
+
 import os
 import struct
 
-NAME = "libhark-keys-before-libasan.so"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+NAME: Final = "libhark-keys-before-libasan.so"
 _386, _X86_64 = 3, 62  # e_machine
 # What glibc may put in the place of $LIB, on this machine's kind of processor.
-_OWN = (f"lib/{os.uname().machine}-linux-gnu", "lib64")
-_FOREIGN = {
+_OWN: Final = (f"lib/{os.uname().machine}-linux-gnu", "lib64")
+_FOREIGN: Final = {
     "x86_64": {
         "lib/i386-linux-gnu": _386,
         "lib32": _386,

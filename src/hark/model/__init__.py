@@ -1,6 +1,6 @@
-"""What was heard, as things: exchanges, connections, processes.
+"""Exchanges, connections, processes and failures.
 
 Takes  the decoder's events.
-Gives  changes: an exchange began, ended; what failed; counts.
-Never  decodes, prints, asks the world anything, or keeps an exchange after its end was told.
+Gives  changes: an exchange began or ended, a connection failed …
+Never  decodes a protocol, prints, uses the clock, the file system or the network, or keeps an exchange that has ended.
 """

@@ -1,8 +1,8 @@
-"""A message's body: bounded, and decoded only when somebody looks.
+"""A message's body: of limited size, and decoded only on demand.
 
-What   The first `keep` bytes as they came (content codings on), and the count of all.
-Why    A terminal line needs the count alone; JSON needs the text; a gigabyte must never be kept.
-Limits `keep` bytes of what came and as many of what comes out: a decompression bomb ends there.
+What   The first `keep` bytes as received (with their content codings), and the number of all bytes.
+Why    A terminal line needs the number alone, JSON needs the text, and a gigabyte must never be kept.
+Limits `keep` bytes of input and as many of output: a decompression bomb ends there.
 """
 
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from hark.model.codings import Decoder, names
 
 
 class Decoded(NamedTuple):
-    """A body with its codings undone as far as possible."""
+    """A body with its codings removed as far as possible."""
 
     data: bytes
-    wrong: str  # what could not be undone, and why; "" where all could, as far as it came
-    cut: bool  # whether more would have come out
+    wrong: str  # what could not be decoded, and why; "" if all that was received could
+    cut: bool  # whether there is more decoded content than `data`
 
 
 class Body:
@@ -25,13 +25,13 @@ class Body:
 
     def __init__(self, keep: int) -> None:
         self.keep = keep  # bytes kept at most
-        self.size = 0  # bytes that came
-        self.hole = -1  # how many bytes came before the first that was not captured; -1: none is missing
+        self.size = 0  # bytes received
+        self.hole = -1  # number of bytes before the first one that was not captured; -1: none is missing
         self._kept = 0
         self._pieces: list[bytes] = []
 
     def add(self, data: bytes | memoryview) -> None:
-        """One more piece."""
+        """Append a piece."""
         size = len(data)
         self.size += size
         room = self.keep - self._kept
@@ -41,29 +41,29 @@ class Body:
             self._kept += len(piece)
 
     def lost(self) -> None:
-        """Bytes that were not captured come next."""
+        """The next bytes were not captured."""
         if self.hole < 0:
             self.hole = self.size
 
     @property
     def whole(self) -> bool:
-        """Whether all that came was kept."""
+        """Whether all bytes were kept."""
         return self._kept == self.size
 
     @property
     def raw(self) -> bytes:
-        """What was kept, as it came."""
+        """The bytes that were kept, as received."""
         if len(self._pieces) > 1:
             self._pieces = [b"".join(self._pieces)]
         return self._pieces[0] if self._pieces else b""
 
     def decoded(self, codings: str) -> tuple[bytes, str]:
-        """(content with its codings undone as far as possible, what was wrong or "")."""
+        """(content with its codings removed as far as possible, what could not be decoded or "")."""
         return self.content(codings)[:2]
 
     def content(self, codings: str, start: int = 0) -> Decoded:
-        """The content with its codings undone as far as possible. start: where in the coded content the body begins,
-        where it is a range of it (RFC 9110 §14.4)."""
+        """The content with its codings removed as far as possible. start: the body's offset in the encoded content, if
+        it is a range of it (RFC 9110 §14.4)."""
         raw = self.raw
         if not raw or not codings:
             return Decoded(raw, "", False)
@@ -73,9 +73,9 @@ class Body:
 
 
 def undo(data: bytes, codings: str, most: int, whole: bool = True, hole: int = -1) -> Decoded:
-    """At most `most` bytes of the content with its codings undone as far as possible. codings: a Content-Encoding
-    header's value; they were applied in its order (RFC 9110 §8.4). whole: that it ends early is a fault; hole: bytes
-    are missing there."""
+    """At most `most` bytes of the content with its codings removed as far as possible. codings: a Content-Encoding
+    header's value; they were applied in its order (RFC 9110 §8.4). whole: an early end is an error; hole: offset of
+    missing bytes, -1 for none."""
     decoder = Decoder(codings, most)
     gap = 0 <= hole < len(data)
     out = decoder.feed(data[:hole] if gap else data)
@@ -91,25 +91,25 @@ def undo(data: bytes, codings: str, most: int, whole: bool = True, hole: int = -
 
 
 class Content(Body):
-    """A body whose content is known with its codings undone already, as an archive has it."""
+    """A body of a HAR file, which has no codings any more."""
 
     __slots__ = ("_content", "_whole", "_wrong")
 
     def __init__(self, content: bytes, size: int, whole: bool = True, wrong: str = "") -> None:
         super().__init__(0)
-        self.size = size  # bytes that came
+        self.size = size  # bytes received
         self._content, self._whole, self._wrong = content, whole, wrong
 
     @property
     def whole(self) -> bool:
-        """Whether all that came was kept."""
+        """Whether all bytes were kept."""
         return self._whole
 
     @property
     def raw(self) -> bytes:
-        """The content: how it came is not known."""
+        """The content: the bytes as received are not known."""
         return self._content
 
     def content(self, codings: str, start: int = 0) -> Decoded:
-        """The content, and what is wrong with it."""
+        """The content, and what could not be decoded."""
         return Decoded(self._content, self._wrong, False)

@@ -1,6 +1,6 @@
 """Changes: what the book makes of the decoder's events, and what views show.
 
-May hold: values. May not hold: anything that costs time to load, for whoever waits for changes may never see one.
+May hold: values. May not hold: imports that are slow to load, because many runs have no change at all.
 """
 
 from __future__ import annotations
@@ -15,57 +15,57 @@ if TYPE_CHECKING:
 
 
 class Began(Record):
-    """A request went out."""
+    """A request was sent."""
 
     exchange: Exchange
 
 
 class Upgraded(Record):
-    """An exchange has become a WebSocket: it will last, and messages follow."""
+    """An exchange has become a WebSocket. Messages follow."""
 
     exchange: Exchange
 
 
 class MessageSeen(Record):
-    """A message inside an exchange that lasts: of a WebSocket, of server-sent events, of gRPC."""
+    """A message inside an exchange: of a WebSocket, of server-sent events, of gRPC."""
 
     exchange: Exchange
     message: Message
 
 
 class Answered(Record):
-    """The head of the final response has come. Made only where the book was asked for steps."""
+    """The head of the final response has arrived. Made only if the book has `steps`."""
 
     exchange: Exchange
 
 
 class Ended(Record):
-    """An exchange is over, whole or not."""
+    """An exchange is over, complete or not."""
 
     exchange: Exchange
 
 
 class Failed(Record):
-    """Something that should have become an exchange and did not, or a connection that could not be decrypted."""
+    """A connection failed or was not decrypted, or a name was not resolved."""
 
     failure: Failure
 
 
-class MadeUp(Record):
-    """An attempt that failed where another one of the same process succeeded: another address, another name of a search
-    list, a connection in reserve. It is worth a look, and is no failure."""
+class Superseded(Record):
+    """An attempt that failed while another one of the same process succeeded: another address, another name of a search
+    list, a spare connection. It is no failure; the terminal shows it on request."""
 
     failure: Failure
 
 
 class OtherProtocol(Record):
-    """A connection that carried another protocol: connection.protocol is its name, "" where it is not known."""
+    """A connection that carried another protocol: connection.protocol is its name, "" if it is not known."""
 
     connection: Connection
 
 
 class PassedOver(Record):
-    """Frames that were not followed; harmless: they never carry HTTP."""
+    """Frames that were not decoded. what: their protocol; harmless: it never carries HTTP."""
 
     what: str
     frames: int
@@ -73,11 +73,20 @@ class PassedOver(Record):
 
 
 class RecordingTrouble(Record):
-    """Something that is wrong with the recording itself."""
+    """A fault of the recording itself."""
 
     trouble: Trouble
 
 
 Change = (
-    Began | Answered | Upgraded | MessageSeen | Ended | Failed | MadeUp | OtherProtocol | PassedOver | RecordingTrouble
+    Began
+    | Answered
+    | Upgraded
+    | MessageSeen
+    | Ended
+    | Failed
+    | Superseded
+    | OtherProtocol
+    | PassedOver
+    | RecordingTrouble
 )

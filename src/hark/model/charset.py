@@ -1,11 +1,11 @@
-"""Bytes as text, by the charset that they say or show (WHATWG Encoding; WHATWG HTML §13.2.3; RFC 3629).
+"""Bytes as text, by their declared or apparent charset (WHATWG Encoding; WHATWG HTML §13.2.3; RFC 3629).
 
-What   text_of() gives the text of a body, and which charset it is in. In order: a byte order mark, the charset
-       parameter, what the document says of itself (HTML's meta, an XML declaration, CSS's @charset), UTF-8. Where a
-       text is labelled wrongly, and for HTML that says nothing, windows-1252, as browsers take it.
-Why    Bytes that are not text must stay bytes: a charset of single bytes reads anything, so what holds control
-       characters is no text in it.
-Limits SCANNED bytes are looked at for what a document says of itself.
+What   read() gives the text of a body and its charset. In this order: a byte order mark, the charset parameter, a
+       declaration inside the document (HTML's meta, an XML declaration, CSS's @charset), UTF-8. For text with a wrong
+       label, and for HTML without any, windows-1252, as in browsers.
+Why    Bytes that are not text must stay bytes. A single-byte charset can decode anything, so what has control
+       characters is not text in it.
+Limits A declaration inside a document is looked for in the first SCANNED bytes.
 """
 
 import codecs
@@ -35,14 +35,14 @@ _OTHERS = {
 
 
 class Text(NamedTuple):
-    """A text, and the charset that it was in by the standard's name; "" for UTF-8, where nothing else was said."""
+    """A text, and its charset by the standard's name; "" for UTF-8 unless the label was another one."""
 
     text: str
     charset: str
 
 
 def parameter(mime: str, name: str) -> str:
-    """The value of a media type's parameter, "" where it has none (RFC 9110 §5.6.6)."""
+    """The value of a media type's parameter, "" if it has none (RFC 9110 §5.6.6)."""
     for part in mime.split(";")[1:]:
         key, _, value = part.partition("=")
         if key.strip().lower() == name:
@@ -51,18 +51,18 @@ def parameter(mime: str, name: str) -> str:
 
 
 def text_of(data: bytes, mime: str, whole: bool = True) -> str | None:
-    """The text that the bytes are, or None where they are not text: see read()."""
-    found = read(data, mime, whole)
-    return found.text if found is not None else None
+    """The bytes as text, or None if they are not text: see read()."""
+    result = read(data, mime, whole)
+    return result.text if result is not None else None
 
 
 def read(data: bytes, mime: str, whole: bool = True) -> Text | None:
-    """The text that the bytes are, or None where they are not text. whole: its last character is."""
+    """The bytes as text, or None if they are not text. whole: they do not end inside a character."""
     label = parameter(mime, "charset").lower() if ";" in mime else ""
     if label in _PLAIN:
         try:
             text = data.decode()
-            # A document may say of itself what charset it is in, which matters where it is not ASCII.
+            # A document may declare its charset, which matters if it is not ASCII.
             if "\0" not in text and (label or data.isascii() or b"charset" not in data[:_SCANNED]):
                 return Text(text, "")
         except UnicodeDecodeError:
@@ -71,7 +71,7 @@ def read(data: bytes, mime: str, whole: bool = True) -> Text | None:
 
 
 def _other(data: bytes, mime: str, label: str, whole: bool) -> Text | None:
-    """What is not, or not surely, UTF-8."""
+    """Bytes that are not UTF-8, or perhaps not."""
     is_text = re.match(_TEXTS, mime) is not None
     tries: list[str] = []
     if is_text or not mime.strip():
@@ -79,37 +79,37 @@ def _other(data: bytes, mime: str, label: str, whole: bool) -> Text | None:
     if label and not re.match(_BYTES, mime):
         tries.append(label)
     if is_text and not label:
-        tries.append(_said(data, mime))
+        tries.append(_declared(data, mime))
     tries.append("utf-8")
     if is_text and (label or "html" in mime):
         tries.append("windows-1252")
     for name in dict.fromkeys(tries):
-        found = _decode(data, name, whole) if name else None
-        if found is not None:
-            if found.charset or label in _PLAIN or bytes_of(found.text, "", mime) == data:
-                return found
-            return Text(found.text, "utf-8")
+        text = _decode(data, name, whole) if name else None
+        if text is not None:
+            if text.charset or label in _PLAIN or bytes_of(text.text, "", mime) == data:
+                return text
+            return Text(text.text, "utf-8")
     return None
 
 
-def _said(data: bytes, mime: str) -> str:
-    """The label that a document gives itself, or what its first bytes show."""
+def _declared(data: bytes, mime: str) -> str:
+    """The label that a document declares, or the one that its first bytes show."""
     head = data[:_SCANNED]
     for pattern, name in _WIDE:
         if re.match(pattern, head):
             return name
     pattern = _CSS if mime.startswith("text/css") else _XML
-    found = re.match(pattern, head) or (re.search(_META, head) if "html" in mime else None)
-    if found is None:
+    match = re.match(pattern, head) or (re.search(_META, head) if "html" in mime else None)
+    if match is None:
         return ""
-    label = found[1].decode("ascii", "replace").lower()
+    label = match[1].decode("ascii", "replace").lower()
     if label.startswith("utf-16"):  # it could not be read if it were (WHATWG HTML §13.2.3.2, step 15)
         return "utf-8"
     return "windows-1252" if label == "x-user-defined" else label
 
 
 def _decode(data: bytes, label: str, whole: bool) -> Text | None:
-    """In one charset; None where it is not in it."""
+    """The text in one charset; None if it is not valid in it."""
     name, codec = codec_of(label)
     if codec is None or codec.incrementaldecoder is None:
         return None
@@ -124,7 +124,7 @@ def _decode(data: bytes, label: str, whole: bool) -> Text | None:
 
 @lru_cache(256)
 def codec_of(label: str) -> tuple[str, codecs.CodecInfo | None]:
-    """(the charset's name, "" for UTF-8; Python's codec) of a label; None for one that is not known."""
+    """(the charset's name, "" for UTF-8; Python's codec) of a label; the codec is None if it is not known."""
     label = label.strip().lower()
     if label in ("utf-8", "utf8"):
         return "", codecs.lookup("utf-8")
@@ -132,17 +132,17 @@ def codec_of(label: str) -> tuple[str, codecs.CodecInfo | None]:
         return label, codecs.lookup(_OTHERS[label])
     import webencodings
 
-    found = webencodings.lookup(label)
-    if found is None or found.name == "replacement":
+    encoding = webencodings.lookup(label)
+    if encoding is None or encoding.name == "replacement":
         return "", None
-    if found.name == "utf-8":
+    if encoding.name == "utf-8":
         return "", codecs.lookup("utf-8")
     # What is called gbk is read as gb18030 (WHATWG Encoding §10.1).
-    return found.name, codecs.lookup("gb18030") if found.name == "gbk" else found.codec_info
+    return encoding.name, codecs.lookup("gb18030") if encoding.name == "gbk" else encoding.codec_info
 
 
 def encode(text: str, charset: str) -> bytes | None:
-    """The bytes that a text was in this charset, as read() names it; None where they cannot be had."""
+    """A text in this charset, as read() names it; None if it cannot be encoded."""
     _, codec = codec_of(charset or "utf-8")
     if codec is None:
         return None
@@ -153,15 +153,15 @@ def encode(text: str, charset: str) -> bytes | None:
 
 
 def bytes_of(text: str, charset: str, mime: str) -> bytes:
-    """The bytes that a text of an archive was: in the charset that read() named, else in that of its media type; UTF-8
-    where it is in neither."""
+    """The bytes of a text in a HAR file: in the charset that read() named, else in that of its media type, else in
+    UTF-8."""
     label = charset or parameter(mime, "charset")
-    made = encode(text, label) if label and (charset or not re.match(_BYTES, mime.lower())) else None
-    return text.encode("utf-8", "surrogatepass") if made is None else made
+    data = encode(text, label) if label and (charset or not re.match(_BYTES, mime.lower())) else None
+    return text.encode("utf-8", "surrogatepass") if data is None else data
 
 
 def _c1(error: UnicodeError) -> tuple[str | bytes, int]:
-    """The standard's charsets of single bytes give the control characters 0x80 to 0x9f where Python's have nothing."""
+    """The standard's single-byte charsets have the control characters 0x80 to 0x9f where Python's have nothing."""
     if isinstance(error, UnicodeDecodeError):
         if error.encoding == "charmap" and 0x80 <= error.object[error.start] < 0xA0:
             return chr(error.object[error.start]), error.start + 1

@@ -1,11 +1,10 @@
-"""Endings in words, for people: the one place where they are made.
+"""Endings in words, for people: the only place that writes them.
 
-What   exchange(...) says why an exchange is not whole, ending(...) who ended a connection and how.
-Why    A clause is a part of what is told (`_trouble`, a failure's `why`), and must be the same in every view and file.
+What   exchange(...) says why an exchange is incomplete, ending(...) which side ended a connection and how.
+Why    A clause is part of the output (`_trouble`, a failure's `why`) and must be the same in every view and file.
 """
 
-from hark.decode.endings import Ending, How, Phase, Then
-from hark.decode.events import Side
+from hark.decode.endings import Ending, How, Phase, Side, Then
 from hark.model.spans import duration
 
 _VERBS = {
@@ -23,7 +22,7 @@ _PLACES = {
     Phase.WAITING: "without a response",
     Phase.BODY: "in the middle of the body",
 }
-_LEAVING = frozenset({How.FIN, How.CLOSE_NOTIFY, How.RST, How.STREAM_RESET, How.CONNECTION_CLOSE})
+_GIVING_UP = frozenset({How.FIN, How.CLOSE_NOTIFY, How.RST, How.STREAM_RESET, How.CONNECTION_CLOSE})
 
 
 def who(side: Side) -> str:
@@ -32,7 +31,7 @@ def who(side: Side) -> str:
 
 
 def ending(end: Ending, lasted: int) -> str:
-    """Who ended it, how, and after how long (ns): "the client closed after 1.0 s"."""
+    """Which side ended it, how, and after how long (ns): "the client closed after 1.0 s"."""
     after = f"after {duration(lasted)}"
     detail = f": {end.detail}" if end.detail else ""
     if end.how is How.OPEN:
@@ -45,8 +44,8 @@ def ending(end: Ending, lasted: int) -> str:
 
 
 def exchange(end: Ending, phase: Phase, lasted: int, quiet: int, socket: bool) -> str:
-    """Why an exchange is not whole. lasted: ns from its begin to the end; quiet: ns in which nothing came before the
-    end; socket: whether it is a WebSocket."""
+    """Why an exchange is incomplete. lasted: ns from its beginning to the end; quiet: ns without data before the end;
+    socket: whether it is a WebSocket."""
     if end.how is How.OPEN:
         if phase is Phase.WAITING:
             return f"no end was recorded; no byte came from the server for {duration(quiet)}"
@@ -55,23 +54,24 @@ def exchange(end: Ending, phase: Phase, lasted: int, quiet: int, socket: bool) -
     if end.side is None or end.how not in _VERBS:
         return ending(end, lasted)
     detail = f": {end.detail}" if end.detail else ""
-    said = f"{who(end.side)} {_VERBS[end.how]} after {duration(lasted)}"
+    clause = f"{who(end.side)} {_VERBS[end.how]} after {duration(lasted)}"
     if socket:
-        return said + (detail if end.how is How.CLOSE_FRAME else f", without a close frame{detail}")
+        return clause + (detail if end.how is How.CLOSE_FRAME else f", without a close frame{detail}")
     if end.then is not None:
         return _undecided(end, end.then, phase, lasted)
     if phase is Phase.WAITING:
-        if end.side == Side.CLIENT and end.how in _LEAVING:
+        if end.side == Side.CLIENT and end.how in _GIVING_UP:
             reason = f" ({end.detail})" if end.detail else ""
             return f"the client gave up after {duration(lasted)} waiting for a response{reason}"
         if end.how in (How.FIN, How.CLOSE_NOTIFY):
             where = f"in the middle of its headers, after {duration(lasted)}" if end.detail else ""
             return f"the server closed {where or f'without a response, after {duration(lasted)}'}"
-    return f"{said}, {_PLACES[phase]}{detail}"
+    return f"{clause}, {_PLACES[phase]}{detail}"
 
 
 def _undecided(end: Ending, then: Then, phase: Phase, lasted: int) -> str:
-    """The client has ended its own direction: it may have gone, or have waited on. What was seen of both is said."""
+    """The client has closed its own direction: it may have gone, or it may still have read. The clause says what both
+    sides did."""
     first = f"the client closed its side after {duration(lasted)}"
     where = "without a response" if phase is Phase.WAITING else _PLACES[phase]
     after = duration(lasted + then.time - end.time)

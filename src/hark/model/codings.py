@@ -1,14 +1,14 @@
-"""Content and transfer codings, undone: one decoder for whole bodies and for bodies that are read as they come.
+"""Decodes content and transfer codings, of complete bodies and of bodies as they arrive.
 
-What   A list of codings (RFC 9110 §8.4, RFC 9112 §7), outermost last; each is a stage. Several gzip members and several
-       zstd frames one behind the other are one content (RFC 1952 §2.2, RFC 8878 §3.1).
-Why    What a peer sends may be cut, damaged, padded or labelled wrongly. Everything in front of the fault is given, to
-       the byte in which it shows, however the input is cut; where nothing can be undone the stage gives what it was
-       given. `wrong` says so.
-How    The libraries throw away what a call has produced when they find a fault in it. So a call that fails is made
-       again with the longest beginning of its input that does not fail (found by bisection); where the state before the
-       call cannot be had again, the input is given byte by byte.
-Limits `most` bytes come out of one feed(), at every stage: past that `cut` is true and the rest is not undone.
+What   A list of codings (RFC 9110 §8.4, RFC 9112 §7), outermost last; each is a stage. Consecutive gzip members, and
+       consecutive zstd frames, are one content (RFC 1952 §2.2, RFC 8878 §3.1).
+Why    What a peer sends may be cut, damaged, padded or labelled wrongly. The output has everything up to the byte in
+       which an error shows, however the input is cut into pieces. If nothing can be decoded, a stage returns its input.
+       `wrong` has the reason.
+How    If the libraries find an error they discard the output of the whole call. So the call is repeated with the
+       longest prefix of its input that does not fail (found by bisection). If the state before the call cannot be
+       restored, the library gets one byte at a time.
+Limits Each stage returns at most `most` bytes of one feed(); if there are more, `cut` is set and the rest is dropped.
 """
 
 import re
@@ -17,25 +17,25 @@ from codecs import utf_8_decode
 from collections.abc import Callable
 from typing import Any, Protocol
 
-_HELD = 1 << 16  # bytes kept while nothing has come out, to be given as they are where nothing can
+_HELD = 1 << 16  # bytes of input kept while there is no output, to return them if nothing can be decoded
 _ZSTD_STEP = 512  # bytes of input; each 4 of them may become 128 KiB (RFC 8878 §3.1.1.2.2)
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_SIGN = 16  # bytes by which text that is not compressed is told from codings that begin with no magic number
-_EARLY, _BEHIND = "the compressed data ends early", "other bytes follow its end"
+_SIGN = 16  # bytes that distinguish plain text from codings without a magic number
+_EARLY, _TRAILING = "the compressed data ends early", "other bytes follow its end"
 
 
 class Damaged(Exception):
-    """What a library says of data that it cannot undo."""
+    """A library cannot decode the data; the text is its reason."""
 
 
 class _Machine(Protocol):
-    """What one member (gzip), frame (zstd) or stream (deflate, br) is undone by."""
+    """Decodes one member (gzip), frame (zstd) or stream (deflate, br)."""
 
     ended: bool  # the end has been read
-    rest: bytes  # what stood behind the end in the last push
+    rest: bytes  # input of the last push after the end
 
     def push(self, data: bytes, room: int) -> bytes:
-        """What comes out, at least the first `room` bytes of it. Raises Damaged."""
+        """The output, at least the first `room` bytes of it. Raises Damaged."""
 
 
 class _Inflate:
@@ -56,7 +56,7 @@ class _Inflate:
         return out
 
     def copy(self) -> "_Inflate":
-        """The same state once more."""
+        """A copy with the same state."""
         return _Inflate(self._bits, self._machine.copy())
 
 
@@ -122,7 +122,7 @@ _MACHINES: dict[str, Callable[[], _Machine]] = {
 }
 _ALIASES = {"x-gzip": "gzip"}  # RFC 9110 §8.4.1.3
 _CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f]")
-_SKIP = {"incorrect data check": 4, "incorrect length check": 0}  # bytes of a gzip trailer behind the one that is wrong
+_SKIP = {"incorrect data check": 4, "incorrect length check": 0}  # bytes of a gzip trailer after the wrong one
 
 
 class _Stage:
@@ -135,23 +135,23 @@ class _Stage:
         self._most = most
         self._kind = _ALIASES.get(name, name)
         self._machine: _Machine | None = None  # None: between members
-        self._begun = False  # something came out, or a member has ended
-        self._over = False  # nothing more will come out
-        self._plain = False  # given on as it comes
-        self._held = b""  # what came while nothing has come out
-        self._skip = 0  # bytes of a trailer still to be passed over
+        self._begun = False  # there was output, or a member has ended
+        self._over = False  # there is no more output
+        self._plain = False  # the input is passed on unchanged
+        self._held = b""  # input kept while there is no output
+        self._skip = 0  # bytes of a trailer still to be skipped
         if self._kind not in _MACHINES:
             self._plain, self.wrong = True, f"unknown content coding {name}"
 
     def feed(self, data: bytes) -> bytes:
-        """What comes out by this input."""
+        """The output for this input."""
         if self._plain:
             return data
         if self._over:
             return b""
         if not self._begun:
             data, self._held = self._held + data, b""
-            if self._machine is None and len(data) < 2:  # what it is, is said by the first two bytes
+            if self._machine is None and len(data) < 2:  # the first two bytes show the format
                 self._held = data
                 return b""
             if self._kind == "deflate" and self._machine is None and not _zlib_head(data):
@@ -161,12 +161,12 @@ class _Stage:
                     self._held = data
                     return b""
                 self._blame("this is text")
-                return self._as_it_came(data)
-            self._machine = None  # all that came is here once more
+                return self._unchanged(data)
+            self._machine = None  # `data` has the whole input again
         return self._members(data)
 
     def _members(self, data: bytes) -> bytes:
-        whole, out, size = data, [], 0
+        received, out, size = data, [], 0
         while data and not self._over:
             if self._skip:
                 self._skip, data = max(self._skip - len(data), 0), data[self._skip :]
@@ -185,21 +185,21 @@ class _Stage:
                 self.cut = self._over = True
         if not self._begun:
             if self._over:
-                return self._as_it_came(whole)
-            self._held = whole
-            if len(whole) > _HELD:  # whatever it is, it is being undone
+                return self._unchanged(received)
+            self._held = received
+            if len(received) > _HELD:  # so long without an error: it is being decoded
                 self._begun, self._held = True, b""
         return b"".join(out)[: self._most]
 
-    def _as_it_came(self, data: bytes) -> bytes:
-        """Nothing can be undone."""
+    def _unchanged(self, data: bytes) -> bytes:
+        """Nothing can be decoded: pass the input on."""
         self._plain = True
         if self.wrong:
             self.wrong = f"{self.name}: nothing could be decoded ({self.wrong.removeprefix(self.name + ': ')})"
         return data
 
     def _follows(self, data: bytes) -> bool:
-        """Whether another member begins behind the last; with too little to tell it is kept."""
+        """Whether another member follows the last one. Too little data to decide is held."""
         sign = {"gzip": _GZIP, "zstd": _ZSTD}.get(self._kind, b"")
         if sign and len(data) < len(sign) and (sign.startswith(data) or self._kind == "zstd"):
             self._held = data
@@ -207,11 +207,11 @@ class _Stage:
         if sign and (data.startswith(sign) or (self._kind == "zstd" and _skippable(data))):
             return True
         self._over = True
-        self._blame(_BEHIND)
+        self._blame(_TRAILING)
         return False
 
     def _push(self, data: bytes, room: int) -> tuple[bytes, bytes]:
-        """(what comes out, what is left of the input)."""
+        """(output, rest of the input)."""
         machine = self._machine
         make = _MACHINES[self._kind]
         if machine is None:
@@ -226,15 +226,15 @@ class _Stage:
         try:
             out = machine.push(data, room)
         except Damaged as error:
-            return self._salvaged(again, data, room, str(error))
+            return self._prefix(again, data, room, str(error))
         return out, self._after(machine)
 
     def _after(self, machine: _Machine) -> bytes:
         self._machine = None if machine.ended else machine
         return machine.rest if machine.ended else b""
 
-    def _salvaged(self, again: Callable[[], _Machine], data: bytes, room: int, why: str) -> tuple[bytes, bytes]:
-        """The longest beginning of the input that does not fail."""
+    def _prefix(self, again: Callable[[], _Machine], data: bytes, room: int, why: str) -> tuple[bytes, bytes]:
+        """Decode the longest prefix of the input that does not fail."""
         low, high = 0, len(data)  # the first `low` bytes do not fail, the first `high` do
         while high - low > 1:
             middle = (low + high) // 2
@@ -245,7 +245,7 @@ class _Stage:
                 high = middle
         machine = again()
         out = machine.push(data[:low], room) if low else b""
-        if machine.ended:  # what is behind the end is what failed
+        if machine.ended:  # what failed comes after the end
             self._machine = None
             return out, machine.rest or data[low:]
         return out, self._fault(why, data, low)
@@ -265,9 +265,9 @@ class _Stage:
         return b"".join(out), b""
 
     def _fault(self, why: str, data: bytes, at: int) -> bytes:
-        """The input cannot be undone from byte `at` on; what is left of it to go on with."""
+        """The input cannot be decoded from byte `at` on; the rest of it to continue with."""
         self._blame(why)
-        if why in _SKIP and self._kind == "gzip":  # all of it came out, and only its checksum is wrong
+        if why in _SKIP and self._kind == "gzip":  # all of it was decoded, only the checksum is wrong
             self._begun, self._machine, self._skip = True, None, _SKIP[why]
             return data[at + 1 :]
         self._over = True
@@ -277,11 +277,11 @@ class _Stage:
         self.wrong = self.wrong or f"{self.name}: {why}"
 
     def end(self) -> bytes:
-        """Nothing more comes: what was held."""
+        """The end of the input: the output for what was held."""
         if self._plain or self._over:
             return b""
         held, self._held = self._held, b""
-        if held and not self._begun and self._machine is None:  # shorter than what tells text
+        if held and not self._begun and self._machine is None:  # too short to be recognized as text
             out, left = self._push(held, self._most + 1)
             if self._machine is None and not self.wrong and not left:
                 self._over = True
@@ -291,17 +291,17 @@ class _Stage:
         if self._machine is not None or (held and not self._begun):
             self._blame(_EARLY)
         elif held:
-            self._blame(_BEHIND)
-        return b"" if self._begun else self._as_it_came(held)
+            self._blame(_TRAILING)
+        return b"" if self._begun else self._unchanged(held)
 
 
 def _zlib_head(data: bytes) -> bool:
-    """Whether a zlib header stands in front (RFC 1950 §2.2)."""
+    """Whether it starts with a zlib header (RFC 1950 §2.2)."""
     return data[0] & 0x0F == 8 and data[0] >> 4 <= 7 and (data[0] << 8 | data[1]) % 31 == 0
 
 
 def _is_text(data: bytes) -> bool:
-    """Whether these are UTF-8 without control characters: 16 bytes of compressed data are so once in a million."""
+    """Whether it is UTF-8 without control characters: 16 bytes of compressed data are so once in a million."""
     try:
         return not _CONTROLS.search(utf_8_decode(data, "strict", False)[0])
     except UnicodeDecodeError:
@@ -309,18 +309,18 @@ def _is_text(data: bytes) -> bool:
 
 
 def _skippable(data: bytes) -> bool:
-    """Whether a skippable frame stands in front (RFC 8878 §3.1.2)."""
+    """Whether it starts with a skippable frame (RFC 8878 §3.1.2)."""
     return data[0] & 0xF0 == 0x50 and data[1:4] == b"\x2a\x4d\x18"
 
 
 class Decoder:
-    """Undoes a list of codings piece by piece. It never raises."""
+    """Decodes a list of codings piece by piece. It never raises."""
 
     def __init__(self, codings: str, most: int) -> None:
         self._stages = [_Stage(name, most) for name in reversed(names(codings))]
 
     def feed(self, data: bytes) -> bytes:
-        """What comes out by this piece, at most `most` bytes."""
+        """The output for this piece, at most `most` bytes."""
         for stage in self._stages:
             if not data:
                 break
@@ -328,7 +328,7 @@ class Decoder:
         return data
 
     def end(self) -> bytes:
-        """Nothing more comes, or what comes does not follow what came: the rest that comes out."""
+        """The end of the input, or bytes are missing here: the rest of the output."""
         data = b""
         for stage in self._stages:
             data = (stage.feed(data) if data else b"") + stage.end()
@@ -336,16 +336,16 @@ class Decoder:
 
     @property
     def wrong(self) -> str:
-        """What could not be undone, and why; "" where all could, as far as it came."""
+        """What could not be decoded, and why; "" if all that arrived could."""
         return "; ".join(stage.wrong for stage in self._stages if stage.wrong)
 
     @property
     def cut(self) -> bool:
-        """Whether more would have come out than was wanted."""
+        """Whether there was more output than `most`."""
         return any(stage.cut for stage in self._stages)
 
 
 def names(codings: str) -> list[str]:
-    """The codings of a list in small letters, without those that change nothing."""
-    found = [name.partition(";")[0].strip().lower() for name in codings.split(",")]
-    return [name for name in found if name and name != "identity"]
+    """The codings of a list in lower case, without identity."""
+    listed = [name.partition(";")[0].strip().lower() for name in codings.split(",")]
+    return [name for name in listed if name and name != "identity"]

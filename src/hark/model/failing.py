@@ -1,22 +1,28 @@
-"""What kind of failure a connection was that ended without an exchange: one function from what was seen to one value.
+"""Which failure a connection is that ended without an exchange.
 
-What   judge(connection, closed) looks at how far it had come, who was the first to end it, and by what.
-Why    Whoever is told of it gets the same: kind, phase, who, after how long, and the last thing that was seen.
-Limits What was not captured from its beginning is judged by alerts and by ciphertext alone.
+What   judge(connection, closed) looks at how far it had got, which side ended it first, and how.
+Why    All views report the same: kind, phase, which side, after how long, and the last thing seen.
+Limits A connection that was not captured from its beginning is judged by alerts and ciphertext alone.
 """
 
-from hark.decode.endings import Ending, How, Phase
-from hark.decode.events import Closed, Side
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hark.decode.endings import Ending, How, Phase, Side
 from hark.model.clauses import ending, who
-from hark.model.exchange import Connection
 from hark.model.failure import Failure, FailureKind
 from hark.model.spans import duration
 
-_RIGHT_AWAY = 1_000_000_000  # ns behind its handshake within which a client that leaves without a request has turned
-#   the certificate down where there is something wrong with it; a connection that is kept in reserve stays longer
-_OWN = frozenset({"http/1.1", "h2", "h3"})  # protocols in which a request was to come
+if TYPE_CHECKING:
+    from hark.decode.events import Closed, Encrypted
+    from hark.model.exchange import Connection
+
+_RIGHT_AWAY = 1_000_000_000  # ns after its handshake: a client that closes earlier, without a request, has rejected the
+#   certificate if that has a flaw; a spare connection is kept longer
+_OWN = frozenset({"http/1.1", "h2", "h3"})  # protocols in which a request was expected
 _REQUIRED = 116  # the alert certificate_required
-_SEEN_ALL = frozenset({How.OPEN, How.ABANDONED})
+_NO_END = frozenset({How.OPEN, How.ABANDONED})
 
 
 def failure(kind: FailureKind, phase: Phase, connection: Connection, end: Ending, why: str) -> Failure:
@@ -26,21 +32,20 @@ def failure(kind: FailureKind, phase: Phase, connection: Connection, end: Ending
 
 
 def judge(connection: Connection, closed: Closed) -> Failure | None:
-    """What has failed on a connection that is over; None where nothing did, or where it is told already."""
+    """The failure of a connection that is over; None if it did not fail, or if its failure was reported already."""
     if connection.failed or connection.foreign:
         return None
     ends = [*connection.alerts, closed.ending]
     end = min(ends, key=lambda one: one.time)
-    sealed = connection.encrypted
-    if sealed is not None:
-        found = _encrypted(connection, end)
-        return found._replace(size=sealed.size, version=sealed.version)
+    encrypted = connection.encrypted
+    if encrypted is not None:
+        return _undecrypted(connection, encrypted, end)
     if connection.exchanges:
         return None
     if end.how in (How.REFUSED, How.UNREACHABLE):
         kind = FailureKind.REFUSED if end.how is How.REFUSED else FailureKind.UNREACHABLE
         return failure(kind, Phase.CONNECT, connection, end, f"{end.how}{f': {end.detail}' if end.detail else ''}")
-    if not connection.established and not connection.udp:  # with bytes: its beginning, or a side, was not captured
+    if not connection.established and not connection.udp:  # if there are bytes, a part was not captured
         return None if closed.sent or closed.received else _unanswered(connection, end)
     if connection.tls is not None:
         return _secure(connection, end, closed)
@@ -51,25 +56,27 @@ def _unanswered(connection: Connection, end: Ending) -> Failure:
     return failure(FailureKind.NO_ANSWER, Phase.CONNECT, connection, end, "no answer")
 
 
-def not_tls(connection: Connection, spoken: str, time: int) -> Failure:
-    """A ClientHello was met by something else."""
-    name = spoken or "something else"
+def not_tls(connection: Connection, protocol: str, time: int) -> Failure:
+    """A ClientHello was answered in another protocol. protocol: its name, "" for an unknown one."""
+    name = protocol or "something else"
     end = Ending(Side.SERVER, How.ABANDONED, time, f"the server answered in {name}")
     why = f"the server answered in {name}, not TLS"
     return failure(FailureKind.NOT_TLS, Phase.TLS, connection, end, why)
 
 
-def _encrypted(connection: Connection, end: Ending) -> Failure:
-    assert connection.encrypted is not None
-    if connection.encrypted.refused and end.side == Side.CLIENT:
+def _undecrypted(connection: Connection, encrypted: Encrypted, end: Ending) -> Failure:
+    if encrypted.refused and end.side == Side.CLIENT:
         why = "the client broke off the handshake, most likely because of the server's certificate, which is encrypted"
-        found = failure(FailureKind.CERTIFICATE_REJECTED, Phase.TLS, connection, end, why)
-        return found._replace(seen=ending(end, end.time - connection.opened))
-    found = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, connection.encrypted.why)
-    return found._replace(seen=ending(end, end.time - connection.opened))
+        result = failure(FailureKind.CERTIFICATE_REJECTED, Phase.TLS, connection, end, why)
+    else:
+        result = failure(FailureKind.ENCRYPTED, Phase.IDLE, connection, end, encrypted.cause.clause)
+    seen = ending(end, end.time - connection.opened)
+    return result._replace(
+        seen=seen, size=encrypted.size, version=encrypted.version, undecrypted=encrypted.cause.reason
+    )
 
 
-# -- TLS, and QUIC ----------------------------------------------------------------------------------------------------
+# -- TLS, and QUIC -----------------------------------------------------------------------------------------------------
 
 
 def _secure(connection: Connection, end: Ending, closed: Closed) -> Failure | None:
@@ -78,17 +85,18 @@ def _secure(connection: Connection, end: Ending, closed: Closed) -> Failure | No
     alert = end.how is How.ALERT
     if facts.done:
         if not alert and (connection.protocol or "h2") not in _OWN:
-            return None  # something else was spoken in it
-        if not alert and end.how in _SEEN_ALL:
-            return None  # it is not over
-    found = _of_alert(connection, end) if alert else None
-    if found is None and not facts.version:
-        found = _no_hello(connection, end, closed)
-    elif found is None and not facts.done:
-        found = _half_way(connection, end)
-    elif found is None:
-        found = _unused(connection, end)
-    return found._replace(version=facts.version, seen=found.seen or _certificate(connection, end))
+            return None  # it carried another protocol
+        if not alert and end.how in _NO_END:
+            return None
+    if alert:
+        result = _of_alert(connection, end)
+    elif not facts.version:
+        result = _no_hello(connection, end, closed)
+    elif not facts.done:
+        result = _half_way(connection, end)
+    else:
+        result = _unused(connection, end)
+    return result._replace(version=facts.version, seen=result.seen or _certificate(connection, end))
 
 
 def _of_alert(connection: Connection, end: Ending) -> Failure:
@@ -106,7 +114,7 @@ def _of_alert(connection: Connection, end: Ending) -> Failure:
 
 
 def _no_hello(connection: Connection, end: Ending, closed: Closed) -> Failure:
-    """No ServerHello came."""
+    """There was no ServerHello."""
     lasted = end.time - connection.opened
     if end.side == Side.SERVER and end.how is not How.CLOSE_NOTIFY:
         kind = FailureKind.RESET if end.how is How.RST else FailureKind.TLS_FAILED
@@ -131,7 +139,7 @@ def _half_way(connection: Connection, end: Ending) -> Failure:
 
 
 def _unused(connection: Connection, end: Ending) -> Failure:
-    """The handshake was finished, and no request came."""
+    """The handshake was complete, and there was no request."""
     facts = connection.tls
     assert facts is not None
     lasted = end.time - connection.opened
@@ -147,7 +155,7 @@ def _unused(connection: Connection, end: Ending) -> Failure:
     return failure(kind, Phase.IDLE, connection, end, f"{ending(end, lasted)}, without a request")
 
 
-def _meant(connection: Connection) -> str:
+def _expected_name(connection: Connection) -> str:
     sni = connection.tls.sni if connection.tls is not None else ""
     return sni or ("" if connection.name else connection.server[0])
 
@@ -156,28 +164,28 @@ def _flaws(connection: Connection, end: Ending) -> list[str]:
     from hark.model import certificate  # reading certificates takes long to load
 
     chain = connection.certificates[Side.SERVER]
-    return certificate.flaws(chain[0], _meant(connection), end.time) if chain else []
+    return certificate.flaws(chain[0], _expected_name(connection), end.time) if chain else []
 
 
 def _certificate(connection: Connection, end: Ending) -> str:
-    """The server's certificate, in words, where the client was the one to leave."""
+    """The server's certificate, in words, if the client ended the connection."""
     chain = connection.certificates[Side.SERVER]
     if not chain or end.side != Side.CLIENT:
         return ""
     from hark.model import certificate
 
-    return certificate.said(chain[0], _flaws(connection, end))
+    return certificate.described(chain[0], _flaws(connection, end))
 
 
-# -- without TLS ------------------------------------------------------------------------------------------------------
+# -- without TLS -------------------------------------------------------------------------------------------------------
 
 
 def _plain(connection: Connection, end: Ending, closed: Closed) -> Failure | None:
     lasted = end.time - connection.opened
     for trouble in connection.troubles:
-        if not trouble.kind.startswith("lost"):  # what was not captured has not failed
+        if not trouble.kind.startswith("lost"):  # missing bytes are no failure
             return failure(FailureKind.BROKEN, Phase.REQUEST, connection, end, trouble.text)
-    if connection.troubles or end.how in _SEEN_ALL:
+    if connection.troubles or end.how in _NO_END:
         return None
     if connection.protocol is not None and connection.protocol not in _OWN:
         return None

@@ -1,39 +1,43 @@
-"""What should have become an exchange, or a decrypted one, and did not: one value for every view, filter and export.
+"""Failures: connections that failed, connections that could not be decrypted, names that were not resolved.
 
-A named tuple, for what loads before the first packet must load fast.
-
+Why    One value for every view, filter and export. It is a named tuple because dataclasses are slow to load.
 May hold: the kinds, the value and what follows from it. May not hold: layout for people, advice (views/advice.py).
 """
 
-from enum import StrEnum
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-from hark.decode.endings import Ending, Phase
-from hark.decode.events import Dns
-from hark.model.exchange import Connection
-from hark.recording.blocks import Process
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from hark.decode.endings import Ending, Phase
+    from hark.decode.events import Dns
+    from hark.decode.undecrypted import Undecrypted
+    from hark.model.entry import Entry
+    from hark.model.exchange import Connection
+    from hark.recording.blocks import Process
 
 
 class FailureKind(StrEnum):
-    """The kinds, by the name that they have in JSON (`_failure.kind`)."""
+    """The kinds, by their names in JSON (`_failure.kind`)."""
 
-    NAME_NOT_FOUND = "name-not-found"  # the resolver said so: NXDOMAIN, or no address of either family
+    NAME_NOT_FOUND = "name-not-found"  # the resolver answered so: NXDOMAIN, or no address of either family
     NAME_NO_ANSWER = "name-no-answer"  # no resolver answered, or it failed (SERVFAIL, REFUSED)
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
-    NO_ANSWER = "no-answer"  # nothing came back to the SYN
-    NOT_TLS = "not-tls"  # a ClientHello was answered by something that is not TLS
+    NO_ANSWER = "no-answer"  # no packet came back for the SYN
+    NOT_TLS = "not-tls"  # a ClientHello was answered in another protocol
     TLS_SILENT = "tls-silent"  # a ClientHello was not answered
-    CERTIFICATE_REJECTED = "certificate-rejected"  # by an alert, or by leaving right after the certificate
+    CERTIFICATE_REJECTED = "certificate-rejected"  # by an alert, or by closing right after the certificate
     TLS_FAILED = "tls-failed"  # the handshake ended by an alert or by a close
     CLOSED_BEFORE_REQUEST = "closed-before-request"  # connected (and TLS complete), and closed without a request
     RESET = "reset"  # connected, and reset before a request
     ENCRYPTED = "encrypted"  # TLS or QUIC that could not be decrypted
-    BROKEN = "broken"  # what was sent is not what the protocol allows
+    BROKEN = "broken"  # the data violates the protocol
 
 
 class Failure(NamedTuple):
-    """One failed or not decrypted connection, or one name that was not resolved. Times are ns since the epoch."""
+    """One failure. Times are ns since the epoch."""
 
     kind: FailureKind
     phase: Phase
@@ -45,14 +49,15 @@ class Failure(NamedTuple):
     connection: Connection | None = None  # None for a name
     answer: Dns | None = None  # of a name
     ending: Ending | None = None
-    seen: str = ""  # the last thing that was seen, such as the certificate; "" where `why` says it all
-    size: int = 0  # bytes of ciphertext that stayed encrypted
+    seen: str = ""  # the last thing seen, such as the certificate; "" if `why` has it
+    size: int = 0  # bytes of ciphertext that were not decrypted
     version: str = ""  # of TLS or QUIC, where known
-    entry: dict[str, Any] | None = None  # what an archive says of it, made complete; None where it was seen
+    entry: Entry | None = None  # that it was read from, completed; None if it was captured
+    undecrypted: Undecrypted | None = None  # why, if it was not decrypted; None if that is not known
 
     @property
     def host(self) -> str:
-        """The name that was meant, else the address."""
+        """The host by name if it is known, else by address."""
         if self.answer is not None:
             return self.answer.name
         connection = self.connection

@@ -1,7 +1,4 @@
-"""The versions of HTTP by their names: that of messages ("HTTP/2"), that of ALPN ("h2"), those of HAR files.
-
-May hold: tables and look-ups.
-"""
+"""The names of HTTP's versions: in messages ("HTTP/2"), in ALPN ("h2"), and in HAR files of other programs."""
 
 _PROTOCOLS = {"HTTP/2": "h2", "HTTP/3": "h3"}
 _VERSIONS = {
@@ -11,11 +8,11 @@ _VERSIONS = {
 
 
 def protocol_of(version: str) -> str:
-    """The name in ALPN of a version as a message has it: "http/1.1", "h2", "h3"; "" for ""."""
+    """The name in ALPN of a message's version: "http/1.1", "h2", "h3"; "" for ""."""
     return _PROTOCOLS.get(version) or version.lower()
 
 
 def version_of(text: str) -> str:
-    """The version as a message has it, of whatever a maker of HAR files has written."""
+    """The version as in a message, from what any program has written into a HAR file."""
     text = text.strip()
     return _VERSIONS.get(text.lower()) or ("HTTP/3" if text.lower().startswith("h3-") else text.upper())

@@ -19,7 +19,7 @@ from hark.viewtable import EXPORTS, LINES, REPORTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hark.views.filters import Choice, Tally
+    from hark.views.filters import Filter, Tally
     from hark.views.schema import Schema
     from hark.views.view import Screen, View
 
@@ -32,7 +32,7 @@ def build_views(
 ) -> list[View]:
     """The views that the options ask for, writing to `fd` and to the outputs. feeds: descriptors of processes that show
     what they are fed. more: views that are made elsewhere; filters and redaction apply to them too."""
-    chosen = choice(options)
+    chosen = filter_of(options)
     tally = None
     if chosen is not None:
         from hark.views.filters import Tally
@@ -46,9 +46,9 @@ def build_views(
     if options.redact and views:
         views = [redacted(views, outputs.schema)]
     if chosen is not None:
-        from hark.views.filters import Chosen
+        from hark.views.filters import Filtered
 
-        views = [Chosen(chosen, views, tally)]
+        views = [Filtered(chosen, views, tally)]
     if not options.failures:
         from hark.views.filters import WithoutFailures
 
@@ -56,13 +56,13 @@ def build_views(
     return views
 
 
-def choice(options: Options) -> Choice | None:
+def filter_of(options: Options) -> Filter | None:
     """The filters, ready for use. Raises HarkError where one cannot be understood."""
     if not options.filters:
         return None
-    from hark.views.filters import choice as build
+    from hark.views.filters import parse
 
-    return build(options.filters)
+    return parse(options.filters)
 
 
 def file_views(options: Options, outputs: Outputs) -> list[View]:
@@ -103,7 +103,7 @@ def redacted(views: Sequence[View], schema: Schema | None) -> View:
     return Redacted(views, os.urandom(_SALT), schema)
 
 
-def _shown(options: Options, fd: int, schema: Schema | None, chosen: Choice | None, tally: Tally | None) -> list[View]:
+def _shown(options: Options, fd: int, schema: Schema | None, chosen: Filter | None, tally: Tally | None) -> list[View]:
     """What a person reads, or a program at the other end of a pipe: while it happens, and at the end."""
     from hark.views.view import Screen
 

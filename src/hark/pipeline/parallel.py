@@ -130,13 +130,13 @@ class _Worker:
             if (book.due or book.attempts.held) and type(block) is Frame:
                 for order, change in book.settled(block.time):
                     self._show(index - 0.5, [change], order)  # before whatever this block brings
-                if book.joined:
+                if book.cross_linked:
                     self._send("whole", index - 0.5)
                     return
             events = decoder.feed(block)
             if events:
                 self._show(index, book.feed(events))
-                if decoder.indivisible or book.joined:
+                if decoder.indivisible or book.cross_linked:
                     self._send("whole", index)
                     return
             sound = sound and type(block) is not Torn
@@ -146,7 +146,7 @@ class _Worker:
         for change in book.end():
             if type(change) is Failed:
                 self._show(_END + 0.5, [change], order_of(change.failure))
-        if book.joined:
+        if book.cross_linked:
             self._send("whole", _END)
             return
         self._send("sound" if sound else "torn", _END + 1)

@@ -8,14 +8,17 @@ Limits What shares a connection with something chosen is written with it. A conn
        tunnel in HTTP/2 or 3) is not found by its packets.
 """
 
+import struct
+
 from hark.decode import limits, tunnels
+from hark.decode.tcp_connection import sockets
 from hark.model.changes import Change, Ended, Failed, OtherProtocol
 from hark.model.exchange import Connection
 from hark.recording import pcapng
-from hark.recording.blocks import RAW, Block, Frame, Names, Process, Secrets
+from hark.recording.blocks import RAW, UNIX, Block, Frame, Names, Note, Process, Secrets
 from hark.recording.order import Item
 from hark.views.view import View
-from hark.wire import ip, keylog
+from hark.wire import ip, keylog, unixsocket
 
 _End = tuple[bytes, int]
 
@@ -28,6 +31,7 @@ class Flows(View):
         self._hosts: set[frozenset[bytes]] = set()
         self._addresses: set[str] = set()
         self._randoms: set[bytes] = set()
+        self._sockets: set[tuple[tuple[str, int], tuple[str, int]]] = set()  # connections of Unix sockets
         self._times: set[int] = set()  # of look-ups
         self._pids: set[int] = set()
 
@@ -46,14 +50,19 @@ class Flows(View):
 
     def _learn(self, connection: Connection) -> None:
         (client, port), (server, to) = connection.client, connection.server
-        ends = (ip.packed(client), port), (ip.packed(server), to)
-        self._pairs.add(frozenset(ends))
-        self._hosts.add(frozenset((ends[0][0], ends[1][0])))
+        if unixsocket.is_socket(server):
+            self._sockets.add((connection.client, connection.server))
+        else:
+            self._know((ip.packed(client), port), (ip.packed(server), to))
         self._addresses.add(server)
         self._pids.add(connection.pid)
         self._times.update(connection.dns or ())
         if connection.tls is not None:
             self._randoms.add(connection.tls.client_random)
+
+    def _know(self, client: _End, server: _End) -> None:
+        self._pairs.add(frozenset((client, server)))
+        self._hosts.add(frozenset((client[0], server[0])))
 
     def choose(self, block: Block, raw: bytes | memoryview) -> Item:
         """The block with what is to be written of it."""
@@ -66,7 +75,18 @@ class Flows(View):
         if isinstance(block, Names):
             kept = tuple(entry for entry in block.entries if entry[0] in self._addresses)
             return block, pcapng.encode(Names(kept)) if kept else b""
+        if isinstance(block, Note) and block.kind == UNIX:
+            return block, raw if self._socket(block) else b""
         return block, raw
+
+    def _socket(self, note: Note) -> bool:
+        """Whether a connection of Unix sockets is chosen; then its made-up ends are, which come after the note."""
+        if sockets(note) not in self._sockets:
+            return False
+        ends, width = note.ends, len(note.ends) // 2 - 2
+        port, to = struct.unpack_from("!HH", ends, 2 * width)
+        self._know((ends[:width], port), (ends[width : 2 * width], to))
+        return True
 
     def _secrets(self, block: Secrets) -> bytes:
         """The lines that open something chosen (a line: label, client random, secret)."""

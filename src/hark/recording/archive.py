@@ -11,19 +11,19 @@ Limits An entry of more than ENTRY bytes is skipped and reported.
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
 from hark.errors import HarkError
 from hark.recording.blocks import Entry, Torn
 
-BLANK = b" \t\r\n\xef\xbb\xbf"  # what may come first: white space and a byte order mark
-ENTRY = 1 << 29  # bytes
-_STEP = 1 << 20
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]|"', re.S)
-_ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')  # one that JSON knows, or a backslash alone
-_HAR_DEPTH = 3  # {"log": {"entries": [
+BLANK: Final = b" \t\r\n\xef\xbb\xbf"  # what may come first: white space and a byte order mark
+ENTRY: Final = 1 << 29  # bytes
+_STEP: Final = 1 << 20
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]|"', re.S)
+_ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')  # one that JSON knows, or a backslash alone
+_HAR_DEPTH: Final = 3  # {"log": {"entries": [
 
 
 class _Source(Protocol):
@@ -35,7 +35,7 @@ class _Source(Protocol):
         """The next bytes, fewer only at the end."""
 
     def skip(self, size: int) -> None:
-        """Consume."""
+        """Consume `size` bytes that were peeked at."""
 
 
 def read(source: _Source, name: str) -> Iterator[Entry | Torn]:

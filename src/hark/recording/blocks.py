@@ -1,6 +1,6 @@
 """The values that a recording holds. Times are nanoseconds since the epoch.
 
-May hold: frozen values. May not hold: bytes layout (pcapng.py), meaning of frames (decode).
+May hold: frozen values. May not hold: bytes layout (pcapng.py, parser.py), meaning of frames (decode).
 Named tuples: frames come by the tens of thousands a second, and dataclasses cost 12 ms of every start.
 """
 
@@ -10,10 +10,18 @@ from hark.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
 # Link types (the pcap registry's LINKTYPE_ numbers) that a frame's bytes may start with.
-RAW, ETHERNET, NULL, LOOP, SLL, SLL2, IPV4, IPV6, UPPER_PDU = 101, 1, 0, 108, 113, 276, 228, 229, 252
+RAW: Final = 101
+ETHERNET: Final = 1
+NULL: Final = 0
+LOOP: Final = 108
+SLL: Final = 113
+SLL2: Final = 276
+IPV4: Final = 228
+IPV6: Final = 229
+UPPER_PDU: Final = 252
 
 
 class Frame(Record):
@@ -63,6 +71,11 @@ class Interface(Record):
 
     number: int
     inside: str
+
+
+# The kind of a note that says that a connection is one of Unix sockets. Its fields "client" and "server" are the paths
+# that they are bound to, "@" in front of an abstract name, "" for one without; the note's ends are made up.
+UNIX: Final = "unix"
 
 
 class Note(Record):

@@ -12,19 +12,25 @@ Limits HOLD_TIME and HOLD_BYTES: a flow without secrets is delayed by that much 
 Not    rewriting the file afterwards: it has to open after kill -9 too.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from hark.recording import blocks, pcapng
 from hark.recording.blocks import Block, Frame, Secrets
 from hark.wire import ip, keylog
 
-HOLD_TIME = 500_000_000  # ns from the ServerHello; a handshake's keys come within a few ms
-HOLD_BYTES = 4 << 20  # of frames held for one flow
-_FLOWS = 65536  # flows remembered as decided; the oldest half is forgotten past that
-_RANDOMS = 65536  # client randoms whose secrets have come, likewise
-_QUIC = (b"\0\0\0\1", b"\x6b\x33\x43\xcf")  # versions 1 and 2
-_QUIC_FIRST = 1200  # bytes: what a client's first datagram has at least (RFC 9000 §14.1)
-_DONE = None  # a flow about which nothing is left to decide
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+HOLD_TIME: Final = 500_000_000  # ns from the ServerHello; a handshake's keys come within a few ms
+HOLD_BYTES: Final = 4 << 20  # of frames held for one flow
+_FLOWS: Final = 65536  # flows remembered as decided; the oldest half is forgotten past that
+_RANDOMS: Final = 65536  # client randoms whose secrets have come, likewise
+_QUIC: Final = (b"\0\0\0\1", b"\x6b\x33\x43\xcf")  # versions 1 and 2
+_QUIC_FIRST: Final = 1200  # bytes: what a client's first datagram has at least (RFC 9000 §14.1)
+_DONE: Final = None  # a flow about which nothing is left to decide
 
 Item = tuple[Block, memoryview | bytes]
 _Key = tuple[bytes, bytes]
@@ -107,22 +113,19 @@ class Order:
     def _hold(self, frame: Frame, raw: memoryview | bytes) -> bool:
         """Whether this frame has to wait; it is then kept."""
         data = frame.data
-        key: _Key
         if frame.link != blocks.RAW or len(data) < 40:
             return False
-        if data[0] == 0x45 and data[9] == ip.UDP:
+        if data[0] == 0x45:
+            start, proto = 20, data[9]
             key = (bytes(data[12:16]) + bytes(data[20:22]), bytes(data[16:20]) + bytes(data[22:24]))
-            return self._hold_datagram(key, frame, raw, 28)
-        if data[0] >> 4 == 6 and data[6] == ip.UDP and len(data) >= 60:
+        elif data[0] >> 4 == 6 and len(data) >= 60:
+            start, proto = 40, data[6]
             key = (bytes(data[8:24]) + bytes(data[40:42]), bytes(data[24:40]) + bytes(data[42:44]))
-            return self._hold_datagram(key, frame, raw, 48)
-        if data[0] == 0x45 and data[9] == ip.TCP:
-            key = (bytes(data[12:16]) + bytes(data[20:22]), bytes(data[16:20]) + bytes(data[22:24]))
-            start = 20
-        elif data[0] >> 4 == 6 and data[6] == ip.TCP and len(data) >= 60:
-            key = (bytes(data[8:24]) + bytes(data[40:42]), bytes(data[24:40]) + bytes(data[42:44]))
-            start = 40
         else:
+            return False
+        if proto == ip.UDP:
+            return self._hold_datagram(key, frame, raw, start + 8)
+        if proto != ip.TCP:
             return False
         sender = key[0]
         if key[0] > key[1]:
@@ -195,4 +198,4 @@ class Order:
         return True
 
 
-_NEEDED = {"CLIENT_RANDOM": 3, "CLIENT_TRAFFIC_SECRET_0": 1, "SERVER_TRAFFIC_SECRET_0": 2}
+_NEEDED: Final = {"CLIENT_RANDOM": 3, "CLIENT_TRAFFIC_SECRET_0": 1, "SERVER_TRAFFIC_SECRET_0": 2}

@@ -11,14 +11,14 @@ Time   proves nothing: clocks jump, and makers write nanoseconds into files that
 import re
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-PACKET_MAX = 1 << 24  # bytes; libpcap's own limit is lower
-HEADER = 24  # bytes of the file's header, without IXIA's length
-_NEAR = 86_400 * 30  # s; packets of one file are seldom further apart
-_SIZE_USUAL = 1 << 18  # bytes: libpcap's largest snapshot
-_TRIED = 4  # headers that must follow each other for a layout to be believed
-_LOOKED_AT = 1000  # packets at the file's start whose fractions show the unit
+PACKET_MAX: Final = 1 << 24  # bytes; libpcap's own limit is lower
+HEADER: Final = 24  # bytes of the file's header, without IXIA's length
+_NEAR: Final = 86_400 * 30  # s; packets of one file are seldom further apart
+_SIZE_USUAL: Final = 1 << 18  # bytes: libpcap's largest snapshot
+_TRIED: Final = 4  # headers that must follow each other for a layout to be believed
+_LOOKED_AT: Final = 1000  # packets at the file's start whose fractions show the unit
 
 
 Fields = Callable[[memoryview | bytes, int], tuple[int, int, int, int]]
@@ -33,7 +33,8 @@ class Format(NamedTuple):
     extra: int = 0  # bytes after the file's header
 
 
-_US, _NS = 1000, 1
+_US: Final = 1000
+_NS: Final = 1
 _NUMBERS: dict[int, tuple[int, tuple[int, ...], int]] = {
     0xA1B2C3D4: (_US, (16, 20, 24, 28), 0),
     0xA1B23C4D: (_NS, (16,), 0),
@@ -42,7 +43,7 @@ _NUMBERS: dict[int, tuple[int, tuple[int, ...], int]] = {
     0x1C0001AC: (_NS, (16,), 4),  # IXIA, hardware
     0x1C0001AB: (_NS, (16,), 4),  # IXIA, software
 }
-MAGIC = {
+MAGIC: Final = {
     number.to_bytes(4, name): Format("<" if name == "little" else ">", *rest)
     for number, rest in _NUMBERS.items()
     for name in ("little", "big")

@@ -13,17 +13,17 @@ import heapq
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hark.errors import HarkError
-from hark.recording import pcapng
 from hark.recording.blocks import Block, Frame, Torn
+from hark.recording.parser import Parser
 
 if TYPE_CHECKING:
     from hark.recording import pcap
 
-_PIECE = 1 << 20  # bytes asked of the file at a time
-_BLOCK_USUAL = 1 << 18  # bytes: no packet is larger; a block that claims more at the end of a file may lie
+_PIECE: Final = 1 << 20  # bytes asked of the file at a time
+_BLOCK_USUAL: Final = 1 << 18  # bytes: no packet is larger; a block that claims more at the end of a file may lie
 
 
 Wait = Callable[[], bool]
@@ -228,7 +228,7 @@ _COMPRESSED: dict[bytes, Callable[[_Source], Any]] = {
 
 
 def _pcapng(source: _Source) -> Iterator[Block]:
-    parser = pcapng.Parser()
+    parser = Parser()
     while True:
         head = source.peek(12)
         if len(head) < 12:

@@ -13,6 +13,8 @@ Limits A block never wraps: where it would, the rest of the ring is skipped with
 Not    multiprocessing.shared_memory (a name in /dev/shm outlives kill -9), a pipe (64 KiB, two copies).
 """
 
+from __future__ import annotations
+
 import contextlib
 import mmap
 import os
@@ -23,15 +25,30 @@ from collections.abc import Iterator
 from hark.recording import pcapng
 from hark.recording.blocks import Block
 
-SIZE = 32 << 20  # bytes: half of what hark may take in all
-MAX_PACKET = 65536 + 64  # bytes in the largest packet with its link header
-_PAGE = 4096
-_WRITTEN, _READ, _CLOSED, _WAITING, _DEAF = 0, 64, 128, 192, 256  # offsets of the counters: a cache line each
-_W, _R = _WRITTEN // 8, _READ // 8  # the same in words
-_FOR_MUCH, _FOR_ANY = 1, 2  # what the reader waits for
-_MUCH = 1 << 19  # bytes: worth waking a dozing reader for; less waits for its own next look
-_FILLER = 0xFFFFFFFF  # block type that no block has: skip to the ring's start
-_RESERVE = MAX_PACKET + pcapng.EPB_HEAD + pcapng.EPB_TAIL_MAX + 16
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+SIZE: Final = 32 << 20  # bytes: half of what hark may take in all
+MAX_PACKET: Final = 65536 + 64  # bytes in the largest packet with its link header
+_PAGE: Final = 4096
+# Offsets of the counters: a cache line each
+_WRITTEN: Final = 0
+_READ: Final = 64
+_CLOSED: Final = 128
+_WAITING: Final = 192
+_DEAF: Final = 256
+# The same in words
+_W: Final = _WRITTEN // 8
+_R: Final = _READ // 8
+# What the reader waits for
+_FOR_MUCH: Final = 1
+_FOR_ANY: Final = 2
+_MUCH: Final = 1 << 19  # bytes: worth waking a dozing reader for; less waits for its own next look
+_TOLD: Final = 1 << 18  # bytes read after which the writer may have their room
+_U32: Final = struct.Struct("<I").unpack_from
+_FILLER: Final = 0xFFFFFFFF  # block type that no block has: skip to the ring's start
+_RESERVE: Final = MAX_PACKET + pcapng.EPB_HEAD + pcapng.EPB_TAIL_MAX + 16
 
 
 class Ring:
@@ -149,7 +166,9 @@ class Reader:
         self._data = ring.data
         self._read = 0
         self._told = 0
-        self._parser = pcapng.Parser()
+        from hark.recording.parser import Parser  # the writer's side does not need it
+
+        self._parser = Parser()
         self._poll = select.poll()
         self._poll.register(ring.wake_reader, select.POLLIN)
 
@@ -163,7 +182,8 @@ class Reader:
         return self._words[_W] - self._read
 
     def wait(self, seconds: float, for_any: bool) -> None:
-        """Sleep until something (or only much of it) was written, the writer closed, or the time is over."""
+        """Sleep until something was written, the writer closed, or `seconds` are over. for_any: for a single block;
+        otherwise only for _MUCH bytes."""
         self._head[_WAITING] = _FOR_ANY if for_any else _FOR_MUCH
         self._poll.poll(seconds * 1000)
         self._head[_WAITING] = 0
@@ -173,13 +193,22 @@ class Reader:
             pass  # the time was over
 
     def blocks(self, most: int = 1 << 62) -> Iterator[tuple[Block, memoryview]]:
-        """Blocks that are there now, each with its raw bytes; at most about `most` bytes of them."""
+        """Blocks that are there now, each with its raw bytes; at most about `most` bytes of them. Raises ValueError
+        where no block can begin: what the writer has written is never that."""
         written = min(self._words[_W], self._read + most)
         data, size, parser = self._data, self._ring.size, self._parser
         while self._read < written:
             at = self._read % size
+            end = min(at + written - self._read, size)
+            for frame in parser.frames(data[:end], at):  # most blocks: a quarter faster than one by one
+                length = _U32(data, at + 4)[0]
+                yield frame, data[at : at + length]
+                at += length
+                self._advance(length)
+            if at == end:
+                continue
             if at >= size - 8 or _is_filler(data, at):
-                self._read += size - at
+                self._advance(size - at)
                 continue
             length = parser.size(data, at)
             if not length:
@@ -187,10 +216,14 @@ class Reader:
             value = parser.parse(data, at, length)
             if value is not None:
                 yield value, data[at : at + length]
-            self._read += length
-            if self._read - self._told > 1 << 18:
-                self._tell()
+            self._advance(length)
         self._tell()
+
+    def _advance(self, size: int) -> None:
+        """`size` bytes have been read."""
+        self._read += size
+        if self._read - self._told > _TOLD:
+            self._tell()
 
     def _tell(self) -> None:
         """Give the room that was read back to the writer, and wake it in case it waits for it."""

@@ -3,14 +3,26 @@
 May hold: thin wrappers that raise OSError. May not hold: policy.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 from collections.abc import Callable
 
-CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_REC, MS_SLAVE, MS_SHARED = 2, 4, 16384, 1 << 19, 1 << 20
-_PR_SET_PDEATHSIG = 1
-_PIDFD_GETFD = 438  # the same number on every architecture
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+CLONE_NEWNS: Final = 0x00020000
+CLONE_NEWUSER: Final = 0x10000000
+CLONE_NEWNET: Final = 0x40000000
+MS_NOSUID: Final = 2
+MS_NODEV: Final = 4
+MS_REC: Final = 16384
+MS_SLAVE: Final = 1 << 19
+MS_SHARED: Final = 1 << 20
+_PR_SET_PDEATHSIG: Final = 1
+_PIDFD_GETFD: Final = 438  # the same number on every architecture
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,12 +35,12 @@ def _check(result: int, what: str) -> int:
 
 
 def unshare(flags: int) -> None:
-    """unshare(2)."""
+    """Leave the namespaces whose CLONE_ flags are given for new ones (unshare(2))."""
     _check(_libc.unshare(flags), "unshare")
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """mount(2)."""
+    """Mount `source` as a file system of a kind (mount(2)); flags: MS_ numbers, data: the kind's own options."""
     args = [os.fsencode(text) for text in (source, target, kind)]
     _check(_libc.mount(*args, ctypes.c_ulong(flags), os.fsencode(data)), f"mount {target}")
 
@@ -54,11 +66,16 @@ def _keyctl(operation: int, first: int, second: int) -> int:
     return int(_libc.syscall(long(number), long(operation), long(first), long(second), long(0), long(0)))
 
 
+def setns(fd: int, kind: int) -> None:
+    """Join the namespace that a descriptor stands for; kind: its CLONE_ flag."""
+    _check(_libc.setns(fd, kind), "setns")
+
+
 def enter_user_namespace(pid: int) -> None:
     """Join the user namespace of a process (setns): with every capability there, if it is one of this user's."""
     fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _check(_libc.setns(fd, CLONE_NEWUSER), "setns")
+        setns(fd, CLONE_NEWUSER)
     finally:
         os.close(fd)
 

@@ -3,6 +3,8 @@
 May hold: building, sending and parsing of messages. May not hold: decisions about routes.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import socket
@@ -10,19 +12,50 @@ import struct
 
 from hark.record import Record
 
-NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
-_REQUEST, _ACK, _DUMP, REPLACE, EXCL, CREATE, APPEND = 1, 4, 0x300, 0x100, 0x200, 0x400, 0x800
-NEWLINK, GETLINK, NEWADDR, DELADDR, GETADDR = 16, 18, 20, 21, 22
-NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
-NEWRULE, DELRULE, GETRULE, _NEWQDISC, _NEWTFILTER, _SOCK_DIAG = 32, 33, 34, 36, 44, 20
-_ERROR, _DONE = 2, 3
-_NESTED = 0x8000
-MAIN_TABLE, LOCAL_TABLE = 254, 255
-TCP_LISTEN = 10
-_MEMORY, _CONGESTION = 1 << 6, 1 << 3  # what to ask of sock_diag, by bits: INET_DIAG_SKMEMINFO, INET_DIAG_CONG
-_CONG, _SKMEMINFO, _MARK = 4, 7, 15  # and the attributes that come
-_QUESTION = struct.Struct("=IHHIIBBBBI2s2s16s16sIII")  # nlmsghdr, inet_diag_req_v2
-_INET, _INET6 = int(socket.AF_INET), int(socket.AF_INET6)  # ints: an enum costs a microsecond
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+NETLINK_ROUTE: Final = 0
+NETLINK_SOCK_DIAG: Final = 4
+_REQUEST: Final = 1
+_ACK: Final = 4
+_DUMP: Final = 0x300
+REPLACE: Final = 0x100
+EXCL: Final = 0x200
+CREATE: Final = 0x400
+APPEND: Final = 0x800
+NEWLINK: Final = 16
+GETLINK: Final = 18
+NEWADDR: Final = 20
+DELADDR: Final = 21
+GETADDR: Final = 22
+NEWROUTE: Final = 24
+DELROUTE: Final = 25
+GETROUTE: Final = 26
+NEWRULE: Final = 32
+DELRULE: Final = 33
+GETRULE: Final = 34
+_NEWQDISC: Final = 36
+_NEWTFILTER: Final = 44
+_SOCK_DIAG: Final = 20
+_ERROR: Final = 2
+_DONE: Final = 3
+_NESTED: Final = 0x8000
+MAIN_TABLE: Final = 254
+LOCAL_TABLE: Final = 255
+TCP_LISTEN: Final = 10
+# What to ask of sock_diag, by bits: INET_DIAG_SKMEMINFO, INET_DIAG_CONG
+_MEMORY: Final = 1 << 6
+_CONGESTION: Final = 1 << 3
+# And the attributes that come
+_CONG: Final = 4
+_SKMEMINFO: Final = 7
+_MARK: Final = 15
+_QUESTION: Final = struct.Struct("=IHHIIBBBBI2s2s16s16sIII")  # nlmsghdr, inet_diag_req_v2
+# Ints: an enum costs a microsecond
+_INET: Final = int(socket.AF_INET)
+_INET6: Final = int(socket.AF_INET6)
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -66,7 +99,7 @@ class Route:
         return made
 
     def close(self) -> None:
-        """End it."""
+        """Give its socket back."""
         self._socket.close()
 
     def call(self, kind: int, flags: int, body: bytes, what: str) -> None:
@@ -194,7 +227,7 @@ class Diag:
 
     def settings(
         self, proto: int, local: tuple[bytes, int], remote: tuple[bytes, int], index: int, back: bool
-    ) -> "tuple[Settings | None, bool]":
+    ) -> tuple[Settings | None, bool]:
         """The socket at `local` with what it has been set to; None where there is none. `index` is that of the
         interface by which its packets leave: one that is bound to it is not found otherwise. With `back`, also
         whether a socket listens for packets from `local` to `remote`."""

@@ -20,11 +20,13 @@ from hark.tap.recorder import Recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from hark.tap.source import KeySource, Observed, Source, Tap
 
-_LOOK_MAX = 0.3  # s between looks whether what the program left running has ended
-_QUIET = 0.005  # s without any event after which nothing more is thought to be on its way
-_DRAIN = 3.0  # s without any event after which the end waits for nobody
+_LOOK_MAX: Final = 0.3  # s between looks whether what the program left running has ended
+_QUIET: Final = 0.005  # s without any event after which nothing more is thought to be on its way
+_DRAIN: Final = 3.0  # s without any event after which the end waits for nobody
 _KILL, _DETACH, _EXITED = b"kdx"
 
 

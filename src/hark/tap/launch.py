@@ -25,10 +25,13 @@ from hark.tap.tun.network import Network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
+    from hark.tap.place import Place
     from hark.tap.source import KeySource
 
-_SI_KERNEL = 0x80
-FORWARDED = (
+_SI_KERNEL: Final = 0x80
+FORWARDED: Final = (
     signal.SIGINT,
     signal.SIGTERM,
     signal.SIGHUP,
@@ -39,10 +42,10 @@ FORWARDED = (
     signal.SIGWINCH,
     signal.SIGCONT,
 )
-WATCHED = frozenset({*FORWARDED, signal.SIGCHLD})
-_HANGUP = (signal.SIGHUP, signal.SIGCONT)  # what the leader of a session gets when its terminal is gone
-_MOST_FILES = 253  # descriptors in one message (unix(7), SCM_MAX_FD)
-_SHELL = " \t\n|&;<>$`*?~"  # what a shell would take apart, or put something else in the place of
+WATCHED: Final = frozenset({*FORWARDED, signal.SIGCHLD})
+_HANGUP: Final = (signal.SIGHUP, signal.SIGCONT)  # what the leader of a session gets when its terminal is gone
+_MOST_FILES: Final = 253  # descriptors in one message (unix(7), SCM_MAX_FD)
+_SHELL: Final = " \t\n|&;<>$`*?~"  # what a shell would take apart, or put something else in the place of
 
 
 def find(command: str, path: str | None) -> str:
@@ -76,9 +79,12 @@ def _quote(word: str) -> str:
 class Child:
     """The program on its way to its exec."""
 
-    def __init__(self, pid: int, link: socket.socket, files: dict[str, int], network: Network) -> None:
+    def __init__(
+        self, pid: int, link: socket.socket, files: dict[str, int], failed: dict[str, str], network: Network
+    ) -> None:
         self.pid = pid
         self.files = files  # descriptors of what was made in it, by name; -1: could not be had
+        self.failed = failed  # key sources that could not be built, by name: why
         self.network = network  # the host's, which the namespace mirrors
         self._link = link
 
@@ -97,6 +103,14 @@ class Child:
     def release(self) -> None:
         """In another child of hark: let go of what only the first process may hold."""
         self._link.close()
+
+    def abandon(self) -> None:
+        """It is not to become the program: end it, and what was made in it."""
+        self._link.close()
+        os.waitpid(self.pid, 0)
+        for fd in self.files.values():
+            if fd >= 0:
+                os.close(fd)
 
 
 def _exec_remedy(number: int) -> str:
@@ -121,7 +135,8 @@ class Preparing:
             os.waitpid(self._pid, 0)
             what, why, remedy = (said.decode(errors="replace").split("\0") + ["", "", ""])[:3]
             raise HarkError(what or "cannot start", why, remedy)
-        return Child(self._pid, self._link, files, self._host.network)
+        failed = dict(line.split("\0") for line in said.decode().splitlines()[1:])
+        return Child(self._pid, self._link, files, failed, self._host.network)
 
     def release(self) -> None:
         """In another child of hark: let go of what only the first process may hold."""
@@ -148,11 +163,12 @@ def prepare(
     return Preparing(pid, ours, host, mapping)
 
 
-def send(link: socket.socket, files: Mapping[str, int]) -> None:
-    """Hand over descriptors by name; -1: there is none."""
+def send(link: socket.socket, files: Mapping[str, int], failed: Mapping[str, str] | None = None) -> None:
+    """Hand over descriptors by name; -1: there is none. failed: key sources that could not be built, by name: why."""
     names = " ".join(name if fd >= 0 else f"-{name}" for name, fd in files.items())
     numbers = array.array("i", [fd for fd in files.values() if fd >= 0])
-    link.sendmsg([b"+" + names.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+    said = "\n".join(("+" + names, *(f"{name}\0{why}" for name, why in (failed or {}).items())))
+    link.sendmsg([said.encode(errors="backslashreplace")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
 
 
 def receive(link: socket.socket) -> tuple[bytes, dict[str, int]]:
@@ -163,7 +179,7 @@ def receive(link: socket.socket) -> tuple[bytes, dict[str, int]]:
     for _, _, payload in ancillary:
         numbers.frombytes(payload[: len(payload) - len(payload) % 4])
     files = iter(numbers)
-    names = said[1:].decode().split() if said.startswith(b"+") else []
+    names = said[1:].decode().partition("\n")[0].split() if said.startswith(b"+") else []
     return said, {name.lstrip("-"): -1 if name[0] == "-" else next(files) for name in names}
 
 
@@ -186,18 +202,14 @@ def _become(
     try:
         try:
             place, files = setup.build(host, owner, mapped)
-            for source in keys:
-                with contextlib.suppress(OSError):  # it says so where it finds nothing of its own (`missing`)
-                    files |= source.build(place)
-                    variables |= source.environment(variables, place)
+            failed = _build(keys, place, files, variables)
         except HarkError as error:
             link.send("\0".join((error.what, error.why, error.remedy)).encode())
             os._exit(1)
         except OSError as error:
-            reason = f"{error.strerror} ({error.filename})" if error.filename else str(error)
-            link.send("\0".join(("cannot set up the namespace", reason, "`hark doctor` says more")).encode())
+            link.send("\0".join(("cannot set up the namespace", _reason(error), "`hark doctor` says more")).encode())
             os._exit(1)
-        send(link, files)
+        send(link, files, failed)
         for fd in files.values():
             if fd >= 0:
                 os.close(fd)
@@ -207,14 +219,36 @@ def _become(
         if os.getppid() != parent:
             os._exit(1)  # hark was killed before the line above could matter
         _restore_signals()
-        try:
-            os.execve(file, list(argv), variables)
-        except OSError as error:
-            if error.errno == errno.ENOEXEC and _is_text(file):  # a script without #!: what execvp and shells do
-                os.execve("/bin/sh", ["/bin/sh", file, *argv[1:]], variables)
-            link.send(str(error.errno).encode())
+        link.send(str(_exec(file, argv, variables)).encode())
     finally:
         os._exit(NotExecutable.status)
+
+
+def _exec(file: str, argv: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Become the program; the errno where that fails."""
+    try:
+        os.execve(file, list(argv), variables)
+    except OSError as error:
+        if error.errno == errno.ENOEXEC and _is_text(file):  # a script without #!: what execvp and shells do
+            os.execve("/bin/sh", ["/bin/sh", file, *argv[1:]], variables)
+        return error.errno or 0
+
+
+def _reason(error: OSError) -> str:
+    return f"{error.strerror} ({error.filename})" if error.filename else str(error)
+
+
+def _build(keys: Sequence[KeySource], place: Place, files: dict[str, int], variables: dict[str, str]) -> dict[str, str]:
+    """In the child: what the key sources need, added to `files` and `variables`. Sources that cannot be had, by name:
+    why."""
+    failed = {}
+    for source in keys:
+        try:
+            files |= source.build(place)
+            variables |= source.environment(variables, place)
+        except OSError as error:
+            failed[source.name] = " ".join(_reason(error).split())
+    return failed
 
 
 def _is_text(file: str) -> bool:

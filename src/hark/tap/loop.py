@@ -6,14 +6,23 @@ Fails  A handler that raises ends what it was added for, through its `failed`, a
        exception leaves the loop.
 """
 
+from __future__ import annotations
+
 import heapq
 import itertools
 import select
 import time
 from collections.abc import Callable
 
-IN, OUT, ERR, HUP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR, select.EPOLLHUP
-URGENT = select.EPOLLPRI
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+IN: Final = select.EPOLLIN
+OUT: Final = select.EPOLLOUT
+ERR: Final = select.EPOLLERR
+HUP: Final = select.EPOLLHUP
+URGENT: Final = select.EPOLLPRI
 Handler = Callable[[int], None]
 Failed = Callable[[Exception], None]
 

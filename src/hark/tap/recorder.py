@@ -6,6 +6,8 @@ Limits QUEUE blocks are kept; past that the newest are dropped and counted, and 
        fills only while the decoder is a whole ring behind, when no packets are read from the devices either.
 """
 
+from __future__ import annotations
+
 import time
 from collections import deque
 
@@ -13,7 +15,11 @@ from hark.recording import pcapng
 from hark.recording.blocks import Block, Loss
 from hark.recording.ring import Writer
 
-QUEUE = 65536
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+QUEUE: Final = 65536
 
 
 class Recorder:
@@ -41,7 +47,7 @@ class Recorder:
         self._write(pcapng.encode(block))
 
     def loss(self, what: str, count: int, why: str) -> None:
-        """Record that something was lost."""
+        """Record that something was lost: how many of what, and the reason."""
         self._write(pcapng.loss(Loss(time.time_ns(), what, count, why)))
 
     def catch_up(self) -> bool:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from hark.errors import Finding
     from hark.recording.blocks import Block
+    from hark.system.program import Answer, Program
     from hark.tap.place import Place
 
 
@@ -36,9 +38,14 @@ class KeySource(Protocol):
     def environment(self, base: Mapping[str, str], place: Place) -> dict[str, str]:
         """In the child: the variables that the program gets beside or instead of those in `base`."""
 
-    def missing(self, files: Mapping[str, int]) -> str:
-        """In hark's first process, by what was handed over: what is not decrypted for want of it; "" where all is
-        there."""
+    def finding(self, files: Mapping[str, int] | None = None) -> Finding | None:
+        """In hark's first process, at each start and for `hark doctor`: whether secrets can be had this way; if not,
+        what is not decrypted, why, and what brings it. files: what was handed over; None: before anything was built.
+        None where there is nothing to say."""
+
+    def covers(self, program: Program) -> Answer | None:
+        """By facts alone: whether secrets of a process can be had this way; None where the source is not for such
+        programs."""
 
     def open(self, files: Mapping[str, int]) -> Source | None:
         """In the capture process: what to listen to, if anything. Raises OSError."""

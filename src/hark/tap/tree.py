@@ -5,23 +5,31 @@ Why    A namespace is left by nobody by accident: daemons, orphans and set-id ch
 Limits Processes that made a network namespace of their own are not seen; they have no network through hark either.
 """
 
+import contextlib
 import os
 import signal
+from collections.abc import Iterable
 
 
 class Tree:
-    """Whoever lives in one network namespace; `network` is what /proc/PID/ns/net says of it."""
+    """Whoever lives in one network namespace; `network` is what /proc/PID/ns/net says of it. own: the pids of processes
+    of hark's that are in it."""
 
-    def __init__(self, network: str) -> None:
+    def __init__(self, network: str, own: Iterable[int] = ()) -> None:
         self.network = network
+        self._own = frozenset(own)
 
     def members(self) -> list[int]:
-        """Their pids now."""
-        return members(self.network)
+        """Their pids now, without hark's own."""
+        return [pid for pid in members(self.network) if pid not in self._own]
 
     def end(self) -> bool:
-        """Send SIGKILL to all of them; whether there was anyone."""
-        return end(self.network)
+        """Send SIGKILL to all of them but hark's own; whether there was anyone."""
+        pids = self.members()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # ended by itself, or not the user's to end
+                os.kill(pid, signal.SIGKILL)
+        return bool(pids)
 
 
 def members(network: str) -> list[int]:
@@ -35,14 +43,3 @@ def members(network: str) -> list[int]:
             except OSError:
                 continue  # it has ended, or is somebody else's
     return found
-
-
-def end(network: str) -> bool:
-    """Send SIGKILL to all of them; whether there was anyone."""
-    pids = members(network)
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue  # it has ended by itself, or is not the user's to end
-    return bool(pids)

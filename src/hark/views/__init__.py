@@ -1,6 +1,6 @@
-"""How exchanges are told: terminal lines, JSON lines.
+"""Output: terminal lines, JSON lines, HAR, reports.
 
-Takes  the book's changes, and the time now and then.
-Gives  bytes for a terminal or a file.
-Never  changes the model, sees a protocol's bytes, or lets a control byte of a peer through to a terminal.
+Takes  the book's changes; a few times a second the time.
+Gives  bytes for a terminal, a file or a pipe.
+Never  changes the model, handles a protocol's bytes, or passes a control byte of a peer to a terminal.
 """

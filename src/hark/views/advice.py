@@ -1,9 +1,17 @@
-"""What a person can do about a failure, by its kind; about what was not decrypted, by the program's TLS library.
+"""Remedies for failures, by their kind; for connections that were not decrypted, by the program's TLS library.
 
-May hold: the tables of advice. May not hold: detection (the tap's), layout (a view's).
+May hold: tables of remedies. May not hold: detection of libraries (the tap's), layout (a view's).
 """
 
-from hark.model.failure import Failure, FailureKind
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hark.decode import undecrypted
+from hark.model.failure import FailureKind
+
+if TYPE_CHECKING:
+    from hark.model.failure import Failure
 
 _REMEDIES = {
     FailureKind.NAME_NOT_FOUND: "check the name, and the search list in /etc/resolv.conf",
@@ -43,30 +51,24 @@ _ADVICE = {
 
 _QUIC = "set the QUIC library's key log to the file in SSLKEYLOGFILE (aioquic: secrets_log_file)"
 _LATER = {"OpenSSL": 1, "GnuTLS": 2, "NSS": 2}
-# Secrets do not help where the handshake is not there: decode says so in these words (tls.py, handshake.py).
-_CUT = {
-    "handshake were not captured": "capture packets whole (tcpdump -s 0)",
-    "handshake was not captured": "begin to capture before the connection does",
-}
 _UNKNOWN = "with a key log of the program (SSLKEYLOGFILE): hark read --keys FILE"
 
 
 def remedy(failure: Failure) -> str:
-    """A clause that says what would help; "" where nothing is known to."""
+    """A clause that says what would help; "" if nothing is known to."""
     if failure.kind is not FailureKind.ENCRYPTED:
         return _REMEDIES.get(failure.kind, "")
-    for words, advice in _CUT.items():
-        if words in failure.why:
-            return advice
-    found = failure.process.tls if failure.process is not None else ()
-    # A library that is linked in is the likelier one, as the agent reaches a shared libssl; other shared libraries are
-    # often loaded for something else.
-    for library in sorted(found, key=lambda name: _LATER.get(name, 0)):
+    if failure.undecrypted in undecrypted.REMEDIES:
+        return undecrypted.REMEDIES[failure.undecrypted]
+    libraries = failure.process.tls if failure.process is not None else ()
+    # A library that is linked in is the most likely one, because the agent reaches a shared libssl. Other shared
+    # libraries are often loaded for other purposes.
+    for library in sorted(libraries, key=lambda name: _LATER.get(name, 0)):
         quic = failure.version.startswith("QUIC")
         if library == "OpenSSL" and quic:
             return _QUIC
         if library == "aioquic" and not quic:
-            continue  # it speaks nothing else: another library made this connection
+            continue  # it has QUIC alone: another library made this connection
         if library in _ADVICE:
             return _ADVICE[library]
     return _UNKNOWN

@@ -1,19 +1,24 @@
-"""What a person asks of a connection, in a line for its first request: where it leads, how it is secured, what took how
-long.
+"""A line about a connection, for its first request (-v): the server, TLS, the time of each phase.
 
 What   line(exchange) is "192.0.2.1:443 (example.com), TLS 1.3 TLS_AES_128_GCM_SHA256 h2, certificate CN=example.com
        until 2027-01-01, dns 1 ms, connect 9 ms, tls 12 ms, wait 80 ms, receive 3 ms".
-Limits Of an entry that came from a file, what stands in it.
+Limits For an exchange from a HAR file, what its entry has.
 """
 
-from hark.model.exchange import Connection, Exchange
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from hark.views.view import address, duration
 
-_LEAST = 50_000  # ns that a phase takes to be worth a word
+if TYPE_CHECKING:
+    from hark.model.exchange import Connection, Exchange
+
+_LEAST = 50_000  # ns: shorter phases are left out
 
 
 def line(exchange: Exchange) -> str:
-    """Its connection and its phases. The connection's own phases are those of its first exchange."""
+    """The connection and the phases. The first exchange on a connection has the connection's own phases too."""
     connection = exchange.connection
     parts = [_where(exchange), _forwarded(connection), _secured(connection), _certificate(exchange)]
     parts += [f"{name} {duration(end - start)}" for name, start, end in exchange.phases if end - start >= _LEAST]
@@ -34,7 +39,7 @@ def _where(exchange: Exchange) -> str:
 
 
 def _forwarded(connection: Connection) -> str:
-    """Between whom a connection is that a proxy makes for others."""
+    """The ends that a PROXY header names."""
     if connection.proxied is None:
         return ""
     client, server = connection.proxied
@@ -50,7 +55,7 @@ def _secured(connection: Connection) -> str:
 
 
 def _certificate(exchange: Exchange) -> str:
-    """The server's: whose, and until when."""
+    """The server's certificate: subject, and until when it is valid."""
     facts = exchange.certificate
     if not facts:
         return ""

@@ -1,30 +1,35 @@
-"""A request as a curl command that makes it again.
+"""A request as a curl command that repeats it.
 
-What   Method, URL, every header that curl would not make by itself to the same effect, the body, the HTTP version.
-Why    -H sets a header to what it was; a header that curl adds by itself and that was not there is taken away by
-       "-H 'Name:'". The shell's quoting is POSIX's; bytes that are no text are given by printf through a pipe.
-Where  The address that was asked is asked again where the Host header says another: a name that no look-up gave for it
-       (curl -H 'Host: v.test' http://127.0.0.1:8080/). In TLS the name asked for is the one of the handshake (SNI). A
-       request in absolute form went to a proxy (RFC 9112 §3.2.2), and goes there again.
-Limits A body that was not kept whole cannot be made again: the command says so in a comment. Headers that belong to the
-       connection (Host where it is the URL's, Content-Length, Connection, HTTP/2's own) are left to curl.
+What   Method, URL, the headers that curl would not send by itself, the body, the HTTP version.
+How    -H sets a header; "-H 'Name:'" removes one that curl would add. Quoting is that of POSIX shells; a body that is
+       no text goes through a pipe from printf.
+Where  The URL has the address of the original request if the Host header names another host: one that no DNS answer
+       gave for the address (curl -H 'Host: v.test' http://127.0.0.1:8080/). With TLS it has the name of the handshake
+       (SNI). A request in absolute form went to a proxy (RFC 9112 §3.2.2), and the command uses that proxy.
+Limits A body that was not kept completely cannot be repeated: a comment says so. Headers that belong to the connection
+       (Host if it is the URL's, Content-Length, Connection, HTTP/2's own) are left to curl.
 """
+
+from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from hark.model.archive import Archived
 from hark.model.changes import Ended, Failed
 from hark.model.charset import text_of
-from hark.model.exchange import Exchange
-from hark.model.failure import Failure
 from hark.views import failures
 from hark.views.filters import parts_of
 from hark.views.view import Independent, Needs, Screen
+from hark.wire import unixsocket, urls
 
-_CURLS = {"accept": "*/*"}  # what curl sends by itself, whatever its version
+if TYPE_CHECKING:
+    from hark.model.exchange import Exchange
+    from hark.model.failure import Failure
+
+_CURLS = {"accept": "*/*"}  # what every version of curl sends by itself
 _OF_THE_CONNECTION = {
     "connection", "keep-alive", "proxy-connection", "upgrade", "http2-settings", "content-length",
     "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions",
@@ -65,7 +70,7 @@ class Commands(Independent):
 
 
 def command(exchange: Exchange) -> str:
-    """The command, in one line for a shell; a comment where it cannot be had."""
+    """The command, in one line for a shell; a comment if there can be none."""
     request = exchange.request
     if request is None:
         return f"# {exchange.trouble or 'the request was not captured'}"
@@ -96,19 +101,18 @@ def command(exchange: Exchange) -> str:
 
 
 def comment(failure: Failure) -> str:
-    """A failure has no request to be made again: a comment of a shell that says so."""
+    """A shell comment for a failure, which has no request to repeat."""
     return f"# failed: {_comment(failures.line(failure))}"
 
 
 def _encoded(url: str) -> str:
-    """A URL whose path and query are percent-encoded where they are not ASCII: the bytes that were asked for, whatever
-    the shell's locale is. The host is left to curl."""
-    scheme, mark, rest = url.partition("://")
-    if url.isascii() or not mark:
+    """A URL with path and query percent-encoded if they are not ASCII, so that curl requests the same bytes in any
+    locale. The host is left to curl."""
+    scheme, authority, rest = urls.split(url)
+    if url.isascii() or not scheme:
         return url
-    cut = min((at for at in (rest.find(sign) for sign in "/?#") if at >= 0), default=len(rest))
-    path = "".join(sign if sign < "\x80" else quote(sign) for sign in rest[cut:])
-    return f"{scheme}://{rest[:cut]}{path}"
+    path = "".join(sign if sign < "\x80" else quote(sign) for sign in rest)
+    return f"{scheme}://{authority}{path}"
 
 
 def _version(version: str, url: str) -> list[str]:
@@ -122,47 +126,51 @@ def _version(version: str, url: str) -> list[str]:
 
 
 def _where(exchange: Exchange) -> tuple[list[str], str]:
-    """(curl's words for whom to ask, the URL)."""
+    """(curl's options for server and target, the URL)."""
     request, connection, url = exchange.request, exchange.connection, exchange.url
     assert request is not None
-    scheme, mark, rest = url.partition("://")
-    asked = parts_of(url)[0]
-    rest = rest[len(rest.partition("/")[0].partition("?")[0]) :]
+    socket, by_name = unixsocket.socket_of(url)
+    if socket:
+        kind = "--abstract-unix-socket" if socket[0] == "@" else "--unix-socket"
+        return [kind, socket.removeprefix("@")], by_name
+    scheme, _, rest = urls.split(url)
+    rest = rest if scheme else ""
+    host = parts_of(url)[0]
     words: list[str] = []
     target = request.target
     if "://" in target[:16]:
-        if connection.server[0] and not isinstance(exchange, Archived):
+        if connection.server[0] and exchange.imported_entry is None:
             kind = "https" if connection.tls is not None else "http"
             return ["--proxy", f"{kind}://{_authority(*connection.server, '')}"], url
         return [], url
     if target[:1] != "/" or (request.method == "OPTIONS" and not rest):  # OPTIONS * asks the server itself (§3.2.4)
         words, rest = ["--request-target", "*" if not rest else target], "/"
-    elif not mark:
+    elif not scheme:
         return [], url
-    name, _, port = asked.rpartition(":") if _PORT.search(asked) else (asked, "", _PORTS.get(scheme, ""))
+    name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", _PORTS.get(scheme, ""))
     address = connection.server[0]
-    if connection.through or not address or not asked:
-        return words, f"{scheme}://{asked}{rest}"
+    if connection.through or not address or not host:
+        return words, f"{scheme}://{host}{rest}"
     plain = name.strip("[]").rstrip(".").lower()
     if connection.tls is not None:
         sni = connection.tls.sni.rstrip(".").lower()
         if sni and sni != plain:
-            asked = _authority(sni, connection.server[1], scheme)
+            host = _authority(sni, connection.server[1], scheme)
         elif not sni and plain != address and not _is_address(plain):
-            asked = _authority(*connection.server, scheme)
+            host = _authority(*connection.server, scheme)
     elif plain != address and not (plain == "localhost" and address in _LOOPBACK):
         known = connection.name.rstrip(".").lower()
         if known != plain or port != str(connection.server[1]):
-            asked = _authority(*connection.server, scheme)
+            host = _authority(*connection.server, scheme)
     elif port != str(connection.server[1]):
-        asked = _authority(name.strip("[]"), connection.server[1], scheme)
-    return words, f"{scheme}://{asked}{rest}"
+        host = _authority(name.strip("[]"), connection.server[1], scheme)
+    return words, f"{scheme}://{host}{rest}"
 
 
 _PORTS = {"http": "80", "https": "443"}
 _PORT = re.compile(r":\d+$")
 _LOOPBACK = ("127.0.0.1", "::1")
-_EXPECTS = 1 << 20  # bytes of a body from which on curl asks for "100 Continue" by itself
+_EXPECTS = 1 << 20  # bytes of a body above which curl sends "Expect: 100-continue"
 
 
 def _authority(name: str, port: int, scheme: str) -> str:
@@ -174,7 +182,7 @@ def _is_address(name: str) -> bool:
     return ":" in name or name.replace(".", "").isdigit()
 
 
-def _headers(exchange: Exchange, asked: str, has_body: bool, by_proxy: bool) -> list[str]:
+def _headers(exchange: Exchange, host: str, has_body: bool, by_proxy: bool) -> list[str]:
     words: list[str] = []
     seen: set[str] = set()
     assert exchange.request is not None
@@ -183,17 +191,17 @@ def _headers(exchange: Exchange, asked: str, has_body: bool, by_proxy: bool) -> 
         small = name.lower()
         first = small not in seen
         seen.add(small)
-        if small in _OF_THE_CONNECTION or small.startswith(":") or (small == "host" and value == asked):
+        if small in _OF_THE_CONNECTION or small.startswith(":") or (small == "host" and value == host):
             continue
         if small == "transfer-encoding" and (value.lower() != "chunked" or not has_body):
             continue
         if not (first and _CURLS.get(small) == value):
             words += ["-H", f"{name}: {value}" if value else f"{name};"]
     own = ["Accept", "User-Agent", *(["Content-Type"] if has_body else [])]
-    own += ["Host"] if exchange.request.version < "HTTP/2" and not isinstance(exchange, Archived) else []
+    own += ["Host"] if exchange.request.version < "HTTP/2" and exchange.imported_entry is None else []
     own += ["Proxy-Connection"] if by_proxy else []
     authority = exchange.request.authority
-    if authority and authority != asked and "host" not in seen:
+    if authority and authority != host and "host" not in seen:
         words += ["-H", f"Host: {authority}"]
     for name in own:
         if name.lower() not in seen:
@@ -202,11 +210,11 @@ def _headers(exchange: Exchange, asked: str, has_body: bool, by_proxy: bool) -> 
 
 
 def _body(exchange: Exchange) -> tuple[list[str], str]:
-    """(curl's words for the body, what is to be said of it)."""
+    """(curl's options for the body, a comment)."""
     body = exchange.request_body
-    if not body.size:  # a length of 0 is said: without one servers may refuse a POST (RFC 9110 §8.6)
-        says = exchange.request_header("content-length") == "0" or exchange.request_header("transfer-encoding")
-        return (["--data-raw", ""], "") if says else ([], "")
+    if not body.size:  # a length of 0 must be sent: without it servers may refuse a POST (RFC 9110 §8.6)
+        sends_length = exchange.request_header("content-length") == "0" or exchange.request_header("transfer-encoding")
+        return (["--data-raw", ""], "") if sends_length else ([], "")
     comment = "" if body.whole else f"only the first {len(body.raw)} of {body.size} bytes of the body were kept"
     text = text_of(body.raw, "")
     if text is None or not _plain(text):
@@ -225,7 +233,7 @@ def _quoted(word: str) -> str:
 
 
 def _escaped(data: bytes) -> str:
-    """For printf's %b: what is not plain as an octal escape."""
+    """For printf's %b: bytes that are not plain as octal escapes."""
     return (
         "'" + "".join(chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\0{byte:03o}" for byte in data) + "'"
     )

@@ -1,8 +1,7 @@
-"""Structured output: an entry is made once, as its exchange ends or its connection fails, and given as JSON to every
-file that wants it.
+"""Structured output: each exchange and failure becomes an entry once, which is written as JSON to several files.
 
-May hold: the view that makes entries, what a sink is, JSON lines. May not hold: the schema (entry.py), other formats.
-A kind of file for -o is a module with `sink(file, version)`, and its line in viewtable.py.
+May hold: the view that makes entries, the interface of sinks, JSON lines. May not hold: the schema (entry.py), other
+formats. A kind of file for -o is a module with `sink(file, version)`, and its line in viewtable.py.
 """
 
 import re
@@ -34,19 +33,19 @@ def encode(value: object) -> bytes:
 
 
 def decode(line: bytes) -> Any:
-    """The value of what `encode` made."""
+    """The value of JSON that `encode` made."""
     return orjson.loads(line)
 
 
-# What JSON leaves as it is and a terminal acts on, in UTF-8: DEL, C1 controls, the characters that reorder text.
+# Characters that JSON does not escape and a terminal interprets, in UTF-8: DEL, C1 controls, those that reorder text.
 _ACTS = re.compile(
     rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]",
 )
 
 
 def inert(data: bytes) -> bytes:
-    """JSON that means the same, without anything that a terminal would act on."""
-    return _ACTS.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), data)
+    """Equivalent JSON without characters that a terminal would interpret."""
+    return _ACTS.sub(lambda match: b"\\u%04x" % ord(match[0].decode()), data)
 
 
 class File(Protocol):
@@ -58,24 +57,24 @@ class File(Protocol):
         """Append."""
 
     def put(self, data: bytes, offset: int, else_: bytes) -> None:
-        """Write over the file from `offset` on, or `else_` where there is no room."""
+        """Overwrite the file from `offset` on; with `else_` if the disk is full."""
 
 
 class Sink(Protocol):
     """A file of entries."""
 
     def add(self, entry: bytes) -> None:
-        """One more, as JSON."""
+        """Take an entry, as JSON."""
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the batch."""
 
     def end(self) -> int:
-        """Nothing more will come. The verdict, as of a view."""
+        """The recording is over. The verdict, like that of a view."""
 
 
 class Entries(Independent):
-    """Gives every exchange that ended, and every failure, to its sinks."""
+    """Passes the entries of exchanges and failures to sinks."""
 
     def __init__(self, sinks: Sequence[Sink], schema: "Schema | None" = None) -> None:
         super().__init__()
@@ -95,22 +94,22 @@ class Entries(Independent):
         return encode(failures.entry(change.failure))
 
     def put(self, piece: bytes) -> None:
-        """An entry for all."""
+        """Pass the entry to the sinks."""
         for sink in self._sinks:
             sink.add(piece)
 
     def tick(self, now: int) -> None:
-        """Write what was gathered."""
+        """Write the batch."""
         for sink in self._sinks:
             sink.flush()
 
     def end(self) -> int:
-        """Write what was gathered, and the end; the highest of the sinks' verdicts."""
+        """End the sinks; the highest of their verdicts."""
         return max([sink.end() for sink in self._sinks], default=0)
 
 
 class JsonLines:
-    """Gives lines to `write`, whole, when asked to or when there are many."""
+    """Writes one line per entry: complete lines, in batches."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
@@ -118,20 +117,20 @@ class JsonLines:
         self._size = 0
 
     def add(self, entry: bytes) -> None:
-        """One more line."""
+        """Take a line."""
         self._lines += (entry, b"\n")
         self._size += len(entry)
         if self._size > _BATCH:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the batch."""
         if self._lines:
             lines, self._lines, self._size = self._lines, [], 0
             self._write(b"".join(lines))
 
     def end(self) -> int:
-        """Write what was gathered."""
+        """Write the batch."""
         self.flush()
         return 0
 

@@ -1,19 +1,16 @@
-"""As much of a text as fits on a screen, and how much more there is.
-
-May hold: cutting and counting. May not hold: what the text is, or how it is marked and coloured.
-"""
+"""As much of a text as fits on a screen, and how much more there is."""
 
 from collections.abc import Sequence
 
 from hark.views.view import plural, size
 
 ROWS = 50  # rows of a screen that one body or message takes at -vv
-_COLUMNS = 120  # of a row, where nothing says how many there are
+_COLUMNS = 120  # of a row, if the width is not known
 
 
 def screenful(lines: Sequence[str], width: int = 0) -> tuple[list[str], str]:
-    """(the lines that fit, the last of them perhaps cut; what is left out in words, "" where nothing is). width: of the
-    screen in columns, beyond which a line takes further rows; 0: not known."""
+    """(the lines that fit, of which the last may be cut; how much is left out in words, "" for nothing). width: of the
+    screen in columns, 0 if it is not known; a longer line takes several rows."""
     width = width or _COLUMNS
     kept: list[str] = []
     rows = ROWS

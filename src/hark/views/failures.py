@@ -1,24 +1,31 @@
-"""A failure in words and as JSON: the same for the terminal, exports, DevTools, watchers and the Python API.
+"""A failure in words and as JSON: the same for the terminal, exports, DevTools, `hark watch` and the Python API.
 
 What   what(failure) names the thing, reason(failure) says what happened to it, entry(failure) is its HAR 1.2 entry.
-How    The entry is written as browsers write a request that got no response: status 0 and `response._error`. Method and
-       scheme are not known, as no request was seen: GET stands for the method, for readers of HAR take nothing else for
-       granted, and the request's comment says so. What hark knows stands in `_failure`.
+How    The entry has the form in which browsers write a request without a response: status 0 and `response._error`. No
+       request was seen, so its method and scheme are not known: the method is GET, because programs that read HAR files
+       need one, and the request's comment says so. `_failure` has all that hark knows.
 """
 
+from __future__ import annotations
+
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from hark.decode.endings import Phase
-from hark.model.failure import Failure, FailureKind
+from hark.model.failure import FailureKind
 from hark.views.advice import remedy
 from hark.views.entry import notes, process
 from hark.views.view import address, plural, size, who
+from hark.wire import unixsocket
 from hark.wire.isotime import iso
 
-Json = dict[str, Any]
-_US = 1000  # ns: entries have times to the microsecond, and so has whatever is shown
+if TYPE_CHECKING:
+    from hark.decode.endings import Ending
+    from hark.model.entry import Entry, EntryFailure, EntryTimings
+    from hark.model.failure import Failure
+
+_US = 1000  # ns: the resolution of times in entries and on the terminal
 _NAMES = frozenset({FailureKind.NAME_NOT_FOUND, FailureKind.NAME_NO_ANSWER})
 _TLS = frozenset({
     FailureKind.NOT_TLS, FailureKind.TLS_SILENT, FailureKind.CERTIFICATE_REJECTED, FailureKind.TLS_FAILED,
@@ -53,12 +60,14 @@ def what(failure: Failure) -> str:
 
 
 def seen(failure: Failure) -> str:
-    """The last thing that was seen of it; of a certificate that was rejected also which address had it."""
+    """The last thing that was seen of it; for a rejected certificate also the server's address."""
     connection = failure.connection
-    at = connection.server[0] if connection is not None and failure.kind is FailureKind.CERTIFICATE_REJECTED else ""
-    if at in ("", failure.host):
+    address = (
+        connection.server[0] if connection is not None and failure.kind is FailureKind.CERTIFICATE_REJECTED else ""
+    )
+    if address in ("", failure.host):
         return failure.seen
-    return f"{failure.seen}, shown by {at}" if failure.seen else f"the server is {at}"
+    return f"{failure.seen}, shown by {address}" if failure.seen else f"the server is {address}"
 
 
 def reason(failure: Failure) -> str:
@@ -67,57 +76,57 @@ def reason(failure: Failure) -> str:
 
 
 def line(failure: Failure) -> str:
-    """One line without layout."""
+    """A failure in one line, as plain text."""
     return f"{what(failure)} {reason(failure)}"
 
 
-def layer(facts: Json) -> str:
-    """Where a failure was, of an entry's `_failure`, for whoever shows it where a request has its method: "DNS", "TLS"
-    (and QUIC), "CONNECT"."""
+def layer(facts: EntryFailure) -> str:
+    """Where an entry's failure was: "DNS", "TLS" (and QUIC) or "CONNECT". Lists show it in the place of a method."""
     kind = facts.get("kind")
     if kind in _NAMES:
         return "DNS"
     return "TLS" if kind in _TLS or facts.get("phase") == Phase.TLS else "CONNECT"
 
 
-def summed_up(facts: Json) -> str:
-    """What failed and what happened to it, of an entry's `_failure`: "example.com:443: no answer"."""
+def summed_up(facts: EntryFailure) -> str:
+    """What failed and what happened to it, of an entry: "example.com:443: no answer"."""
     host, port, why = str(facts.get("host", "")), facts.get("port", 0), str(facts.get("why", ""))
     named = host if "rcode" in facts else address(host, port)
     return f"{named}: {'not decrypted: ' if facts.get('kind') == FailureKind.ENCRYPTED else ''}{why}"
 
 
 def taken(failure: Failure) -> int:
-    """How long the program waited, in ns, as exactly as entries tell it."""
+    """How long the program waited, in ns, with the resolution of entries."""
     return max(failure.time // _US - failure.started // _US, 0) * _US
 
 
 def libraries(failure: Failure) -> tuple[str, ...]:
-    """The TLS libraries that were found in the process."""
+    """The TLS libraries in the process."""
     return failure.process.tls if failure.process is not None else ()
 
 
 def ciphertext(failure: Failure) -> str:
-    """What stayed encrypted: "1.2 kB TLSv1.3 (Go crypto/tls)"."""
-    found = ", ".join(libraries(failure))
-    return f"{size(failure.size)} {failure.version or 'TLS'}{f' ({found})' if found else ''}"
+    """What was not decrypted: "1.2 kB TLSv1.3 (Go crypto/tls)"."""
+    names = ", ".join(libraries(failure))
+    return f"{size(failure.size)} {failure.version or 'TLS'}{f' ({names})' if names else ''}"
 
 
 class Counts:
-    """How many failures of which kind there were, in words."""
+    """Numbers of failures by kind."""
 
     def __init__(self) -> None:
         self._kinds: Counter[FailureKind] = Counter()
 
     def add(self, kind: FailureKind) -> None:
-        """One more."""
+        """Count one."""
         self._kinds[kind] += 1
 
     def __len__(self) -> int:
         return sum(self._kinds.values())
 
     def clauses(self) -> list[str]:
-        """Such as "2 failed connections (1 refused, 1 reset)", "1 name not found", "1 TLS connection not decrypted"."""
+        """In words, such as "2 failed connections (1 refused, 1 reset)", "1 name not found", "1 connection not
+        decrypted"."""
         clauses = []
         failed = {k: n for k, n in sorted(self._kinds.items()) if k not in _NAMES and k is not FailureKind.ENCRYPTED}
         if failed:
@@ -133,16 +142,16 @@ class Counts:
         return clauses
 
 
-# -- the entry -------------------------------------------------------------------------------------------------------
+# -- the entry ---------------------------------------------------------------------------------------------------------
 
 
-def entry(failure: Failure) -> Json:
-    """Its entry; it is not to be changed."""
+def entry(failure: Failure) -> Entry:
+    """Its entry. Do not change it: parts are shared."""
     if failure.entry is not None:
         return failure.entry
     connection = failure.connection
-    found = connection.tls if connection is not None else None
-    result: Json = {
+    tls = connection.tls if connection is not None else None
+    result: Entry = {
         "startedDateTime": iso(failure.started),
         "time": _ms(taken(failure)),
         "request": {
@@ -163,18 +172,17 @@ def entry(failure: Failure) -> Json:
         "_stream": 0,
         "_process": process(failure.process, failure.pid),
     }  # fmt: skip
-    if found is not None:
-        result["_tls"] = {"version": found.version, "cipher": found.cipher, "sni": found.sni, "alpn": found.alpn}
+    if tls is not None:
+        result["_tls"] = {"version": tls.version, "cipher": tls.cipher, "sni": tls.sni, "alpn": tls.alpn}
     if connection is not None and connection.notes:
         result["_notes"] = notes(connection)
-    result["_failure"] = _facts(failure)
+    result["_failure"] = _facts(failure, failure.ending)
     return result
 
 
-def _facts(failure: Failure) -> Json:
-    ending = failure.ending
+def _facts(failure: Failure, ending: Ending | None) -> EntryFailure:
     side = ending.side if ending is not None else None
-    facts: Json = {
+    facts: EntryFailure = {
         "kind": failure.kind.value,
         "host": failure.host,
         "port": failure.port,
@@ -195,24 +203,27 @@ def _facts(failure: Failure) -> Json:
     if libraries(failure):
         facts["libraries"] = list(libraries(failure))
     if failure.answer is not None:
-        facts |= {"rcode": failure.answer.rcode, "type": failure.answer.qtype}
+        facts["rcode"], facts["type"] = failure.answer.rcode, failure.answer.qtype
     return facts
 
 
 def _url(failure: Failure) -> str:
-    """Where the request would have gone: https where TLS was begun or its own port was asked for."""
+    """The URL of the missing request: https if TLS was started or the port is 443."""
     connection, port = failure.connection, failure.port
     host = f"[{failure.host}]" if ":" in failure.host else quote(failure.host, safe="")
     secure = port == 443 or failure.kind in _TLS or (connection is not None and connection.tls is not None)
+    if unixsocket.is_socket(failure.host):
+        return unixsocket.origin("https" if secure else "http", failure.host) + "/"
     return f"{'https' if secure else 'http'}://{host}{'' if port in (0, 443 if secure else 80) else f':{port}'}/"
 
 
-def _timings(failure: Failure) -> Json:
-    """The phases, in ms, which add up to the time: what was not reached is -1, what HAR wants to be there 0."""
-    timings: Json = {"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0}
+def _timings(failure: Failure) -> EntryTimings:
+    """The phases, in ms, which add up to the time: -1 if not reached; 0 for those that HAR requires."""
+    timings: EntryTimings = {"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0}
     connection, whole = failure.connection, taken(failure)
     if connection is None:
-        return timings | {"dns": _ms(whole)}
+        timings["dns"] = _ms(whole)
+        return timings
     at, end = failure.started // _US * _US, failure.started // _US * _US + whole
     if connection.dns is not None and failure.started <= connection.dns[0] <= connection.dns[1] <= connection.opened:
         timings["dns"] = _ms(min(connection.opened // _US * _US, end) - at)
@@ -222,7 +233,8 @@ def _timings(failure: Failure) -> Json:
         ready = tls.done or end
         timings["ssl"] = _ms(max(min(ready, end) - tls.started, 0))
     ready = max(min(ready // _US * _US, end), at)
-    return timings | {"connect": _ms(ready - at), "wait": _ms(end - ready)}
+    timings["connect"], timings["wait"] = _ms(ready - at), _ms(end - ready)
+    return timings
 
 
 def _ms(ns: int) -> float:

@@ -1,41 +1,42 @@
-"""Every change as a line of JSON, for another process of hark that shows it: DevTools, watch, the terminal browser, the
-Python API.
+"""Every change as a line of JSON, for other processes of hark: DevTools, watch, the terminal browser, the Python API.
 
-What   {"what": ..., "n": the exchange's number, "entry": ...} and the like; a failure is told by its entry too.
-       `Feed` writes them, `Changes` makes changes of them again, so that any view can stand at the other end.
-Why    A view that serves people (windows, connections, keys) must not delay the decoder process; and one format
-       for all of them is one that is tested.
-Limits What is not whole yet is told as an entry of what is known so far.
+What   Lines such as {"what": ..., "n": the exchange's number, "entry": ...}; a failure has an entry too. `Feed` writes
+       them, `Changes` turns them back into changes, so that the other process can use any view.
+Why    An interactive view must not delay the decoder process; and a single format is tested best.
+Limits An exchange in progress has an entry with what is known so far.
 """
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hark.decode.events import Message, Side, TlsFacts, Trouble, TroubleKind
-from hark.model.archive import Shelf
 from hark.model.changes import (
     Answered,
     Began,
     Change,
     Ended,
     Failed,
-    MadeUp,
     MessageSeen,
     OtherProtocol,
     PassedOver,
     RecordingTrouble,
+    Superseded,
     Upgraded,
 )
 from hark.model.exchange import Connection, Exchange
 from hark.model.failed_entry import failure
+from hark.model.imported import EntryReader
 from hark.recording.blocks import Process
 from hark.views import failures
 from hark.views.entries import encode
 from hark.views.entry import entry, process
-from hark.views.messages import shown
+from hark.views.messages import readable
 from hark.views.schema import Schema
 from hark.views.view import Needs, View
+
+if TYPE_CHECKING:
+    from hark.model.entry import EntryProcess
 
 Json = dict[str, Any]
 _STEPS: dict[str, type[Any]] = {"began": Began, "answered": Answered, "upgraded": Upgraded, "ended": Ended}
@@ -54,38 +55,38 @@ class Feed(View):
         self._size = 0
 
     def needs(self) -> Needs:
-        """Whoever is fed may show anything."""
+        """Everything: the other process may show any of it."""
         return Needs.BODIES | Needs.STEPS
 
     def change(self, change: Change) -> None:
-        """Write it. What was made up for is for a terminal that asks for more, and is not fed."""
-        if type(change) is MadeUp:
+        """Write it. Superseded attempts are for the terminal alone, and are left out."""
+        if type(change) is Superseded:
             return
-        line = encode(self._told(change))
+        line = encode(self._line_of(change))
         self._lines += (line, b"\n")
         self._size += len(line)
         if self._size > _BATCH:
             self.tick(0)
 
     def tick(self, now: int) -> None:
-        """Write what was gathered."""
+        """Write the lines."""
         if self._lines:
             lines, self._lines, self._size = self._lines, [], 0
             self._write(b"".join(lines))
 
     def end(self) -> int:
-        """Say that nothing more will come."""
+        """Write the last line."""
         self._lines.append(END)
         self.tick(0)
         return 0
 
-    def _told(self, change: Change) -> Json:
-        assert not isinstance(change, MadeUp)
+    def _line_of(self, change: Change) -> Json:
+        assert not isinstance(change, Superseded)
         match change:
             case Began() | Answered() | Upgraded() | Ended():
                 exchange = change.exchange
-                found = entry(exchange, self._schema)
-                return {"what": _NAMES[type(change)], "n": exchange.number, "entry": found}
+                value = entry(exchange, self._schema)
+                return {"what": _NAMES[type(change)], "n": exchange.number, "entry": value}
             case MessageSeen():
                 return {"what": "spoke", "n": change.exchange.number, "message": self._message(change)}
             case Failed():
@@ -116,7 +117,7 @@ class Feed(View):
         if message.wrong:
             fields["wrong"] = message.wrong
         if message.kind == "grpc":
-            fields["shown"] = shown(change.exchange, message, self._schema)
+            fields["shown"] = readable(change.exchange, message, self._schema)
         return fields
 
 
@@ -136,14 +137,16 @@ def _connection(connection: Connection) -> Json:
     }
 
 
-def _process_of(found: Process | None, pid: int) -> Json | None:
-    """A process without its command line, in which secrets may stand: what failed is told by name and id."""
-    fields = process(found, pid)
-    return fields | {"cmdline": []} if fields and "cmdline" in fields else fields
+def _process_of(known: Process | None, pid: int) -> "EntryProcess | None":
+    """A process without its command line, which may have secrets."""
+    fields = process(known, pid)
+    if fields and "cmdline" in fields:
+        fields["cmdline"] = []
+    return fields
 
 
 def whole_lines(buffer: bytearray) -> list[bytes]:
-    """Take the lines that are whole off the front of what has come."""
+    """Remove the complete lines from the beginning of the buffer, and return them."""
     end = buffer.rfind(b"\n")
     if end < 0:
         return []
@@ -153,17 +156,17 @@ def whole_lines(buffer: bytearray) -> list[bytes]:
 
 
 class Changes:
-    """Makes changes of a feed's lines."""
+    """Turns the lines of a feed into changes."""
 
     def __init__(self) -> None:
-        self._shelf = Shelf()
+        self._reader = EntryReader()
         self._open: dict[int, Exchange] = {}
 
     def change(self, line: Json) -> Change | None:
-        """The change that a line tells; None for one that is none (the end)."""
+        """The change of a line; None if it has none (the end)."""
         what = line["what"]
         if what in _STEPS:
-            exchange = self._shelf.exchange(line["entry"])
+            exchange = self._reader.exchange(line["entry"])
             exchange.number = line["n"]
             if what == "ended":
                 self._open.pop(exchange.number, None)
@@ -172,7 +175,7 @@ class Changes:
             step: Change = _STEPS[what](exchange)
             return step
         if what == "spoke":
-            return self._spoke(line)
+            return self._message_of(line)
         if what == "failed":
             return Failed(failure(line["entry"]))
         if what == "other":
@@ -183,7 +186,7 @@ class Changes:
             return RecordingTrouble(Trouble(line["time"], TroubleKind(line["kind"]), 0, line["text"]))
         return None
 
-    def _spoke(self, line: Json) -> MessageSeen | None:
+    def _message_of(self, line: Json) -> MessageSeen | None:
         exchange = self._open.get(line["n"])
         if exchange is None:
             return None
@@ -199,10 +202,10 @@ class Changes:
 
 
 def _connected(fields: Json) -> Connection:
-    found = _process(fields["process"], tuple(fields["tls"]))
-    pid = found.pid if found is not None else (fields["process"] or {}).get("pid", 0)
+    process = _process(fields["process"], tuple(fields["tls"]))
+    pid = process.pid if process is not None else (fields["process"] or {}).get("pid", 0)
     ends = (fields["client"][0], fields["client"][1]), (fields["server"][0], fields["server"][1])
-    connection = Connection(fields["number"], fields["opened"], *ends, pid, found)
+    connection = Connection(fields["number"], fields["opened"], *ends, pid, process)
     connection.established, connection.name, connection.protocol = (
         fields["established"],
         fields["name"],

@@ -1,72 +1,77 @@
-"""Which exchanges are told: the filters that a person gives, the same for every view.
+"""Filters: which exchanges and failures are shown. They are the same for every view.
 
-What   Each filter is a word with alternatives ("4xx,5xx"), all of them must hold. A view behind Chosen sees only what
-       was chosen.
-Why    Filtering stands between the book and the views, so that no view knows of it and all are filtered alike.
-Limits What only the response can tell (status, type, time, size, text) is known at the end: behind such a filter a view
-       sees an exchange when it is over, not as it begins.
+What   Each filter has alternatives ("4xx,5xx"); all filters must match. Filtered passes on what matches.
+Why    Filters stand between the book and the views, so that no view knows of them and all outputs are filtered alike.
+Limits What depends on the response (status, type, time, size, text) is known at the end: with such a filter a view gets
+       an exchange when it is over, and nothing of it before.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import translate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hark.errors import UsageError
-from hark.model.changes import Answered, Began, Change, Ended, Failed, MadeUp, MessageSeen, OtherProtocol, Upgraded
-from hark.model.exchange import Connection, Exchange
-from hark.recording.blocks import Process
+from hark.model.changes import Answered, Began, Change, Ended, Failed, MessageSeen, OtherProtocol, Superseded, Upgraded
 from hark.views.grep import Grep
 from hark.views.view import Needs, Passing, View, plural
+from hark.wire import urls
 
-Test = Callable[[Exchange], bool]
+if TYPE_CHECKING:
+    from hark.model.exchange import Connection, Exchange
+    from hark.recording.blocks import Process
+
+    Test = Callable[[Exchange], bool]
 _UNITS_TIME = {"": 1e6, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "min": 60e9}
 _UNITS_SIZE = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9}
 _UNITS_SIZE |= {"kib": 1024, "mib": 1 << 20, "gib": 1 << 30}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµ]*)$", re.I)
 _STATUS = re.compile(r"([1-5])xx$|(\d{1,3})-(\d{1,3})$|(>=|<=|>|<)?(\d{1,3})$", re.I)
-_OF_THE_REQUEST = ("host", "path", "method", "process")
+_BY_REQUEST = ("host", "path", "method", "process")
 
 
-class Choice(NamedTuple):
-    """The filters, made ready."""
+class Filter(NamedTuple):
+    """All filters of a run, parsed."""
 
-    early: tuple[Test, ...]  # what the request tells
-    late: tuple[Test, ...]  # what only the end tells
+    early: tuple[Test, ...]  # tests of the request
+    late: tuple[Test, ...]  # tests that need the whole exchange
     hosts: Callable[[Sequence[str]], bool] | None
     processes: Callable[[Sequence[str]], bool] | None
     failed: bool
     grep: Grep | None
 
-    def wants(self, exchange: Exchange) -> bool:
-        """Whether an exchange that is over is told."""
+    def matches(self, exchange: Exchange) -> bool:
+        """Whether an exchange that is over is shown."""
         return all(test(exchange) for test in self.early) and all(test(exchange) for test in self.late)
 
-    def may(self, exchange: Exchange) -> bool:
-        """Whether an exchange that goes on is told."""
+    def matches_early(self, exchange: Exchange) -> bool:
+        """Whether an exchange in progress is shown."""
         return not self.late and all(test(exchange) for test in self.early)
 
-    def other(self, change: Change) -> bool:
-        """Whether what is no exchange is told: by host and process, where no filter asks for what it has not."""
-        if isinstance(change, Failed | MadeUp):
+    def matches_other(self, change: Change) -> bool:
+        """Whether a change that concerns no exchange is shown: by host and process, unless another filter asks for
+        something that only exchanges have."""
+        if isinstance(change, Failed | Superseded):
             failure = change.failure
-            connected = failure.connection
+            connection = failure.connection
             at = f"{failure.host}:{failure.port}" if failure.port else ""
-            names: tuple[str, ...] = (failure.host, at, *(_hosts_of(connected, "") if connected is not None else ()))
-            who = _names_of(failure.process, failure.pid)
+            hosts: tuple[str, ...] = (failure.host, at, *(_hosts_of(connection, "") if connection is not None else ()))
+            processes = _names_of(failure.process, failure.pid)
         elif isinstance(change, OtherProtocol):
             connection = change.connection
-            names = ("", *_hosts_of(connection, ""))
-            who = _names_of(connection.process, connection.pid)
+            hosts = ("", *_hosts_of(connection, ""))
+            processes = _names_of(connection.process, connection.pid)
         else:
-            return True  # about the recording itself
-        fitting = (self.hosts is None or self.hosts(names)) and (self.processes is None or self.processes(who))
+            return True  # it concerns the recording
+        match = (self.hosts is None or self.hosts(hosts)) and (self.processes is None or self.processes(processes))
         exact = len(self.early) + len(self.late) - (self.hosts is not None) - (self.processes is not None) - self.failed
-        return fitting and not exact
+        return match and not exact
 
 
 class Tally:
-    """How much there was before filters: exchanges that ended, and failures."""
+    """Numbers before filtering: exchanges that ended, and failures."""
 
     __slots__ = ("exchanges", "failures")
 
@@ -74,51 +79,52 @@ class Tally:
         self.exchanges = self.failures = 0
 
     def of(self, exchanges: int, failures: int) -> str:
-        """What matched, in words, where nothing or not all of the exchanges did; else ""."""
+        """What matched, in words, if not all exchanges did; else ""."""
         if self.exchanges:
             return f"{exchanges} of {plural(self.exchanges, 'exchange')} match" if exchanges < self.exchanges else ""
         return f"no exchanges, 0 of {plural(self.failures, 'failure')} match" if self.failures > failures == 0 else ""
 
 
-class Chosen(Passing):
-    """Shows its views only what was chosen, and counts all that there was."""
+class Filtered(Passing):
+    """Passes on what matches, and counts everything."""
 
-    def __init__(self, choice: Choice, views: Sequence[View], tally: Tally | None = None) -> None:
+    def __init__(self, filter: Filter, views: Sequence[View], tally: Tally | None = None) -> None:
         super().__init__(views)
-        self._choice = choice
+        self._filter = filter
         self._tally = tally if tally is not None else Tally()
 
     def needs(self) -> Needs:
-        """Bodies, where text is looked for in them."""
-        return super().needs() | (Needs.NOTHING if self._choice.grep is None else Needs.BODIES)
+        """Bodies, if they are searched."""
+        return super().needs() | (Needs.NOTHING if self._filter.grep is None else Needs.BODIES)
 
     def change(self, change: Change) -> None:
         """Pass it on, or not."""
         if isinstance(change, Ended):
             self._tally.exchanges += 1
-            wanted = self._choice.wants(change.exchange)
+            matches = self._filter.matches(change.exchange)
         elif isinstance(change, Began | Answered | Upgraded | MessageSeen):
-            wanted = self._choice.may(change.exchange)
+            matches = self._filter.matches_early(change.exchange)
         else:
             self._tally.failures += isinstance(change, Failed)
-            wanted = self._choice.other(change)
-        if wanted:
+            matches = self._filter.matches_other(change)
+        if matches:
             self._pass(change)
 
 
 class WithoutFailures(Passing):
-    """Shows its views no failures: --no-failures."""
+    """Passes on everything but failures: --no-failures."""
 
     def change(self, change: Change) -> None:
         """Pass it on, or not."""
-        if type(change) is not Failed and type(change) is not MadeUp:
+        if type(change) is not Failed and type(change) is not Superseded:
             self._pass(change)
 
 
-def choice(filters: dict[str, list[str]]) -> Choice | None:
-    """What the options --host, --path … ask for; None where they ask for nothing. Raises UsageError.
+def parse(filters: dict[str, list[str]]) -> Filter | None:
+    """The options --host, --path … as a filter; None if there are none. Raises UsageError.
 
-    A name given several times, and words with commas, are alternatives; a word that begins with "!" excludes."""
+    An option that is given several times, and words with commas, are alternatives; a word that begins with "!"
+    excludes."""
     tests: dict[str, Test] = {}
     for name, words in filters.items():
         tests[name] = _TESTS[name]([part for word in words for part in _parts(name, word)])
@@ -126,9 +132,9 @@ def choice(filters: dict[str, list[str]]) -> Choice | None:
         return None
     hosts = fits("host", filters["host"]) if "host" in filters else None
     processes = fits("process", filters["process"]) if "process" in filters else None
-    return Choice(
-        tuple(test for name, test in tests.items() if name in _OF_THE_REQUEST),
-        tuple(test for name, test in tests.items() if name not in _OF_THE_REQUEST),
+    return Filter(
+        tuple(test for name, test in tests.items() if name in _BY_REQUEST),
+        tuple(test for name, test in tests.items() if name not in _BY_REQUEST),
         hosts,
         processes,
         "failed" in filters,
@@ -142,11 +148,11 @@ def _parts(name: str, word: str) -> list[str]:
     return [part.strip() for part in word.split(",") if part.strip()]
 
 
-# -- words -----------------------------------------------------------------------------------------------------------
+# -- words -------------------------------------------------------------------------------------------------------------
 
 
 def _any(words: Sequence[str], make: Callable[[str], Callable[[str], bool]]) -> Callable[[Sequence[str]], bool]:
-    """Whether one of some names fits one of the words, and none of those that exclude."""
+    """A test whether some names have one that fits one of the words, and none that fits an excluding word."""
     parts = [part for word in words for part in _parts("", word)]
     wanted = [make(part.lower()) for part in parts if not part.startswith("!")]
     unwanted = [make(part[1:].lower()) for part in parts if part.startswith("!")]
@@ -161,41 +167,41 @@ def _any(words: Sequence[str], make: Callable[[str], Callable[[str], bool]]) -> 
 
 
 def fits(name: str, words: Sequence[str]) -> Callable[[Sequence[str]], bool]:
-    """The test of one of the filters by name on texts: hosts, paths, methods, statuses, types, processes. Raises
+    """The test of a filter on the values themselves: hosts, paths, methods, statuses, types, processes. Raises
     UsageError."""
     return _any(words, _WORDS[name])
 
 
 def parts_of(url: str) -> tuple[str, str]:
     """(host with its port, path with its query) of a URL."""
-    rest = url.partition("://")[2]
-    host = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
-    return host, rest[rest.find("/") :] if "/" in rest else "/"
+    scheme, authority, rest = urls.split(url)
+    path = rest if scheme else ""
+    return authority.rpartition("@")[2], path if path.startswith("/") else f"/{path}"
 
 
 def _glob(word: str) -> Callable[[str], bool]:
-    found = re.compile(translate(word), re.I).match
-    return lambda name: found(name) is not None
+    match = re.compile(translate(word), re.I).match
+    return lambda name: match(name) is not None
 
 
 def _host(word: str) -> Callable[[str], bool]:
     """A host with its subdomains, host:port, or a pattern."""
     word = _absolute(word)
     if "*" in word or "?" in word:
-        found = _glob(word)
-        return lambda name: found(_absolute(name))
+        test = _glob(word)
+        return lambda name: test(_absolute(name))
     word = word[1:-1] if word[:1] == "[" and word[-1:] == "]" else word
     return lambda name: (name := _absolute(name)) == word or name.endswith("." + word.removeprefix("."))
 
 
 def _absolute(name: str) -> str:
-    """A host without the dot that says that its name is whole (RFC 1034 §3.1), with its port."""
+    """A host, with its port, without the dot that ends an absolute name (RFC 1034 §3.1)."""
     host, colon, port = name.partition(":") if name.count(":") == 1 else (name, "", "")
     return host.removesuffix(".") + colon + port
 
 
 def _path(word: str) -> Callable[[str], bool]:
-    """The start of a path, or a pattern for all of it; without a slash any part of it."""
+    """The beginning of a path, or a pattern for all of it; without a slash any part of it."""
     if "*" in word or "?" in word:
         return _glob(word if word.startswith(("/", "*")) else f"*{word}")
     if word.startswith("/"):
@@ -210,10 +216,10 @@ def _kind(word: str) -> Callable[[str], bool]:
 
 
 def _status(word: str) -> Callable[[str], bool]:
-    found = _STATUS.match(word)
-    if found is None:
+    match = _STATUS.match(word)
+    if match is None:
         raise UsageError(f"--status {word} is not a status", "", "such as 404, 4xx, 500-599, '>=400', 4xx,5xx")
-    hundreds, low, high, sign, exact = found.groups()
+    hundreds, low, high, sign, exact = match.groups()
     if hundreds:
         return lambda name: name[0] == hundreds and len(name) == 3
     if low:
@@ -229,15 +235,15 @@ _WORDS = {"host": _host, "path": _path, "method": _glob, "status": _status, "typ
 
 
 def _quantity(option: str, words: list[str], units: dict[str, float], example: str) -> float:
-    found = _QUANTITY.match(words[0]) if len(words) == 1 else None
-    unit = found[2].lower() if found is not None else "?"
-    if found is None or unit not in units:
+    match = _QUANTITY.match(words[0]) if len(words) == 1 else None
+    unit = match[2].lower() if match is not None else "?"
+    if match is None or unit not in units:
         kind, such = example.split()
         raise UsageError(f"--{option} {','.join(words)} is not a {kind}", "", f"such as {such}")
-    return float(found[1]) * units[unit]
+    return float(match[1]) * units[unit]
 
 
-# -- what is tested --------------------------------------------------------------------------------------------------
+# -- values to test ----------------------------------------------------------------------------------------------------
 
 
 def _hosts_of(connection: Connection, url: str) -> tuple[str, ...]:
@@ -306,7 +312,7 @@ def _test_larger(words: list[str]) -> Test:
 
 
 def failed(exchange: Exchange) -> bool:
-    """Whether it came to no good end: an error status, no answer, one that is not whole, a gRPC error."""
+    """Whether it failed: an error status, no response, an incomplete one, a gRPC error."""
     if exchange.trouble or exchange.response is None or exchange.response.status >= 400:
         return True
     if exchange.is_grpc:

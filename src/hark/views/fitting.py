@@ -1,15 +1,15 @@
-"""What a line names, made to fit into columns: of a URL the scheme gives way first, then the host, then the path.
+"""Shortens the URL of a line to a number of columns: first the scheme is left out, then the host, then the path.
 
-What   fit("GET https://api.example.com:8443/v1/items?page=2", columns) shortens; least(...) says how many columns it
-       needs to show method and path whole; columns(text) is what a text takes on a terminal.
-Why    All requests of a run often go to one host: the path is what tells one line from the next.
+What   fit("GET https://api.example.com:8443/v1/items?page=2", columns) shortens; least(...) is the number of columns
+       for method and complete path; columns(text) is the width of a text on a terminal.
+Why    All requests of a run often go to one host: the lines differ in their paths.
 """
 
 from unicodedata import combining, east_asian_width
 
 
 def columns(text: str) -> int:
-    """Columns that a text takes on a terminal; colours (SGR sequences) take none."""
+    """The width of a text on a terminal; colours (SGR sequences) take no columns."""
     if "\x1b" in text:
         text = "".join(part.partition("m")[2] if at else part for at, part in enumerate(text.split("\x1b")))
     if text.isascii():
@@ -22,13 +22,13 @@ def _columns_of(sign: str) -> int:
 
 
 def least(text: str) -> int:
-    """Columns that method and path (or whatever is named) need to be shown whole, without scheme and host."""
+    """The width of method and path without scheme and host; without a URL, of the whole."""
     method, _, host, path = _parts(text)
     return columns(method) + (columns(path) + 1 if path else columns(host))
 
 
 def fit(text: str, room: int) -> str:
-    """The text in at most `room` columns, its parts in the order of what can best be missed."""
+    """The text in at most `room` columns."""
     if columns(text) <= room:
         return text
     method, scheme, host, path = _parts(text)
@@ -44,8 +44,8 @@ def fit(text: str, room: int) -> str:
 
 
 def _parts(text: str) -> tuple[str, str, str, str]:
-    """(method with its space, scheme with its slashes, host with its port, path with its query). Without a URL there is
-    a host ("connect 127.0.0.1:80"), else what counts as a path."""
+    """(method with a space, scheme with its slashes, host with port, path with query). Without a URL: a host ("connect
+    127.0.0.1:80"), or else all as the path."""
     method, space, rest = text.partition(" ")
     if not space:
         method, rest = "", text
@@ -60,7 +60,7 @@ def _parts(text: str) -> tuple[str, str, str, str]:
 
 
 def _end(text: str, room: int) -> str:
-    """The end of it: of a host the domain and the port."""
+    """The end of a host: its domain and port."""
     if columns(text) <= room:
         return text
     if room <= 1:
@@ -72,7 +72,7 @@ def _end(text: str, room: int) -> str:
 
 
 def _middle(text: str, room: int, before: str) -> str:
-    """Its begin and its end; before: what stands for what was left out in front of it."""
+    """The beginning and the end of a path. before: a mark for what was left out before it."""
     room = max(room - len(before), 2)
     end = room // 3
     first, last = text[: room - 1 - end], text[len(text) - end :]

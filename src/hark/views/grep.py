@@ -1,24 +1,30 @@
-"""Looking for text in an exchange: its URL, headers, bodies and messages.
+"""Search for text in an exchange: in its URL, headers, bodies and messages.
 
-May hold: the search, and the line around what was found. May not hold: what becomes of it.
+May hold: the search, and the line around a match. May not hold: output.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from hark.decode.events import Headers, Message, Side
+from hark.decode.endings import Side
 from hark.errors import UsageError
-from hark.model.body import Decoded
 from hark.model.charset import text_of
-from hark.model.exchange import Exchange
 from hark.wire.fields import text as text_of_field
 
-_AROUND = 60  # characters shown on both sides of what was found in a long line
+if TYPE_CHECKING:
+    from hark.decode.events import Headers, Message
+    from hark.model.body import Decoded
+    from hark.model.exchange import Exchange
+
+_AROUND = 60  # characters shown on both sides of a match in a long line
 
 
 class Match(NamedTuple):
-    """A place: where it is, the line as far as it is shown, and where in that line the text begins and ends."""
+    """A match: in which part of the exchange, the line as far as it is shown, begin and end of the match in that
+    line."""
 
     where: str
     line: str
@@ -27,7 +33,7 @@ class Match(NamedTuple):
 
 
 class Grep:
-    """Regular expressions, of which one has to be found. Raises UsageError where one is none."""
+    """Searches for any of several regular expressions. Raises UsageError if one is invalid."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         for pattern in patterns:
@@ -40,7 +46,7 @@ class Grep:
         )
 
     def matches(self, exchange: Exchange) -> Iterator[Match]:
-        """Every line in which it is found, in the order in which it was said."""
+        """All matching lines, in the order of the exchange."""
         yield from self._in("url", exchange.url)
         if exchange.request is not None:
             yield from self._headers("request", exchange.request.headers)
@@ -53,7 +59,7 @@ class Grep:
             yield from self.message(message)
 
     def message(self, message: Message) -> Iterator[Match]:
-        """Every line of a message in which it is found."""
+        """The matching lines of a message."""
         yield from self._in(message.kind, message.data.decode("utf-8", "replace"))
 
     def _headers(self, where: str, headers: Headers) -> Iterator[Match]:
@@ -67,20 +73,20 @@ class Grep:
 
     def _in(self, where: str, text: str) -> Iterator[Match]:
         at = 0
-        while (found := self._search.search(text, at)) is not None:
-            begin = text.rfind("\n", 0, found.start()) + 1
-            end = text.find("\n", found.start())
+        while (match := self._search.search(text, at)) is not None:
+            begin = text.rfind("\n", 0, match.start()) + 1
+            end = text.find("\n", match.start())
             end = len(text) if end < 0 else end
-            yield _match(where, text[begin:end], found.start() - begin, min(found.end(), end) - begin)
+            yield _match(where, text[begin:end], match.start() - begin, min(match.end(), end) - begin)
             at = end + 1
             if at > len(text):
                 return
 
 
 def _match(where: str, line: str, start: int, end: int) -> Match:
-    """The match in as much of its line as a person wants to see."""
+    """A match in its line; a long line is cut around it."""
     end = min(end, start + 4 * _AROUND)
     left, right = max(start - _AROUND, 0), min(end + _AROUND, len(line))
     before = "…" if left else ""
-    shown = before + line[left:right] + ("…" if right < len(line) else "")
-    return Match(where, shown, start - left + len(before), end - left + len(before))
+    excerpt = before + line[left:right] + ("…" if right < len(line) else "")
+    return Match(where, excerpt, start - left + len(before), end - left + len(before))

@@ -1,11 +1,10 @@
-"""A HAR 1.2 file that is whole at every moment.
+"""HAR 1.2 files that are valid JSON at any time.
 
-What   The file ends in what closes it. Each batch of entries is written over that end, with the end behind it, in one
-       call: whoever opens the file, whenever, finds valid JSON.
-Why    A HAR is one JSON document, so appending alone would leave it open until the last moment, which kill -9 takes.
-Limits The kernel writes in pieces of a page or more, and a process that is killed within the call leaves what was
-       written: a batch is one entry or as many as fit into BATCH, so that it is over in microseconds. hark reads such a
-       file up to the entry that is torn. What cannot be written over (a pipe) is a HAR once it has ended.
+What   Each batch of entries overwrites the end of the document and appends the end again, in one call.
+Why    A HAR file is one JSON document. With appending alone it would be invalid until the end, and after kill -9.
+Limits A process that is killed inside the call leaves a part of the batch. A batch is one entry, or several up to
+       BATCH, so that the call takes microseconds; hark reads such a file up to the torn entry. What cannot be
+       overwritten (a pipe) is a valid HAR file only at the end.
 """
 
 from collections.abc import Callable
@@ -18,13 +17,13 @@ _TAIL = b"\n]}}\n"
 
 
 def head(version: str) -> bytes:
-    """What stands before the entries."""
+    """The document before the first entry."""
     log = {"version": "1.2", "creator": {"name": "hark", "version": version}, "_schema": SCHEMA, "pages": []}
     return b'{"log":' + encode(log)[:-1] + b',"entries":['
 
 
 class Har:
-    """A sink. put(data, offset, else_) writes over the file from there on, or else_ where there is no room."""
+    """A sink. put(data, offset, else_) overwrites the file from `offset` on; with else_ if the disk is full."""
 
     def __init__(self, put: Callable[[bytes, int, bytes], None], version: str) -> None:
         self._put = put
@@ -36,14 +35,14 @@ class Har:
         self._first = True
 
     def add(self, entry: bytes) -> None:
-        """One more entry."""
+        """Take an entry."""
         if self._waiting and self._size + len(entry) > _BATCH:
             self.flush()
         self._waiting.append(entry)
         self._size += len(entry)
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the batch."""
         if not self._waiting:
             return
         text = b",\n".join(self._waiting)
@@ -55,7 +54,7 @@ class Har:
         self._at += len(text)
 
     def end(self) -> int:
-        """Write what was gathered."""
+        """Write the batch."""
         self.flush()
         return 0
 
@@ -69,19 +68,19 @@ class HarStream:
         self._between = b"\n"
 
     def add(self, entry: bytes) -> None:
-        """One more entry."""
+        """Take an entry."""
         self._waiting += (self._between, entry)
         self._between = b",\n"
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the batch."""
         if self._waiting:
             text = b"".join(self._waiting)
             self._waiting.clear()
             self._write(text)
 
     def end(self) -> int:
-        """Write what is left, and what closes the document."""
+        """Write the rest, and the end of the document."""
         self._waiting.append(_TAIL)
         self.flush()
         return 0

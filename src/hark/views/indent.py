@@ -1,9 +1,9 @@
-"""JSON that ends too early, in lines: a body of which only the beginning was kept, or came.
+"""Indents incomplete JSON: bodies of which only the beginning was received or kept.
 
-What   indented(text) gives the text with the same layout as json.dumps(indent=2), up to where it ends; None where it
-       is something else than the beginning of one JSON value.
-Why    A parser gives nothing of it, and one line of a megabyte cannot be read.
-Limits Values more than _DEEP levels deep are left as they are: their indentation would be larger than they are.
+What   indented(text) gives the layout of json.dumps(indent=2), up to the end of the text; None if it is not the
+       beginning of one JSON value.
+Why    A JSON parser rejects such a text, and one line of a megabyte is not readable.
+Limits Text with more than _DEEP levels is not indented: the indentation would be larger than the text.
 """
 
 import re
@@ -18,7 +18,7 @@ _BEFORE_VALUES = ("", "{", "[", ",", ":")
 
 
 def indented(text: str) -> str | None:
-    """The text in lines, if it is the beginning of a JSON value and no more."""
+    """The text in lines, if it is the beginning of one JSON value."""
     try:
         return "".join(_pieces(text))
     except ValueError:
@@ -26,7 +26,7 @@ def indented(text: str) -> str | None:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Raises ValueError where it is no JSON."""
+    """Raises ValueError if it is not the beginning of JSON."""
     levels: list[str] = []
     before = ""  # the token before
     for token in _tokens(text):
@@ -54,11 +54,11 @@ def _pieces(text: str) -> Iterator[str]:
 def _tokens(text: str) -> Iterator[str]:
     at = 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+        match = _TOKEN.match(text, at)
+        if match is None:
             raise ValueError("no token")
-        token = found[0]
-        at = found.end()
+        token = match[0]
+        at = match.end()
         if token.isspace():
             continue
         word = token[0] not in '{}[],:"'

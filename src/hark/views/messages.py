@@ -1,20 +1,20 @@
-"""What an exchange's messages look like in its entry: WebSocket, server-sent events, gRPC.
+"""The messages of an exchange in its entry, and as text: WebSocket, server-sent events, gRPC."""
 
-May hold: the mapping. May not hold: the rest of the entry.
-"""
+from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hark.decode.events import Message, Side
-from hark.model.exchange import Exchange
+from hark.decode.endings import Side
 from hark.wire import protobuf, websocket
 from hark.wire.fields import text as text_of_field
 
 if TYPE_CHECKING:
+    from hark.decode.events import Message
+    from hark.model.entry import Direction, Entry, EntryCall, EntryGrpc, EntryMessage
+    from hark.model.exchange import Exchange
     from hark.views.schema import Schema
 
-Json = dict[str, Any]
 GRPC_STATUS = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
@@ -22,42 +22,48 @@ GRPC_STATUS = (
 )  # fmt: skip
 
 
-def messages(exchange: Exchange, schema: "Schema | None") -> Json:
-    """The entry's fields about the messages."""
-    fields: Json = {}
+def add_messages(entry: Entry, exchange: Exchange, schema: Schema | None) -> None:
+    """Add the fields about messages to the exchange's entry."""
     if exchange.socket:
-        fields["_webSocketMessages"] = [_socket(message) for message in exchange.messages]
+        entry["_webSocketMessages"] = [_socket(message) for message in exchange.messages]
     elif exchange.is_grpc:
-        fields["_grpc"] = _grpc(exchange, schema)
+        entry["_grpc"] = _grpc(exchange, schema)
     elif any(message.kind == "event" for message in exchange.messages):
-        fields["_events"] = [
+        entry["_events"] = [
             {"time": _seconds(m.time), "event": m.name, "id": m.id, "data": m.data.decode("utf-8", "replace")}
             for m in exchange.messages
         ]
-    left = sum(exchange.messages_seen) - len(exchange.messages)
-    if left:
-        fields["_messagesNotKept"] = left
-    return fields
+    not_kept = sum(exchange.messages_seen) - len(exchange.messages)
+    if not_kept:
+        entry["_messagesNotKept"] = not_kept
 
 
 def _seconds(ns: int) -> float:
     return round(ns / 1e9, 6)
 
 
-def _way(message: Message) -> str:
+def _direction(message: Message) -> Direction:
     return "send" if message.side == Side.CLIENT else "receive"
 
 
-def _socket(message: Message) -> Json:
-    """As Chrome's own HAR has it; of a close, its code and reason."""
+def _socket(message: Message) -> EntryMessage:
+    """As in Chrome's HAR files; a close frame is its reason, and its code is in `_code`."""
     data = message.data
-    result: Json = {"type": _way(message), "time": _seconds(message.time), "opcode": websocket.OPCODES[message.kind]}
     if message.kind == "text":
-        result["data"] = data.decode("utf-8", "backslashreplace")
+        text = data.decode("utf-8", "backslashreplace")
     elif message.kind == "close" and len(data) >= 2:
-        result |= {"data": data[2:].decode("utf-8", "backslashreplace"), "_code": int.from_bytes(data[:2], "big")}
+        text = data[2:].decode("utf-8", "backslashreplace")
     else:
-        result["data"] = base64.b64encode(data).decode("ascii")
+        text = base64.b64encode(data).decode("ascii")
+    opcode = websocket.OPCODES[message.kind]
+    result: EntryMessage = {
+        "type": _direction(message),
+        "time": _seconds(message.time),
+        "opcode": opcode,
+        "data": text,
+    }
+    if message.kind == "close" and len(data) >= 2:
+        result["_code"] = int.from_bytes(data[:2], "big")
     if message.size != len(data):
         result["_size"] = message.size
     if message.wrong:
@@ -66,22 +72,22 @@ def _socket(message: Message) -> Json:
 
 
 def grpc_status(exchange: Exchange) -> tuple[int | None, str]:
-    """(status, message) of a call; None where none came. It stands in the trailers, in the head where there is no body,
-    or, in gRPC-web, in a last message."""
-    found: dict[str, str] = {}
+    """(status, message) of a call; (None, "") if there is none. They are in the trailers, in the head if there is no
+    body, or, in gRPC-web, in the last message."""
+    values: dict[str, str] = {}
     response = exchange.response
     for name, value in (*(response.headers if response is not None else ()), *exchange.response_trailers):
-        found[name.decode("latin-1").lower()] = text_of_field(value)
+        values[name.decode("latin-1").lower()] = text_of_field(value)
     for message in exchange.messages:
         if message.kind == "trailers":
             for line in message.data.decode("utf-8", "backslashreplace").split("\r\n"):
                 key, colon, text = line.partition(":")
                 if colon:
-                    found[key.strip().lower()] = text.strip()
+                    values[key.strip().lower()] = text.strip()
     from urllib.parse import unquote
 
-    status = found.get("grpc-status", "")
-    return int(status) if status.isdigit() else None, unquote(found.get("grpc-message", ""))
+    status = values.get("grpc-status", "")
+    return int(status) if status.isdigit() else None, unquote(values.get("grpc-message", ""))
 
 
 def status_name(status: int) -> str:
@@ -89,11 +95,11 @@ def status_name(status: int) -> str:
     return GRPC_STATUS[status] if status < len(GRPC_STATUS) else str(status)
 
 
-def _grpc(exchange: Exchange, schema: "Schema | None") -> Json:
+def _grpc(exchange: Exchange, schema: Schema | None) -> EntryGrpc:
     path = exchange.request.target if exchange.request is not None else ""
     service, _, method = path.lstrip("/").partition("?")[0].rpartition("/")
     status, text = grpc_status(exchange)
-    call: Json = {
+    call: EntryGrpc = {
         "service": service,
         "method": method,
         "messages": [_call(m, path, schema) for m in exchange.messages if m.kind in ("grpc", "sealed")],
@@ -106,24 +112,22 @@ def _grpc(exchange: Exchange, schema: "Schema | None") -> Json:
     return call
 
 
-def _call(message: Message, path: str, schema: "Schema | None") -> Json:
-    result: Json = {"type": _way(message), "time": _seconds(message.time), "size": message.size}
-    if message.kind == "sealed" or message.size != len(message.data):
-        result["base64"] = base64.b64encode(message.data).decode("ascii")
-        return result
-    known = schema.message(path, message.side == Side.SERVER, message.data) if schema is not None else None
-    if known is not None:
-        result["message"] = known
-        return result
-    fields = protobuf.message(message.data)
-    if fields is not None:
-        result["fields"] = fields
-    else:
-        result["base64"] = base64.b64encode(message.data).decode("ascii")
+def _call(message: Message, path: str, schema: Schema | None) -> EntryCall:
+    result: EntryCall = {"type": _direction(message), "time": _seconds(message.time), "size": message.size}
+    if message.kind != "sealed" and message.size == len(message.data):
+        decoded = schema.message(path, message.side == Side.SERVER, message.data) if schema is not None else None
+        if decoded is not None:
+            result["message"] = decoded
+            return result
+        fields = protobuf.message(message.data)
+        if fields is not None:
+            result["fields"] = fields
+            return result
+    result["base64"] = base64.b64encode(message.data).decode("ascii")
     return result
 
 
-def shown(exchange: Exchange, message: Message, schema: "Schema | None") -> str:
+def readable(exchange: Exchange, message: Message, schema: Schema | None) -> str:
     """A message as text for a person."""
     import json
 

@@ -1,10 +1,9 @@
 """One HTML page with every exchange in it, to be sent to a colleague: -o x.html.
 
-What   page.html, which holds the whole viewer, followed by a script element of JSON for each entry. Nothing is loaded
-       from anywhere, and the page's own policy forbids it.
-Why    Appending keeps the file whole at every moment: HTML needs no end.
-Safe   Inside the data every "<" is written as an escape, so no byte of a peer can end the element that it stands in;
-       the viewer shows it as text only.
+What   page.html, which is the viewer, followed by a script element with JSON for each entry. The page loads nothing,
+       and its content security policy forbids it.
+Why    HTML needs no end, so that the file is valid after every append.
+Safe   In the data every "<" is escaped, so that no byte of a peer can end its element; the viewer shows data as text.
 """
 
 import os
@@ -26,17 +25,17 @@ class Page:
             write(file.read())
 
     def add(self, entry: bytes) -> None:
-        """One more entry."""
+        """Take an entry."""
         self._pieces += (_BEGIN, entry.replace(b"<", b"\\u003c"), _END)
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the batch."""
         if self._pieces:
             pieces, self._pieces = self._pieces, []
             self._write(b"".join(pieces))
 
     def end(self) -> int:
-        """Write what was gathered."""
+        """Write the batch."""
         self.flush()
         return 0
 

@@ -1,9 +1,9 @@
-"""Views behind redaction: they see exchanges and messages without secrets.
+"""Redaction: the views that get their changes from here see no secrets.
 
-What   Every change is made anew from its entry, in which each secret has become a mark (redaction/). Equal secrets have
-       equal marks in everything that stands behind one of these; the salt is random, so in another run they differ.
-Why    A view in front of views: none of them has to know, and none of them can see more.
-Limits Packets are not touched: a pcapng is never redacted.
+What   Each change is made again from its entry, in which secrets are replaced by marks (redaction/). Equal secrets have
+       equal marks in one run; the salt is random, so that they differ in another run.
+Why    As a view that passes changes on: the other views need not know of it, and cannot see more.
+Limits Packets are not changed: a pcapng is never redacted.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from hark.decode.events import Message
-from hark.model.archive import Archived, Shelf
 from hark.model.changes import Answered, Began, Change, Ended, Failed, MessageSeen, OtherProtocol, Upgraded
 from hark.model.exchange import Connection, Exchange
 from hark.model.failed_entry import failure
+from hark.model.imported import EntryReader, ImportedExchange
 from hark.recording.blocks import Process
 from hark.views import failures
 from hark.views.entry import entry
-from hark.views.messages import shown
+from hark.views.messages import readable
 from hark.views.redaction.entry import Redaction
 from hark.views.view import Passing, View
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 
 
 class Redacted(Passing):
-    """Shows its views everything without secrets; schema tells gRPC messages by their names."""
+    """Passes on changes without secrets; schema gives gRPC messages their field names."""
 
     def __init__(self, views: Sequence[View], salt: bytes, schema: "Schema | None" = None) -> None:
         super().__init__(views)
         self._schema = schema
         self._redaction = Redaction(salt)
-        self._shelf = Shelf()
-        self._open: dict[int, Archived] = {}
+        self._reader = EntryReader()
+        self._open: dict[int, ImportedExchange] = {}
 
     def change(self, change: Change) -> None:
         """Pass it on, redacted."""
         if isinstance(change, Began | Answered | Upgraded | Ended):
-            made = self._exchange(change.exchange)
+            redacted = self._exchange(change.exchange)
             if isinstance(change, Ended):
-                self._open.pop(made.number, None)
+                self._open.pop(redacted.number, None)
             else:
-                self._open[made.number] = made
-            change = type(change)(made)
+                self._open[redacted.number] = redacted
+            change = type(change)(redacted)
         elif isinstance(change, MessageSeen):
             exchange = self._open.get(change.exchange.number) or self._exchange(change.exchange)
             change = MessageSeen(exchange, self._message(change.exchange, change.message))
@@ -54,15 +54,15 @@ class Redacted(Passing):
             change = OtherProtocol(self._connection(change.connection))
         self._pass(change)
 
-    def _exchange(self, exchange: Exchange) -> Archived:
-        made = self._shelf.exchange(self._redaction.entry(entry(exchange, self._schema)))
-        made.number, made.keep = exchange.number, exchange.keep
-        return made
+    def _exchange(self, exchange: Exchange) -> ImportedExchange:
+        result = self._reader.exchange(self._redaction.entry(entry(exchange, self._schema)))
+        result.number, result.keep = exchange.number, exchange.keep
+        return result
 
     def _connection(self, connection: Connection) -> Connection:
-        made = copy(connection)
-        made.process = self._process(connection.process)
-        return made
+        result = copy(connection)
+        result.process = self._process(connection.process)
+        return result
 
     def _process(self, process: Process | None) -> Process | None:
         if process is None:
@@ -70,11 +70,11 @@ class Redacted(Passing):
         return process._replace(cmdline=tuple(self._redaction.words(process.cmdline)))
 
     def _message(self, exchange: Exchange, message: Message) -> Message:
-        """A message without secrets. Of gRPC only its text is told on: what it is made of could not be redacted and
-        stay whole."""
+        """A message without secrets. A gRPC message becomes its text, because its bytes could not be redacted and
+        remain valid."""
         hide = self._redaction.message
         if message.kind == "grpc":
-            text = hide(shown(exchange, message, self._schema))
+            text = hide(readable(exchange, message, self._schema))
             message = message._replace(kind="text", data=text.encode("utf-8", "surrogateescape"))
         elif message.kind == "close":
             message = message._replace(data=message.data[:2] + self._redaction.data(message.data[2:]))

@@ -1,7 +1,7 @@
-"""gRPC messages by their schema, where one was given (--proto): the protobuf library at work.
+"""Decodes gRPC messages by their schema (--proto), with the protobuf library.
 
-Takes a .proto file (which the protocol compiler, from grpcio-tools or the system, must first read) or a descriptor set
-as `protoc -o` writes it. Imported only when somebody gives one.
+Takes a .proto file, which the protocol compiler of grpcio-tools or of the system translates, or a descriptor set as
+`protoc -o` writes it. Imported only if there is a --proto.
 """
 
 import json
@@ -22,10 +22,10 @@ class Schema:
             raise HarkError("cannot use --proto", "the protobuf library is not installed", _INSTALL) from None
         self._pool = descriptor_pool.DescriptorPool()
         for path in paths:
-            found = descriptor_pb2.FileDescriptorSet()
+            descriptors = descriptor_pb2.FileDescriptorSet()
             try:
-                found.ParseFromString(_descriptors(path))
-                for file in found.file:
+                descriptors.ParseFromString(_descriptors(path))
+                for file in descriptors.file:
                     self._pool.Add(file)
             except HarkError:
                 raise
@@ -35,8 +35,8 @@ class Schema:
                 raise HarkError(f"cannot use {path}", f"it is not a descriptor set: {error}", _INSTALL) from error
 
     def message(self, path: str, response: bool, data: bytes) -> dict[str, Any] | None:
-        """The message of the call to `path` ("/package.Service/Method"); None where the schema does not know it, or it
-        is something else."""
+        """A message of a call of `path` ("/package.Service/Method"); None if the schema does not have the method or
+        does not fit."""
         from google.protobuf import json_format, message_factory
         from google.protobuf.message import DecodeError
 
@@ -45,8 +45,8 @@ class Schema:
             method = self._pool.FindServiceByName(service).methods_by_name[name]
             kind = message_factory.GetMessageClass(method.output_type if response else method.input_type)
             value = kind.FromString(data)
-            made: dict[str, Any] = json.loads(json_format.MessageToJson(value, preserving_proto_field_name=True))
-            return made
+            fields: dict[str, Any] = json.loads(json_format.MessageToJson(value, preserving_proto_field_name=True))
+            return fields
         except (KeyError, DecodeError, ValueError):
             return None
 
@@ -56,7 +56,7 @@ def _descriptors(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     with open(path, "rb"):
-        pass  # that it is not there is said before the compiler is looked for
+        pass  # a missing file is reported before a missing compiler
     import os
     import shutil
     import subprocess
@@ -71,11 +71,11 @@ def _descriptors(path: str) -> bytes:
     else:
         raise HarkError(f"cannot use {path}", "no protocol compiler is installed", _INSTALL)
     with tempfile.TemporaryDirectory() as place:
-        made = os.path.join(place, "set")
+        output = os.path.join(place, "set")
         folder = os.path.dirname(os.path.abspath(path))
-        words = [*compiler, f"-I{folder}", "--include_imports", f"--descriptor_set_out={made}", os.path.abspath(path)]
+        words = [*compiler, f"-I{folder}", "--include_imports", f"--descriptor_set_out={output}", os.path.abspath(path)]
         run = subprocess.run(words, capture_output=True, text=True)
         if run.returncode:
             raise HarkError(f"cannot use {path}", (run.stderr.strip().splitlines() or ["the compiler failed"])[0])
-        with open(made, "rb") as file:
+        with open(output, "rb") as file:
             return file.read()

@@ -1,22 +1,29 @@
-"""What a run was like as a whole: --summary.
+"""A report on the whole run: --summary.
 
-What   Hosts with counts, bytes and times; what was slowest; errors; what failed and what was not decrypted; redirects;
-       requests made again; connections that were used once.
-Why    A program that is slow or broken is seldom so for one request: what it does too often is seen only here.
-Limits HOSTS hosts, REQUESTS different requests and CONNECTIONS connections are told apart; what comes after is counted.
+What   Hosts with counts, bytes and times; the slowest requests; errors; failures and connections that were not
+       decrypted; redirects; retries and duplicate requests; connections that were not reused.
+Why    A program is seldom slow or broken because of one request. What it does too often shows only here.
+Limits HOSTS hosts, REQUESTS different requests and CONNECTIONS connections are distinguished; later hosts are counted
+       as "others".
 """
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
 from heapq import heappush, heappushpop
+from typing import TYPE_CHECKING
 
 from hark.model.changes import Change, Ended, Failed
-from hark.model.exchange import Exchange
-from hark.model.failure import Failure, FailureKind
+from hark.model.failure import FailureKind
 from hark.views import failures
 from hark.views.filters import Tally, failed
-from hark.views.view import Needs, Screen, View, asked, duration, host, plural, safe, size
+from hark.views.view import Needs, Screen, View, duration, host, plural, request_line, safe, size
+
+if TYPE_CHECKING:
+    from hark.model.exchange import Exchange
+    from hark.model.failure import Failure
 
 _HOSTS, _REQUESTS, _CONNECTIONS = 10_000, 100_000, 100_000
 _SHOWN = 10
@@ -24,7 +31,7 @@ _RETRY = 10_000_000_000  # ns after a failure within which the same request coun
 
 
 class _Host:
-    """What is counted of one host."""
+    """The counts of one host."""
 
     def __init__(self) -> None:
         self.count = self.sent = self.received = self.time = self.errors = 0
@@ -32,7 +39,7 @@ class _Host:
 
 
 class Summary(View):
-    """Counts as exchanges end; tells at the end. tally: what there was before filters."""
+    """Counts exchanges and failures; writes the report at the end. tally: numbers before filtering."""
 
     def __init__(self, write: Callable[[bytes], None], tally: Tally | None = None) -> None:
         self._write = write
@@ -56,7 +63,7 @@ class Summary(View):
         return Needs.BODIES
 
     def change(self, change: Change) -> None:
-        """Count what is over."""
+        """Count what has ended."""
         if type(change) is Ended:
             self._count(change.exchange)
         elif type(change) is Failed:
@@ -66,20 +73,20 @@ class Summary(View):
         name = host(exchange)
         if name not in self._hosts and len(self._hosts) >= _HOSTS:
             name = "others"
-        found = self._hosts.setdefault(name, _Host())
+        counts = self._hosts.setdefault(name, _Host())
         taken = exchange.ended - exchange.began
-        found.count += 1
-        found.sent += exchange.request_body.size
-        found.received += exchange.response_body.size
-        found.time += taken
-        what = asked(exchange)
+        counts.count += 1
+        counts.sent += exchange.request_body.size
+        counts.received += exchange.response_body.size
+        counts.time += taken
+        what = request_line(exchange)
         status = exchange.response.status if exchange.response is not None else 0
         self._status[f"{status // 100}xx" if status else "no answer"] += 1
         push = heappushpop if len(self._slowest) >= _SHOWN else heappush
         push(self._slowest, (taken, -exchange.number, what))
         bad = failed(exchange)
         if bad:
-            found.errors += 1
+            counts.errors += 1
             _add(self._errors, f"{status or 'failed'} {what}{f': {exchange.trouble}' if exchange.trouble else ''}")
         if 300 <= status < 400 and exchange.response_header("location"):
             _add(self._redirects, f"{status} {what} -> {exchange.response_header('location')}")
@@ -87,7 +94,7 @@ class Summary(View):
         number = exchange.connection.number
         if number in self._connections or len(self._connections) < _CONNECTIONS:
             if number not in self._connections:
-                found.connections += 1
+                counts.connections += 1
             self._connections[number] = (name, self._connections.get(number, ("", 0))[1] + 1)
 
     def _count_failure(self, failure: Failure) -> None:
@@ -99,7 +106,7 @@ class Summary(View):
             _add(self._failed, failures.line(failure))
 
     def _again(self, exchange: Exchange, what: str, bad: bool) -> None:
-        """A request with the same method, URL and body as one before: a retry where that one failed."""
+        """Count a request that has the method, URL and body of an earlier one: a retry if that one failed."""
         digest = blake2b(f"{what}\0{exchange.request_body.size}\0".encode("utf-8", "replace"), digest_size=16)
         digest.update(exchange.request_body.raw)
         key = digest.digest()
@@ -115,9 +122,9 @@ class Summary(View):
             self._named[key] = what
 
     def end(self) -> int:
-        """Tell."""
+        """Write the report."""
         lines: list[str] = []
-        count = sum(found.count for found in self._hosts.values())
+        count = sum(counts.count for counts in self._hosts.values())
         failed = "".join(f", {clause}" for clause in self._counts.clauses())
         matched = self._tally.of(count, len(self._counts)) if self._tally is not None else ""
         if self._hosts:
@@ -142,17 +149,17 @@ class Summary(View):
         return 0
 
     def _unseen(self, lines: list[str]) -> None:
-        """What did not become an exchange."""
+        """Failures."""
         self._counted(lines, "failed", self._failed)
         self._counted(lines, "not decrypted", self._encrypted)
 
     def _table(self, lines: list[str]) -> None:
         rows = [("host", "exchanges", "errors", "sent", "received", "mean", "connections")]
         ordered = sorted(self._hosts.items(), key=lambda item: -item[1].count)
-        for name, found in ordered[:_SHOWN]:
-            mean = duration(found.time // found.count)
-            sums = str(found.count), str(found.errors), size(found.sent), size(found.received), mean
-            rows.append((name, *sums, str(found.connections)))
+        for name, counts in ordered[:_SHOWN]:
+            mean = duration(counts.time // counts.count)
+            sums = str(counts.count), str(counts.errors), size(counts.sent), size(counts.received), mean
+            rows.append((name, *sums, str(counts.connections)))
         widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
         for row in rows:
             cells = [
@@ -177,7 +184,7 @@ class Summary(View):
             lines += [f"  {left.rjust(width)}  {what}" for left, what in rows]
 
     def _unused(self, lines: list[str]) -> None:
-        """Hosts to which several connections were made of which each carried one exchange."""
+        """Hosts with several connections that carried one exchange each."""
         single: Counter[str] = Counter(name for name, used in self._connections.values() if used == 1)
         wasted = Counter({name: many for name, many in single.items() if many > 1})
         self._counted(lines, "connections not reused", wasted)

@@ -1,12 +1,12 @@
 """The terminal view: a line for each exchange, more on request, a summary at the end.
 
-What   Lines gathered during a batch and written in one call at its end, so that they neither tear the program's own
-       output nor cost a system call each.
-Why    A line says what a developer looks for first: what was asked, what came, how long it took, who asked.
-Limits On a terminal a line fits its width: the URL gives way (views/fitting.py), but for its path; then a long reason
-       goes to a line of its own, and what is left may take a second row. Nothing is padded: in which column a program
-       has left the cursor is not known here. Elsewhere nothing is cut. Bodies (-vv) end after a screenful.
-Start  A program that makes no request waits for this module: what only a line needs is imported by the first line.
+What   The lines of a batch are written in one call, so that they do not interrupt the program's own output and do not
+       cost a system call each.
+Why    A line has what a developer looks for first: request, status, duration, process.
+Limits On a terminal a line fits the width: the URL is shortened (views/fitting.py), its path last; then a long reason
+       gets a line of its own, and the rest may take a second row. Nothing is padded, because the column in which a
+       program has left the cursor is not known. In other outputs nothing is cut. Bodies (-vv) end after a screenful.
+Start  Every run loads this module, with or without requests: what only a line needs is imported with the first line.
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ from hark.model.changes import (
     Change,
     Ended,
     Failed,
-    MadeUp,
     MessageSeen,
     OtherProtocol,
     PassedOver,
     RecordingTrouble,
+    Superseded,
     Upgraded,
 )
-from hark.views.view import Needs, Screen, View, asked, duration, hexdump, host, plural, pretty, safe, size, who
-from hark.wire.fields import text as text_of_field
+from hark.views.view import Needs, Screen, View, duration, host, plural, request_line, safe, size, who
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hark.decode.events import Headers, Message, Side
+    from hark.decode.events import Message
     from hark.model.exchange import Exchange
     from hark.model.failure import Failure
     from hark.views.failures import Counts
@@ -40,20 +39,19 @@ if TYPE_CHECKING:
     from hark.views.grep import Grep
     from hark.views.schema import Schema
 
-PATIENCE = 1_000_000_000  # ns after which a request without an answer is worth a line
-_HEXDUMP_BYTES = 512
-_LEAST = 20  # columns of what a line is about
-_MATCHES = 5  # places of --grep that are shown of an exchange
-_ADVISED = 10_000  # programs with their remedies that are remembered; those behind them are told again and again
+PATIENCE = 1_000_000_000  # ns after which a request without a response gets a line
+_LEAST = 20  # columns of the URL that are always shown
+_MATCHES = 5  # matches of --grep that are shown of an exchange
+_ADVISED = 10_000  # remedies that are remembered, so that each is shown once; later ones are repeated
 _MESSAGE_WIDTH = 200  # columns of a message's line at -v
-_CONNECTIONS = 10_000  # connections of which it is remembered that they were described
+_CONNECTIONS = 10_000  # connections that are remembered, so that each is described once
 
 _RED, _GREEN, _YELLOW, _CYAN, _DIM, _BOLD = "31", "32", "33", "36", "2", "1"
 
 
 class Terminal(View):
-    """Tells in lines. verbosity: 0 lines, 1 headers too, 2 bodies too. width 0: never cut. tally: what there was before
-    filters. stamp: what a line begins with, by the time (ns) of what it is about."""
+    """Writes lines. verbosity: 0 lines, 1 headers too, 2 bodies too. width: columns, 0: nothing is cut. tally: numbers
+    before filtering. stamp: makes the time at the beginning of a line, from ns since the epoch."""
 
     def __init__(
         self,
@@ -77,35 +75,35 @@ class Terminal(View):
         self._lines: list[str] = []
         self._waiting: dict[int, Exchange] = {}
         self._hosts: Counter[str] = Counter()
-        self._others: Counter[str] = Counter()  # connections by what else they spoke
+        self._others: Counter[str] = Counter()  # connections by other protocols
         self._passed: list[str] = []
         self._exchanges = self._errors = 0
-        self._failed: Counts | None = None  # where something has
-        self._advised: set[tuple[str, str]] = set()  # (program, remedy): each is told once
+        self._failed: Counts | None = None  # None while nothing has failed
+        self._advised: set[tuple[str, str]] = set()  # (program, remedy): each is shown once
         self._described: set[tuple[int, bool]] = set()  # (connection's number, whether inside a proxied TLS)
 
-    # -- the view's interface --------------------------------------------------------------------------------------
+    # -- the view's interface ------------------------------------------------------------------------------------------
 
     def needs(self) -> Needs:
-        """Bodies, where they are shown."""
+        """Bodies, if they are shown."""
         return Needs.BODIES if self._verbosity > 1 else Needs.NOTHING
 
     def change(self, change: Change) -> None:
-        """Tell one change."""
+        """Show a change."""
         if isinstance(change, Ended):
             self._ended(change.exchange)
         elif isinstance(change, Began):
             self._waiting[change.exchange.number] = change.exchange
         elif isinstance(change, MessageSeen):
             if self._verbosity:
-                self._spoke(change.exchange, change.message)
+                self._message(change.exchange, change.message)
         elif isinstance(change, Upgraded):
             self._upgraded(change.exchange)
         elif isinstance(change, Failed):
             self._failure(change.failure)
-        elif isinstance(change, MadeUp):
+        elif isinstance(change, Superseded):
             if self._verbosity:
-                self._made_up(change.failure)
+                self._superseded(change.failure)
         elif isinstance(change, OtherProtocol):
             self._others[change.connection.protocol or "an unknown protocol"] += 1
         elif isinstance(change, PassedOver):
@@ -115,18 +113,18 @@ class Terminal(View):
             self._lines.append(self._paint(_YELLOW, f"hark: {safe(change.trouble.text)}"))
 
     def tick(self, now: int) -> None:
-        """Remind of requests without an answer; write what was gathered."""
+        """Show requests that wait for a response; write the lines."""
         if self._waiting:
             for number, exchange in list(self._waiting.items()):
                 if now - exchange.started < PATIENCE:
                     break
                 del self._waiting[number]
                 if exchange.response is None:
-                    self._line(asked(exchange), self._paint(_DIM, "waiting"), _maker(exchange), exchange.started)
+                    self._line(request_line(exchange), self._paint(_DIM, "waiting"), _maker(exchange), exchange.started)
         self._flush()
 
     def end(self) -> int:
-        """Write what is left, and the summary."""
+        """Write the rest, and the summary."""
         if self._passed:
             self._lines.append(self._paint(_DIM, f"hark: not decoded: {', '.join(self._passed)}"))
         self._lines.append(self._paint(_BOLD, self.summary()))
@@ -134,14 +132,14 @@ class Terminal(View):
         return 0
 
     def summary(self) -> str:
-        """One line about everything."""
+        """The last line of the output."""
         count = self._exchanges
         failed = len(self._failed) if self._failed is not None else 0
         matched = self._tally.of(count, failed) if self._tally is not None else ""
-        told = f"hark: {matched or (plural(count, 'exchange') if count else 'no exchanges')}"
+        text = f"hark: {matched or (plural(count, 'exchange') if count else 'no exchanges')}"
         if self._hosts:
             hosts = len(self._hosts)
-            told += f" with {safe(next(iter(self._hosts)))}" if hosts == 1 else f" with {hosts} hosts"
+            text += f" with {safe(next(iter(self._hosts)))}" if hosts == 1 else f" with {hosts} hosts"
         notes = []
         if self._errors:
             notes.append(plural(self._errors, "error"))
@@ -150,9 +148,9 @@ class Terminal(View):
         if self._others:
             count = sum(self._others.values())
             notes.append(f"{plural(count, 'connection')} with {', '.join(sorted(self._others))}")
-        return told + "".join(f", {note}" for note in notes)
+        return text + "".join(f", {note}" for note in notes)
 
-    # -- lines -------------------------------------------------------------------------------------------------------
+    # -- lines ---------------------------------------------------------------------------------------------------------
 
     def _ended(self, exchange: Exchange) -> None:
         self._waiting.pop(exchange.number, None)
@@ -179,32 +177,32 @@ class Terminal(View):
         if exchange.trouble:
             reasons.append(self._paint(_RED, safe(exchange.trouble)))
         first = self._status(status) if status else ""
-        self._line(asked(exchange), " ".join(facts), _maker(exchange), exchange.began, " ".join(reasons), first)
+        self._line(request_line(exchange), " ".join(facts), _maker(exchange), exchange.began, " ".join(reasons), first)
         self._more(exchange)
 
-    # -- exchanges that last -----------------------------------------------------------------------------------------
+    # -- WebSockets and messages ---------------------------------------------------------------------------------------
 
     def _upgraded(self, exchange: Exchange) -> None:
         self._waiting.pop(exchange.number, None)
         taken = duration(exchange.answered - exchange.started)
         assert exchange.response is not None
-        told = f"{self._status(exchange.response.status)} websocket {taken}"
-        self._line(asked(exchange), told, _maker(exchange), exchange.started)
+        facts = f"{self._status(exchange.response.status)} websocket {taken}"
+        self._line(request_line(exchange), facts, _maker(exchange), exchange.started)
 
     def _socket_ended(self, exchange: Exchange) -> None:
         sent, received = exchange.messages_seen
         facts = f"closed {sent} sent, {received} received {duration(exchange.ended - exchange.started)}"
         reason = self._paint(_RED, safe(exchange.trouble)) if exchange.trouble else ""
-        self._line(asked(exchange), facts, _maker(exchange), exchange.started, reason)
+        self._line(request_line(exchange), facts, _maker(exchange), exchange.started, reason)
         self._more(exchange)
 
-    def _spoke(self, exchange: Exchange, message: Message) -> None:
+    def _message(self, exchange: Exchange, message: Message) -> None:
         from hark.decode.events import Side
         from hark.views.excerpt import screenful
-        from hark.views.messages import shown
+        from hark.views.messages import readable
 
         mark = ">" if message.side == Side.CLIENT else "<"
-        text = shown(exchange, message, self._schema)
+        text = readable(exchange, message, self._schema)
         lines, more = text.splitlines() or [""], ""
         if self._verbosity > 1:
             lines, more = screenful(lines, self._width)
@@ -213,7 +211,7 @@ class Terminal(View):
         if self._verbosity < 2 and len(first) > _MESSAGE_WIDTH:
             first = first[:_MESSAGE_WIDTH] + "…"
         first = f"{self._stamp(message.time)} {first}" if self._stamp is not None else first
-        self._lines.append(f"{first}  {self._paint(_DIM, safe(asked(exchange)))}")
+        self._lines.append(f"{first}  {self._paint(_DIM, safe(request_line(exchange)))}")
         if self._verbosity > 1:
             self._lines += [f"{mark} {safe(line)}" for line in lines[1:]]
             if more:
@@ -229,8 +227,9 @@ class Terminal(View):
         return [self._paint(_RED, safe(f"{status_name(status)}{f': {text}' if text else ''}"))]
 
     def _line(self, left: str, facts: str, maker: str, time: int, reason: str = "", first: str = "") -> None:
-        """What it is about, a status, a reason, facts, who; all but `left` and `maker` safe, perhaps with colours. A
-        reason that leaves too little of a screen's width to `left` has a line below. time: what the stamp says."""
+        """Add a line: what it is about, a status, a reason, facts, the process. `left` and `maker` are made safe here,
+        the rest is, and may have colours. A reason that leaves too little width to `left` gets a line below. time: for
+        the stamp, ns since the epoch."""
         left, maker = safe(left), safe(maker)
         tail = " ".join(part for part in (first, reason, facts, maker) if part)
         inside = True
@@ -240,7 +239,7 @@ class Terminal(View):
             from hark.views.fitting import columns, fit, least
 
             if columns(left) + columns(tail) >= width:
-                enough = max(min(least(left), width // 2), _LEAST)  # columns that no reason may take from it
+                enough = max(min(least(left), width // 2), _LEAST)  # columns that a reason must leave
                 inside = not reason or width - columns(tail) - 1 >= enough
                 if not inside:
                     tail = " ".join(part for part in (first, facts, maker) if part)
@@ -257,7 +256,7 @@ class Terminal(View):
         return f"\x1b[{color}m{text}\x1b[0m" if self._color else text
 
     def _failure(self, failure: Failure) -> None:
-        """What failed and why; below it the last thing that was seen, and what would help."""
+        """What failed and why; below it the last thing seen, and what would help."""
         from hark.model.failure import FailureKind
         from hark.views import failures
 
@@ -276,42 +275,41 @@ class Terminal(View):
         if below:
             self._lines.append(self._paint(_YELLOW, f"  {safe('; '.join(below))}"))
 
-    def _made_up(self, failure: Failure) -> None:
-        """An attempt that failed where another one succeeded."""
+    def _superseded(self, failure: Failure) -> None:
+        """An attempt that failed while another one succeeded."""
         from hark.views import failures
 
         why = self._paint(_DIM, f"{safe(failure.why)}; another attempt succeeded")
         self._line(failures.what(failure), "", who(failure.process, failure.pid), failure.started, why)
 
     def _advice(self, failure: Failure) -> str:
-        """What would help, the first time that a program is told so."""
+        """What would help, once for each program."""
         from hark.views.advice import remedy
 
         process = failure.process
-        told = ((process.exe or process.name) if process is not None else str(failure.pid), remedy(failure))
-        if told in self._advised:
+        program = (process.exe or process.name) if process is not None else str(failure.pid)
+        advice = remedy(failure)
+        if (program, advice) in self._advised:
             return ""
         if len(self._advised) < _ADVISED:
-            self._advised.add(told)
-        return told[1]
+            self._advised.add((program, advice))
+        return advice
 
     def _more(self, exchange: Exchange) -> None:
-        """What stands below an exchange's line: what was searched for, what else was asked for."""
+        """The lines below an exchange's line: matches of --grep, details."""
         for match in islice(self._grep.matches(exchange), _MATCHES) if self._grep is not None else ():
-            before, found, behind = (
-                match.line[: match.start],
-                match.line[match.start : match.end],
-                match.line[match.end :],
-            )
+            before, after = match.line[: match.start], match.line[match.end :]
+            text = self._paint(_RED, safe(match.line[match.start : match.end]))
             where = self._paint(_DIM, f"{match.where}:")
-            self._lines.append(f"  {where} {safe(before)}{self._paint(_RED, safe(found))}{safe(behind)}".rstrip())
+            self._lines.append(f"  {where} {safe(before)}{text}{safe(after)}".rstrip())
         if self._verbosity:
-            self._details(exchange)
+            from hark.views.verbose import details
 
-    # -- details -----------------------------------------------------------------------------------------------------
+            self._connection(exchange)
+            self._lines += details(exchange, self._verbosity > 1, self._width, self._paint)
 
     def _connection(self, exchange: Exchange) -> None:
-        """The connection of its first request, and again of the first one inside TLS that a proxy passed on."""
+        """A line about the connection: for its first request, and for the first one inside TLS through a proxy."""
         connection = exchange.connection
         again = connection.through and connection.tls is not None
         if (connection.number, again) in self._described or not (exchange.first or again):
@@ -322,56 +320,6 @@ class Terminal(View):
             self._described.clear()
         self._described.add((connection.number, again))
         self._lines.append(self._paint(_DIM, f"* {safe(line(exchange))}"))
-
-    def _details(self, exchange: Exchange) -> None:
-        from hark.decode.events import Side
-
-        self._connection(exchange)
-        request, response = exchange.request, exchange.response
-        if request is not None:
-            first = request.line or f"{request.method} {request.target} {request.version}"
-            self._lines.append(self._paint(_BOLD, f"> {safe(first)}"))
-            if request.authority:
-                self._headers(">", ((b":authority", request.authority.encode()),))
-            self._headers(">", request.headers)
-            self._body(">", exchange, Side.CLIENT, exchange.request_header("content-type"))
-            self._headers(">", exchange.request_trailers)
-        for head in exchange.interim:
-            self._lines.append(self._paint(_BOLD, f"< {safe(f'{head.version} {head.status} {head.reason}'.rstrip())}"))
-            self._headers("<", head.headers)
-        if response is not None:
-            first = f"{response.version} {response.status} {response.reason}".rstrip()
-            self._lines.append(self._paint(_BOLD, f"< {safe(first)}"))
-            self._headers("<", response.headers)
-            self._body("<", exchange, Side.SERVER, exchange.response_header("content-type"))
-            self._headers("<", exchange.response_trailers)
-
-    def _headers(self, mark: str, headers: Headers) -> None:
-        for name, value in headers:
-            self._lines.append(f"{mark} {self._paint(_CYAN, safe(text_of_field(name)))}: {safe(text_of_field(value))}")
-
-    def _body(self, mark: str, exchange: Exchange, side: Side, mime: str) -> None:
-        body = exchange.response_body if side else exchange.request_body
-        if self._verbosity < 2 or not body.size:
-            return
-        from hark.model.charset import text_of
-        from hark.views.excerpt import screenful
-
-        data, wrong, cut = exchange.content(side)
-        self._lines.append(mark)
-        text = text_of(data, mime, body.whole and not cut)
-        if text is not None:
-            lines, more = screenful(pretty(text, mime).splitlines(), self._width)
-        else:
-            lines, more = hexdump(data[:_HEXDUMP_BYTES]), ""
-            if len(data) > _HEXDUMP_BYTES:
-                lines.append(f"… {size(len(data))} of binary data")
-        self._lines += [f"{mark} {safe(line)}" for line in lines]
-        rest = _rest(more, body.size, len(data), body.whole, cut)
-        if rest:
-            self._lines.append(self._paint(_DIM, f"{mark} … {rest}"))
-        if wrong:
-            self._lines.append(self._paint(_YELLOW, f"{mark} ({safe(wrong)})"))
 
     def _flush(self) -> None:
         if self._lines:
@@ -390,18 +338,8 @@ def _kind(mime: str) -> str:
     return name.partition("/")[2].removeprefix("x-").rpartition("+")[2] or name
 
 
-def _rest(more: str, came: int, decoded: int, whole: bool, cut: bool) -> str:
-    """What there is of a body beside what is shown, and how to get it."""
-    if not whole:
-        most = f"{-(-max(came, 1) // 1_000_000)}M"
-        return f"{more or 'the rest was not kept'}; {size(came)} in all (-o FILE.har --max-body {most} keeps them)"
-    if cut:
-        return f"{more or 'the rest was not kept'}; more than {size(decoded)} in all (--max-body SIZE keeps more)"
-    return f"{more}; {size(decoded)} in all (-o FILE.har has them)" if more else ""
-
-
 def view(screen: Screen) -> Terminal:
-    """What is shown where nothing else is asked for."""
+    """The default output on the screen."""
     return Terminal(
         screen.write,
         screen.verbosity,

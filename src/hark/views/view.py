@@ -1,7 +1,7 @@
-"""What every view can do, and what they share: making text safe and numbers short.
+"""The interface of views, and helpers that they share: safe text, short numbers.
 
-What   `View` says what it needs, is given changes, and may end with a verdict. Filters and redaction are views in front
-       of others (`Passing`). What writes a piece for each change by itself is `Independent`.
+What   A `View` declares what it needs, gets changes, and may end with a verdict. Filters and redaction are views that
+       pass changes on to others (`Passing`). A view that renders each change by itself is `Independent`.
 May hold: the interface and pure helpers. May not hold: a view that shows something.
 """
 
@@ -12,6 +12,7 @@ from enum import Flag, auto
 
 from hark.model.changes import Ended, Failed
 from hark.model.spans import duration as duration
+from hark.wire import unixsocket, urls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,46 +25,46 @@ if TYPE_CHECKING:
 
 
 class Needs(Flag):
-    """What a view must be given. What no view needs is not kept, and not made."""
+    """What a view needs. Data that no view needs is neither kept nor made."""
 
     NOTHING = 0
-    BODIES = auto()  # the bytes of bodies, as many as --max-body says; else only how many there were
-    STEPS = auto()  # every step of an exchange as it happens (Answered), not only its beginning and its end
+    BODIES = auto()  # the bytes of bodies, up to --max-body; else only their number
+    STEPS = auto()  # every step of an exchange (Answered), not only its beginning and end
 
 
 class View:
-    """Shows changes. What a view leaves out does nothing."""
+    """Shows changes. The methods here do nothing."""
 
     def needs(self) -> Needs:
-        """What it must be given. It may come to need more while it runs."""
+        """What it needs. That may grow while it runs."""
         return Needs.NOTHING
 
     def change(self, change: Change) -> None:
-        """Something happened."""
+        """Handle a change."""
 
     def tick(self, now: int) -> None:
-        """It is `now` (ns since the epoch): called a few times a second while live, to let views flush and remind."""
+        """Called a few times a second in live runs, to let views flush. now: ns since the epoch."""
 
     def end(self) -> int:
-        """Nothing more will come. The verdict: 0, or the exit status with which hark should end because of what this
+        """The recording is over. The verdict: 0, or the exit status with which hark should end because of what this
         view has seen."""
         return 0
 
     def leaves(self) -> Iterator[View]:
-        """The views that write something: this one, or those that it passes changes to."""
+        """The views that write output: this one, or those that it passes changes to."""
         yield self
 
 
 class Independent(View):
-    """A view whose output for a change follows from that change alone: several processes may render, one writes."""
+    """A view whose output for a change depends on that change alone: several processes may render, one writes."""
 
-    skip = 0  # changes that are written already
+    skip = 0  # changes that have been written already
 
     def __init__(self) -> None:
-        self.deliver = self.put  # what takes each piece: in a process that renders for another one, its collector
+        self.deliver = self.put  # takes each piece; replaced in a process that renders for another one
 
     def change(self, change: Change) -> None:
-        """Render it and write it, if it is one that is written."""
+        """Render and write an exchange that ended, or a failure."""
         if type(change) is Ended or type(change) is Failed:
             if self.skip:
                 self.skip -= 1
@@ -71,26 +72,26 @@ class Independent(View):
                 self.deliver(self.render(change))
 
     def render(self, change: Ended | Failed) -> bytes:
-        """What is written for this change."""
+        """The output for this change."""
         raise NotImplementedError
 
     def put(self, piece: bytes) -> None:
-        """Write what was rendered, now or at the next tick. Called in the order of changes."""
+        """Write a rendered piece, now or at the next tick. Called in the order of changes."""
         raise NotImplementedError
 
 
 class Passing(View):
-    """A view in front of others: what it does with a change is its own, all else is passed on."""
+    """A view that passes changes on to others, after its own handling."""
 
     def __init__(self, views: Sequence[View]) -> None:
         self._views = views
 
     def needs(self) -> Needs:
-        """What those behind it need."""
+        """What the other views need."""
         return needs_of(self._views)
 
     def leaves(self) -> Iterator[View]:
-        """Those behind it."""
+        """Those of the other views."""
         for view in self._views:
             yield from view.leaves()
 
@@ -122,21 +123,21 @@ def end_all(views: Iterable[View]) -> int:
 
 
 class Screen:
-    """What a view that a person reads is made with."""
+    """The settings of a view on the screen."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self.write = write
-        self.terminal = False  # whether it is one, and acts on control characters
+        self.terminal = False  # whether it is one, which interprets control characters
         self.color = False
         self.width = 0  # columns; 0: not known, and nothing is cut
         self.verbosity = 0  # 0 lines, 1 headers too, 2 bodies too
-        self.schema: Schema | None = None  # what names the fields of gRPC messages
-        self.grep: Grep | None = None  # what --grep looks for
-        self.tally: Tally | None = None  # what there was before filters
-        self.stamp: Callable[[int], str] | None = None  # what a line begins with, by the time (ns) of what it is about
+        self.schema: Schema | None = None  # names the fields of gRPC messages
+        self.grep: Grep | None = None  # the search of --grep
+        self.tally: Tally | None = None  # numbers before filtering
+        self.stamp: Callable[[int], str] | None = None  # makes the time at the beginning of a line, from ns
 
 
-# C0 and C1 controls, DEL, and the characters that reorder what is around them (Unicode's bidirectional controls).
+# C0 and C1 controls, DEL, and the characters that change the order of text (Unicode's bidirectional controls).
 _CONTROLS = {
     **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
     **{code: f"\\u{code:04x}" for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))},
@@ -146,7 +147,7 @@ _CONTROLS = {
 
 
 def safe(text: str) -> str:
-    """The text with everything that a terminal would act on written out."""
+    """The text, with all characters that a terminal would interpret written out."""
     return text if text.isascii() and text.isprintable() else text.translate(_CONTROLS)
 
 
@@ -165,8 +166,13 @@ def size(count: int) -> str:
 def who(process: Process | None, pid: int) -> str:
     """A process as "name[pid]"."""
     if process is not None:
-        return f"{process.name}[{process.pid}]"
-    return f"[{pid}]" if pid else ""
+        return named(process.name, process.pid)
+    return named("", pid) if pid else ""
+
+
+def named(name: str, pid: int) -> str:
+    """A process by name and id: "name[pid]"."""
+    return f"{name}[{pid}]"
 
 
 def plural(count: int, name: str, names: str = "") -> str:
@@ -175,25 +181,26 @@ def plural(count: int, name: str, names: str = "") -> str:
 
 
 def host(exchange: Exchange) -> str:
-    """The host that was asked, with its port where the URL has one."""
-    url = exchange.url
-    rest = url.partition("://")[2] or url
-    return rest.partition("/")[0].partition("?")[0] or exchange.connection.server[0]
+    """The host of the URL, with its port if the URL has one."""
+    _, authority, rest = urls.split(exchange.url)
+    return authority or rest.partition("/")[0].partition("?")[0] or exchange.connection.server[0]
 
 
 def address(host: str, port: int) -> str:
-    """An address, or a host, with its port: "[::1]:443"."""
+    """An address, or a host, with its port: "[::1]:443"; of a Unix socket its path."""
+    if unixsocket.is_socket(host):
+        return host
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def asked(exchange: Exchange) -> str:
-    """A request in a line."""
+def request_line(exchange: Exchange) -> str:
+    """A request in one line."""
     method = exchange.request.method if exchange.request is not None else "?"
     return f"{method} {exchange.url or exchange.connection.server[0]}"
 
 
 def pretty(text: str, mime: str) -> str:
-    """JSON in lines, also where it ends too early; any other text as it is, without a byte order mark."""
+    """Indented JSON, even if it is incomplete; other text unchanged, without a byte order mark."""
     text = text.removeprefix("\ufeff")
     if "json" in mime.lower() or text[:1] in ("{", "["):
         import json
@@ -210,10 +217,10 @@ def pretty(text: str, mime: str) -> str:
 
 
 def hexdump(data: bytes) -> list[str]:
-    """Sixteen bytes a line: offset, hex, and what of it is printable."""
+    """Lines of sixteen bytes: offset, hex, printable characters."""
     lines = []
     for at in range(0, len(data), 16):
         row = data[at : at + 16]
-        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        lines.append(f"{at:08x}  {row.hex(' ', 1).ljust(47)}  {shown}")
+        characters = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        lines.append(f"{at:08x}  {row.hex(' ', 1).ljust(47)}  {characters}")
     return lines

@@ -1,22 +1,26 @@
-"""When each exchange did what, as bars below each other: --waterfall.
+"""Exchanges as bars on the time axis of the run: --waterfall.
 
-What   A row for each exchange and each failure with its phases: D name look-up, C connect, T TLS, s sending, w waiting,
-       r receiving; the axis is the run's. On a terminal with colours each phase has one.
-Limits ROWS rows are kept, the first ones; how many came after is told.
+What   One row per exchange or failure with its phases: D name look-up, C connect, T TLS, s sending, w waiting,
+       r receiving. On a terminal with colours each phase has its colour.
+Limits The first ROWS rows are drawn; the last line has the number of further ones.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hark.model.changes import Change, Ended, Failed
-from hark.model.failure import Failure
 from hark.views import failures
 from hark.views.fitting import columns, fit, least
-from hark.views.view import Screen, View, asked, duration, plural, safe
+from hark.views.view import Screen, View, duration, plural, request_line, safe
+
+if TYPE_CHECKING:
+    from hark.model.failure import Failure
 
 _ROWS = 2000
-_WIDTH, _LEAST = 100, 60  # columns where nothing says how many there are; below which it cannot be drawn
-_BAR = 24  # columns of the bars that are left where paths are long
+_WIDTH, _LEAST = 100, 60  # columns: if the width is not known; at least
+_BAR = 24  # columns that long paths leave to the bars
 _PHASES = {
     "dns": ("D", "36"),
     "connect": ("C", "33"),
@@ -28,20 +32,21 @@ _PHASES = {
 
 
 class Row(NamedTuple):
-    """One exchange, or failure: what it was, and (phase, from, to) in ns."""
+    """An exchange or a failure. phases: (phase, from, to) in ns since the epoch."""
 
     what: str
-    name: str  # what stands for it where that is too long
+    name: str  # a shorter form of it
     status: int
     phases: tuple[tuple[str, int, int], ...]
 
 
 def failed_phases(failure: Failure) -> tuple[tuple[str, int, int], ...]:
-    """The same of a failure; as far as it came, one phase at least."""
+    """The phases of a failure, as far as it got; at least one."""
     timings, at = failures.entry(failure)["timings"], failure.started
     spans: list[tuple[str, int, int]] = []
-    for name in ("dns", "connect", "wait"):
-        taken = round(timings.get(name, -1) * 1e6)
+    reached = (("dns", timings.get("dns", -1)), ("connect", timings.get("connect", -1)), ("wait", timings["wait"]))
+    for name, ms in reached:
+        taken = round(ms * 1e6)
         if taken < 0 or (name == "wait" and not taken):
             continue
         secure = max(round(timings.get("ssl", -1) * 1e6), 0) if name == "connect" else 0
@@ -53,7 +58,7 @@ def failed_phases(failure: Failure) -> tuple[tuple[str, int, int], ...]:
 
 
 class Waterfall(View):
-    """Gathers rows; draws them at the end. width: columns of the screen; 0: nothing is cut."""
+    """Collects rows; draws them at the end. width: columns of the screen; 0: nothing is cut."""
 
     def __init__(self, write: Callable[[bytes], None], color: bool = False, width: int = 0) -> None:
         self._write = write
@@ -63,11 +68,11 @@ class Waterfall(View):
         self._more = 0
 
     def change(self, change: Change) -> None:
-        """Keep what is over."""
+        """Keep what has ended."""
         if type(change) is Ended:
             exchange = change.exchange
             status = exchange.response.status if exchange.response is not None else 0
-            self._keep(asked(exchange), asked(exchange), status, exchange.phases)
+            self._keep(request_line(exchange), request_line(exchange), status, exchange.phases)
         elif type(change) is Failed:
             failure = change.failure
             self._keep(failures.line(failure), failures.what(failure), 0, failed_phases(failure))
@@ -79,7 +84,7 @@ class Waterfall(View):
         self._rows.append(Row(safe(what), safe(name), status, took))
 
     def end(self) -> int:
-        """Draw."""
+        """Draw the rows."""
         lines = self._draw() if self._rows else []
         if self._more:
             lines.append(f"and {plural(self._more, 'row')} more")
@@ -107,10 +112,10 @@ class Waterfall(View):
         return [*lines, legend]
 
     def _bar(self, row: Row, begin: int, span: int, room: int) -> str:
-        """One row's bar: every phase has at least what its time is worth, the whole at least one column."""
+        """A row's bar: each phase in proportion to its time, the bar at least one column."""
         names = [""] * room
         for name, start, end in row.phases:
-            first = max(min((start - begin) * room // span, room - 1), 0)  # before the beginning, where a clock jumped
+            first = max(min((start - begin) * room // span, room - 1), 0)  # before 0 if a clock jumped
             last = min(max(-(-(end - begin) * room // span), first + 1), room)
             if end == start and any(names):
                 continue

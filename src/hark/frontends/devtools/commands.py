@@ -4,11 +4,17 @@ May hold: the answers by method. May not hold: sockets. An unknown method is ans
 does for what has no effect: an error would be printed in the frontend's console.
 """
 
+from __future__ import annotations
+
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from hark.frontends.devtools.events import readable
 from hark.frontends.devtools.history import History
+
+if TYPE_CHECKING:
+    from hark.model.entry import Entry
 
 Json = dict[str, Any]
 ENABLE = "Network.enable"
@@ -47,11 +53,11 @@ def answer(method: str, params: Json, history: History) -> Json:
     return _FIXED.get(method, {})
 
 
-def _is_base64(entry: Json, part: Json, name: str) -> bool:
+def _is_base64(entry: Entry, part: Mapping[str, object], name: str) -> bool:
     return "_grpc" not in entry and part.get(name) == "base64"
 
 
-def _entry(params: Json, history: History) -> Json:
+def _entry(params: Json, history: History) -> Entry:
     identity = str(params.get("requestId"))
     entry = history.entry(identity)
     if entry is None:

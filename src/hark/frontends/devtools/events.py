@@ -7,12 +7,19 @@ Limits Field for field what frontends need (docs: Network domain of the protocol
        it has there, for an unknown one stops the frontend's row.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from hark.model.charset import parameter
 from hark.views.failures import layer
+from hark.views.view import named
 from hark.wire import websocket
 from hark.wire.isotime import time_ns
+
+if TYPE_CHECKING:
+    from hark.model.entry import Entry, EntryMessage, EntryPair, EntryProcess, EntryRequest, EntryTls
 
 Json = dict[str, Any]
 Event = tuple[str, Json]
@@ -27,7 +34,7 @@ _POST_MOST = 1 << 16  # characters of a request body that are sent unasked
 _LOADER = "hark"
 
 
-def began(n: int, entry: Json) -> list[Event]:
+def began(n: int, entry: Entry) -> list[Event]:
     """The request."""
     asked = entry["request"]
     start = _seconds(entry)
@@ -60,7 +67,7 @@ def began(n: int, entry: Json) -> list[Event]:
     return [("Network.requestWillBeSent", sent), ("Network.requestWillBeSentExtraInfo", extra)]
 
 
-def answered(n: int, entry: Json) -> list[Event]:
+def answered(n: int, entry: Entry) -> list[Event]:
     """The head of the response; nothing where none came."""
     answer = entry["response"]
     if answer["status"] <= 0:
@@ -91,7 +98,7 @@ def answered(n: int, entry: Json) -> list[Event]:
     return [("Network.responseReceivedExtraInfo", extra), ("Network.responseReceived", received)]
 
 
-def messages(n: int, entry: Json) -> list[Event]:
+def messages(n: int, entry: Entry) -> list[Event]:
     """What was said in an exchange that lasted, as far as it was kept."""
     events: list[Event] = [_frame(n, message) for message in entry.get("_webSocketMessages", ())]
     for message in entry.get("_events", ()):
@@ -100,7 +107,7 @@ def messages(n: int, entry: Json) -> list[Event]:
     return events
 
 
-def ended(n: int, entry: Json, data: str | None = None) -> list[Event]:
+def ended(n: int, entry: Entry, data: str | None = None) -> list[Event]:
     """The body and the end. data: the content in base64, for a frontend that has opened it before it was whole."""
     answer = entry["response"]
     end = _seconds(entry) + max(entry["time"], 0) / 1000
@@ -146,7 +153,7 @@ def _event_source(n: int, time: float, name: str, mark: str, data: str) -> Json:
     return {"requestId": identity(n), "timestamp": time, "eventName": name, "eventId": mark, "data": data}
 
 
-def failed(n: str, entry: Json) -> list[Event]:
+def failed(n: str, entry: Entry) -> list[Event]:
     """What is no exchange and should have become one: a connection that was refused, a name that was not found, TLS
     that was not decrypted. It is shown as a request that failed. What was seen and what would help stand where a
     request has its headers: the frontend has no other place for them that a person looks at."""
@@ -175,14 +182,14 @@ def identity(n: int) -> str:
     return f"hark.{n}"
 
 
-def is_socket(entry: Json) -> bool:
+def is_socket(entry: Entry) -> bool:
     """Whether it has become a WebSocket."""
     return "_webSocketMessages" in entry or (
         entry["request"]["url"].startswith(("ws:", "wss:")) and entry["response"]["status"] == 101
     )
 
 
-def kind(entry: Json) -> str:
+def kind(entry: Entry) -> str:
     """The protocol's resource type, by what came."""
     if is_socket(entry):
         return "WebSocket"
@@ -193,7 +200,7 @@ def kind(entry: Json) -> str:
     return "Other"
 
 
-def readable(entry: Json, part: Json, client: bool) -> str:
+def readable(entry: Entry, part: Mapping[str, object], client: bool) -> str:
     """The text of a body (a HAR content or postData): of a gRPC call its messages as JSON."""
     call = entry.get("_grpc")
     if call is None:
@@ -210,7 +217,7 @@ def readable(entry: Json, part: Json, client: bool) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1) if found else ""
 
 
-def _request(url: str, method: str, headers: list[Json]) -> Json:
+def _request(url: str, method: str, headers: list[EntryPair]) -> Json:
     return {
         "url": url,
         "method": method,
@@ -221,12 +228,12 @@ def _request(url: str, method: str, headers: list[Json]) -> Json:
     }
 
 
-def _will_post(asked: Json) -> bool:
+def _will_post(asked: EntryRequest) -> bool:
     lengths = [pair["value"] for pair in asked["headers"] if pair["name"].lower() == "content-length"]
     return lengths[0] != "0" if lengths else asked["method"] in ("POST", "PUT", "PATCH")
 
 
-def _cookie(url: str, cookie: Json) -> Json:
+def _cookie(url: str, cookie: EntryPair) -> Json:
     """A cookie that was sent: of what the server once said about it, only name and value are known."""
     name, value = str(cookie.get("name", "")), str(cookie.get("value", ""))
     secure = url.startswith(("https:", "wss:"))
@@ -242,11 +249,11 @@ def _failure(name: str, why: str) -> Json:
     return {"type": name, "errorText": why, "canceled": False}
 
 
-def _seconds(entry: Json) -> float:
+def _seconds(entry: Entry) -> float:
     return time_ns(entry["startedDateTime"]) / 1e9
 
 
-def _headers(pairs: list[Json]) -> dict[str, str]:
+def _headers(pairs: list[EntryPair]) -> dict[str, str]:
     """By name; values of a repeated one by lines, as the protocol has it."""
     values: dict[str, str] = {}
     for pair in pairs:
@@ -255,7 +262,7 @@ def _headers(pairs: list[Json]) -> dict[str, str]:
     return values
 
 
-def _wire_headers(entry: Json) -> dict[str, str]:
+def _wire_headers(entry: Entry) -> dict[str, str]:
     """A request's, with HTTP/2's pseudo headers."""
     asked = entry["request"]
     headers = _headers(asked["headers"])
@@ -272,21 +279,21 @@ def _wire_headers(entry: Json) -> dict[str, str]:
     return pseudo | headers
 
 
-def _frame(n: int, message: Json) -> Event:
+def _frame(n: int, message: EntryMessage) -> Event:
     sent = message["type"] == "send"
     frame = {"opcode": message["opcode"], "mask": sent, "payloadData": str(message.get("data", ""))}
     name = "Network.webSocketFrameSent" if sent else "Network.webSocketFrameReceived"
     return name, {"requestId": identity(n), "timestamp": message["time"], "response": frame}
 
 
-def _initiator(process: Json | None) -> Json:
+def _initiator(process: EntryProcess | None) -> Json:
     """The process, where a page's script stands: the frontend shows "name[pid]"."""
     if not process:
         return {"type": "other"}
-    return {"type": "script", "url": f"{process.get('name', '')}[{process.get('pid', 0)}]"}
+    return {"type": "script", "url": named(process.get("name", ""), process.get("pid", 0))}
 
 
-def _response(entry: Json, headers: dict[str, str], timing: Json, time: float) -> Json:
+def _response(entry: Entry, headers: dict[str, str], timing: Json, time: float) -> Json:
     answer = entry["response"]
     mime = answer["content"]["mimeType"]
     address = entry["serverIPAddress"]
@@ -319,7 +326,7 @@ def _response(entry: Json, headers: dict[str, str], timing: Json, time: float) -
     return result
 
 
-def _security(tls: Json) -> Json:
+def _security(tls: EntryTls) -> Json:
     certificate = tls.get("certificate") or {}
     name = str(tls.get("version", ""))
     return {
@@ -347,11 +354,10 @@ def _common_name(name: str) -> str:
     return name
 
 
-def _timing(entry: Json) -> Json:
+def _timing(entry: Entry) -> Json:
     """Offsets in ms from the request's begin; -1 for what was not, but 0 for pushes, which would be shown."""
-    phases = {
-        name: float(entry["timings"].get(name) or 0) for name in ("blocked", "dns", "connect", "ssl", "send", "wait")
-    }
+    timings = cast("dict[str, float]", entry["timings"])
+    phases = {name: float(timings.get(name) or 0) for name in ("blocked", "dns", "connect", "ssl", "send", "wait")}
     for name in phases:
         phases[name] = max(phases[name], 0.0)
     offsets: Json = dict.fromkeys(

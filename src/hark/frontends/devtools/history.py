@@ -7,13 +7,18 @@ Limits MESSAGES frames of an exchange that goes on are kept, ORIGINS origins wit
        disk alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hark.frontends.devtools import events
 from hark.frontends.spool import Spool
 from hark.views.entries import decode, encode
 from hark.wire.websocket import FIN, TEXT
+
+if TYPE_CHECKING:
+    from hark.model.entry import Entry
 
 Json = dict[str, Any]
 _MESSAGES = 1000
@@ -80,14 +85,13 @@ class History:
         """All frames of a record so far."""
         return self._spool.read(record.place) if record.over else b"".join(record.said)
 
-    def entry(self, identity: str) -> Json | None:
+    def entry(self, identity: str) -> Entry | None:
         """The entry of a request that is over; None where there is none."""
         record = self._by_id.get(identity)
         if record is None or not record.entry[1]:
             return None
-        value = decode(self._spool.read(record.entry))["entry"]
-        assert isinstance(value, dict)
-        return value
+        entry: Entry = decode(self._spool.read(record.entry))["entry"]
+        return entry
 
     def known(self, identity: str) -> bool:
         """Whether there is such a request."""
@@ -106,13 +110,13 @@ class History:
         record.said.append(data)
         self._tell(record, data)
 
-    def _answered(self, n: int, entry: Json) -> None:
+    def _answered(self, n: int, entry: Entry) -> None:
         record = self._open.get(n)
         if record is not None and not record.answered:
             record.answered = True
             self._say(record, events.answered(n, entry))
 
-    def _ended(self, n: int, entry: Json, line: bytes) -> None:
+    def _ended(self, n: int, entry: Entry, line: bytes) -> None:
         answered, last = frames(events.answered(n, entry)), events.ended(n, entry)
         end = frames(last)
         whole = frames(events.began(n, entry)) + answered + frames(events.messages(n, entry)) + end
@@ -134,7 +138,7 @@ class History:
         record.said = []
         self._tell(record, news)
 
-    def _failed(self, entry: Json, line: bytes) -> None:
+    def _failed(self, entry: Entry, line: bytes) -> None:
         """A row for what is no exchange."""
         name = f"hark.failed.{len(self.records)}"
         record = self._record(0, name)

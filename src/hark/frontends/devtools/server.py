@@ -20,7 +20,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
@@ -34,6 +34,9 @@ from hark.frontends.devtools.address import frontend_url
 from hark.frontends.devtools.history import History, Record, frame, frames
 from hark.views.entries import decode, encode
 from hark.views.feed import whole_lines
+
+if TYPE_CHECKING:
+    from hark.model.entry import Entry
 
 Json = dict[str, Any]
 _BACKLOG = 64 << 20  # bytes
@@ -241,7 +244,7 @@ class Server:
             if frontend.cursor > record.index:
                 frontend.send(data)
 
-    def _streamed(self, n: int, entry: Json) -> None:
+    def _streamed(self, n: int, entry: "Entry") -> None:
         """The body for frontends that wait for it."""
         identity = events.identity(n)
         for frontend in self._frontends:

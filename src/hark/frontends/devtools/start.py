@@ -14,6 +14,11 @@ from hark.destinations import Outputs, say
 from hark.errors import HarkError
 from hark.options import Options
 from hark.system import kernel
+from hark.system.child import start as fork
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hark.frontends.devtools.browser import Browser
 
 _PORT = 9229  # chrome://inspect looks there by itself
 _PATIENCE = 3600.0  # s after the end of what is shown that it waits for a first frontend
@@ -43,32 +48,9 @@ def start(options: Options, title: str, outputs: Outputs) -> DevTools:
     from hark.frontends.devtools.browser import find
 
     browser = find(port, key, dict(os.environ))
-    pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            os.close(ours)
-            os.close(held)
-            outputs.close()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # hark's first process decides
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            from hark.frontends.devtools.server import Server
-
-            server = Server(listener, feed, guard, key, title, _PATIENCE, {browser.origin} if browser else set())
-            if browser is not None:
-                browser.open(lambda: kernel.die_with_parent(signal.SIGTERM))
-            try:
-                server.run()
-            finally:
-                if browser is not None:
-                    browser.close()
-            status = 0
-        except BaseException:
-            import traceback
-
-            say(f"hark: the DevTools server failed; please report this:\n{traceback.format_exc().rstrip()}")
-        finally:
-            os._exit(status)
+    pid = fork(
+        "DevTools server", lambda: _serve(listener, feed, guard, key, title, browser, outputs), say, (ours, held)
+    )
     for fd in (feed, guard):
         os.close(fd)
     listener.close()
@@ -82,6 +64,25 @@ def start(options: Options, title: str, outputs: Outputs) -> DevTools:
     if port == _PORT and not options.quiet:
         say("hark: or open chrome://inspect, which lists hark under Remote Target")
     return DevTools(pid, ours, held)
+
+
+def _serve(
+    listener: socket.socket, feed: int, guard: int, key: str, title: str, browser: "Browser | None", outputs: Outputs
+) -> None:
+    """The server's body."""
+    outputs.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # hark's first process decides
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    from hark.frontends.devtools.server import Server
+
+    server = Server(listener, feed, guard, key, title, _PATIENCE, {browser.origin} if browser else set())
+    if browser is not None:
+        browser.open(lambda: kernel.die_with_parent(signal.SIGTERM))
+    try:
+        server.run()
+    finally:
+        if browser is not None:
+            browser.close()
 
 
 def wait_for(server: DevTools) -> None:

@@ -9,7 +9,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -22,12 +22,15 @@ from hark.errors import HarkError
 from hark.frontends.ui import details
 from hark.frontends.ui.listing import Heads, Listing
 from hark.frontends.ui.rows import Row, Rows
-from hark.model.archive import Shelf
 from hark.model.failed_entry import failure, is_failure
+from hark.model.imported import EntryReader
 from hark.views.curl import command, comment
 from hark.views.view import plural, safe
 
-_TABS: dict[str, Callable[[dict[str, Any]], Any]] = {
+if TYPE_CHECKING:
+    from hark.model.entry import Entry
+
+_TABS: dict[str, Callable[["Entry"], Any]] = {
     "Headers": details.headers,
     "Response": details.response_body,
     "Request": details.request_body,
@@ -109,7 +112,7 @@ class Browser(App[None]):
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(
-        self, lines: Iterable[bytes], save: Callable[[str, list[dict[str, Any]]], None], title: str, output: int = -1
+        self, lines: Iterable[bytes], save: "Callable[[str, list[Entry]], None]", title: str, output: int = -1
     ) -> None:
         super().__init__()
         self._lines = lines
@@ -278,7 +281,7 @@ class Browser(App[None]):
         row = self.query_one(Listing).chosen
         entry = self.rows.entry(row) if row is not None else None
         if entry is not None:
-            line = comment(failure(entry)) if is_failure(entry) else command(Shelf().exchange(entry))
+            line = comment(failure(entry)) if is_failure(entry) else command(EntryReader().exchange(entry))
             self.copy_to_clipboard(line)
             self._tell(f"copied: {line}")
 

@@ -3,12 +3,17 @@
 May hold: text made of an entry. May not hold: widgets. Nothing of a peer is markup here, and controls are written out.
 """
 
+from __future__ import annotations
+
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.text import Text
 
 from hark.views.view import duration, hexdump, plural, pretty, safe, size
+
+if TYPE_CHECKING:
+    from hark.model.entry import Entry, EntryContent, EntryPost
 
 Json = dict[str, Any]
 _LINES, _HEXDUMP_BYTES = 5000, 4096
@@ -25,7 +30,7 @@ _PHASES = {
 _BAR = 50
 
 
-def headers(entry: Json) -> Text:
+def headers(entry: Entry) -> Text:
     """Both heads."""
     asked, answer = entry["request"], entry["response"]
     if "_failure" in entry:
@@ -46,7 +51,7 @@ def headers(entry: Json) -> Text:
     return text
 
 
-def _failed(entry: Json) -> Text:
+def _failed(entry: Entry) -> Text:
     """What is known of a failure, and what would help."""
     facts = entry["_failure"]
     text = Text(safe(str(entry["response"].get("_error", ""))) + "\n\n", _BAD)
@@ -59,22 +64,25 @@ def _failed(entry: Json) -> Text:
     return text
 
 
-def request_body(entry: Json) -> Text:
+def request_body(entry: Entry) -> Text:
     """What was sent."""
-    post = entry["request"].get("postData", {})
-    return _body(entry, post, post.get("_encoding"), post.get("mimeType", ""), "send")
+    post = entry["request"].get("postData")
+    if post is None:
+        return _body(entry, None, None, "", "send")
+    return _body(entry, post, post.get("_encoding"), post["mimeType"], "send")
 
 
-def response_body(entry: Json) -> Text:
+def response_body(entry: Entry) -> Text:
     """What came."""
     content = entry["response"]["content"]
     return _body(entry, content, content.get("encoding"), content["mimeType"], "receive")
 
 
-def timing(entry: Json) -> Text:
+def timing(entry: Entry) -> Text:
     """The phases as bars."""
     text = Text(f"started {safe(entry['startedDateTime'])}\n\n", _DIM)
-    phases = {name: max(float(entry["timings"].get(name) or 0), 0) for name in _PHASES}
+    timings = cast("dict[str, float]", entry["timings"])
+    phases = {name: max(float(timings.get(name) or 0), 0) for name in _PHASES}
     whole = max(entry["time"], 0.001)
     at = 0.0
     for name in ("dns", "connect", "blocked", "send", "wait", "receive"):
@@ -91,10 +99,10 @@ def timing(entry: Json) -> Text:
     return text
 
 
-def connection(entry: Json) -> Text:
+def connection(entry: Entry) -> Text:
     """Connection, TLS and process."""
     text = Text()
-    tls, process = entry.get("_tls") or {}, entry.get("_process") or {}
+    tls, process = entry.get("_tls", {}), cast("Json", entry.get("_process") or {})
     address, port = entry["serverIPAddress"], entry.get("_serverPort", "")
     text.append("Connection\n", _HEAD)
     _pairs(text, [("server", f"{address} {port}"), ("number", entry["connection"]), ("protocol", entry["_protocol"])])
@@ -124,22 +132,22 @@ def _bar(text: Text, name: str, at: float, taken: float, whole: float) -> None:
     text.append(f"{' ' * max(_BAR - first - count, 0)} {duration(int(taken * 1e6))}\n")
 
 
-def _body(entry: Json, part: Json, encoding: str | None, mime: str, side: str) -> Text:
+def _body(entry: Entry, part: EntryPost | EntryContent | None, encoding: str | None, mime: str, side: str) -> Text:
     text = Text()
-    said = [
+    messages = [
         *entry.get("_webSocketMessages", ()),
         *entry.get("_events", ()),
         *entry.get("_grpc", {}).get("messages", ()),
     ]
-    for message in said:
+    for message in messages:
         if message.get("type", "receive") == side:
-            shown = message.get("data", message.get("message", message.get("fields", message.get("base64", ""))))
-            plain = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
+            content = message.get("data", message.get("message", message.get("fields", message.get("base64", ""))))
+            plain = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
             text.append(f"{safe(str(message.get('event', message.get('opcode', ''))))} ", _NAME)
             text.append(f"{safe(plain)}\n")
-    if said:
+    if messages:
         return text
-    content = part.get("text", "")
+    content = part.get("text", "") if part is not None else ""
     if encoding == "base64":
         from base64 import b64decode
 
@@ -152,6 +160,6 @@ def _body(entry: Json, part: Json, encoding: str | None, mime: str, side: str) -
         text.append(safe(line) + "\n")
     if len(lines) > _LINES:
         text.append(f"… {plural(len(lines) - _LINES, 'more line')}\n", _DIM)
-    if part.get("comment"):
+    if part is not None and part.get("comment"):
         text.append(f"\n{safe(part['comment'])}\n", _BAD)
     return text if text.plain.strip() else Text("no body", _DIM)

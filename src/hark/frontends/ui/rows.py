@@ -4,15 +4,20 @@ What   A row has what is shown in a line and what is filtered by; the entry is i
 Why    Ten thousand exchanges are filtered at every key; their bodies are looked at one at a time.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hark.frontends.spool import Spool
 from hark.views.entries import decode
 from hark.views.failures import layer, summed_up
 from hark.views.filters import fits, parts_of
-from hark.views.view import duration, safe, size
+from hark.views.view import duration, named, safe, size
+
+if TYPE_CHECKING:
+    from hark.model.entry import Entry
 
 Json = dict[str, Any]
 _WORD = re.compile(r"(host|path|method|status|type|process):(\S*)")
@@ -94,12 +99,12 @@ class Rows:
             self._by_n[n] = row
         return row
 
-    def entry(self, row: Row) -> Json | None:
+    def entry(self, row: Row) -> Entry | None:
         """The entry of a row; None where it has none yet."""
         if not row.place[1]:
             return None
-        value: Json = decode(self._spool.read(row.place))["entry"]
-        return value
+        entry: Entry = decode(self._spool.read(row.place))["entry"]
+        return entry
 
     def filter(self, text: str) -> None:
         """Show only the rows that fit: words anywhere in the line, or name:value as the command line's filters. Raises
@@ -113,7 +118,7 @@ class Rows:
             row.shown = True
 
 
-def _fill(row: Row, entry: Json) -> None:
+def _fill(row: Row, entry: Entry) -> None:
     asked, answer = entry["request"], entry["response"]
     row.method, row.url = safe(asked["method"]), safe(asked["url"])
     status = answer["status"]
@@ -125,19 +130,22 @@ def _fill(row: Row, entry: Json) -> None:
     row.kind = safe(mime.rpartition("/")[2].removeprefix("x-"))
     row.size = size(answer["bodySize"]) if answer["bodySize"] > 0 else ""
     row.time = duration(int(entry["time"] * 1e6)) if entry["time"] else ""
-    process = entry.get("_process") or {}
-    row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process.get("pid") else ""
+    row.process = _process(entry)
     row.search = f"{row.method} {row.url} {row.status} {mime} {row.process} {trouble}".lower()
 
 
-def _fill_failure(row: Row, entry: Json) -> None:
+def _process(entry: Entry) -> str:
+    process = entry.get("_process")
+    return safe(named(process.get("name", ""), process["pid"])) if process and process["pid"] else ""
+
+
+def _fill_failure(row: Row, entry: Entry) -> None:
     facts = entry["_failure"]
     row.over = row.bad = True
     row.status = "failed"
     row.method, row.url = layer(facts), safe(summed_up(facts))
     row.time = duration(int(entry["time"] * 1e6)) if entry["time"] else ""
-    process = entry.get("_process") or {}
-    row.process = safe(f"{process.get('name', '')}[{process['pid']}]") if process.get("pid") else ""
+    row.process = _process(entry)
     row.search = f"{row.method} {row.url} failed {facts['kind']} {row.process}".lower()
 
 

@@ -8,12 +8,15 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hark.errors import HarkError
 from hark.system import kernel
 
-Save = Callable[[str, list[dict[str, Any]]], None]
+if TYPE_CHECKING:
+    from hark.model.entry import Entry
+
+Save = Callable[[str, "list[Entry]"], None]
 
 
 def browse(lines: Iterator[bytes], save: Save, title: str, output: int = -1) -> None:

@@ -8,6 +8,8 @@ Limits An interface that comes later has no device of its own: its addresses and
        are looked at SETTLE seconds after the first of them.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import time
@@ -18,8 +20,13 @@ from hark.tap.namespace import host, mirror
 from hark.tap.tun.network import Network
 from hark.tap.tun.tun import Tun
 
-SETTLE = 0.2  # s: a new connection to a network is some ten messages
-_GROUPS = 0x10 | 0x40 | 0x100 | 0x400  # RTMGRP_: addresses and routes of IPv4 and IPv6
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+SETTLE: Final = 0.2  # s: a new connection to a network is some ten messages
+# RTMGRP_: addresses, routes and rules of IPv4 and IPv6
+_GROUPS: Final = 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000
 
 
 class Follower:

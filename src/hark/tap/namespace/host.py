@@ -9,6 +9,8 @@ Limits LINKS interfaces, those with a default route first; ADDRESSES addresses a
        is reached.
 """
 
+from __future__ import annotations
+
 import socket
 import struct
 
@@ -16,25 +18,35 @@ from hark.system import netlink
 from hark.system.netlink import Route, attribute, attributes
 from hark.tap.tun.network import LOOPBACK_INDEX, Address, Link, Network
 
-LINKS = 16  # interfaces mirrored: each costs half a millisecond of the start
-ADDRESSES = 256  # mirrored: each costs 20 microseconds; the others are reached as any host's are
-ROUTES = 1000  # a family's: a router with the whole table of the Internet must not hold up the start
-# Our own tables (their number spells "hark"), left out when hark runs under hark.
-TABLE = 0x6861726B  # what the host has for itself: loopback and its own addresses
-HELD_TABLE = TABLE + 1  # TCP for networks that the host's routes forbid
-LAST_TABLE = TABLE + 2  # TCP for what has no route
-_OURS = (TABLE, HELD_TABLE, LAST_TABLE)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
-_UP, _LOOPBACK = 1, 8
-_ETHER = 1
-_CLONED = 0x200
-_UNICAST, _FORBIDDING = 1, (6, 7, 8)  # route types; blackhole, unreachable, prohibit
-_FOREVER = 0xFFFFFFFF
+LINKS: Final = 16  # interfaces mirrored: each costs half a millisecond of the start
+ADDRESSES: Final = 256  # mirrored: each costs 20 microseconds; the others are reached as any host's are
+ROUTES: Final = 1000  # a family's: a router with the whole table of the Internet must not hold up the start
+# Our own tables (their number spells "hark"), left out when hark runs under hark.
+TABLE: Final = 0x6861726B  # what the host has for itself: loopback and its own addresses
+HELD_TABLE: Final = TABLE + 1  # TCP for networks that the host's routes forbid
+LAST_TABLE: Final = TABLE + 2  # TCP for what has no route
+_OURS: Final = (TABLE, HELD_TABLE, LAST_TABLE)
+
+_UP: Final = 1
+_LOOPBACK: Final = 8
+_ETHER: Final = 1
+_CLONED: Final = 0x200
+# Route types; blackhole, unreachable, prohibit
+_UNICAST: Final = 1
+_FORBIDDING: Final = (6, 7, 8)
+_FOREVER: Final = 0xFFFFFFFF
 # Address flags. IPv4 has "secondary" where IPv6 has "temporary".
-_TEMPORARY, _DEPRECATED, _MANAGED, _NODAD = 0x01, 0x20, 0x100, 0x02
-_REFUSED = 0x08  # somebody else on the link has the address (RFC 4862 §5.4)
-_KEPT4 = 0x200 | 0x400  # address flags that can be set: noprefixroute, autojoin
-_KEPT6 = _KEPT4 | 0x10  # and home
+_TEMPORARY: Final = 0x01
+_DEPRECATED: Final = 0x20
+_MANAGED: Final = 0x100
+_NODAD: Final = 0x02
+_REFUSED: Final = 0x08  # somebody else on the link has the address (RFC 4862 §5.4)
+_KEPT4: Final = 0x200 | 0x400  # address flags that can be set: noprefixroute, autojoin
+_KEPT6: Final = _KEPT4 | 0x10  # and home
 
 
 def look(uid: int) -> Network:

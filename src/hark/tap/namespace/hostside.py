@@ -10,6 +10,8 @@ Never  does what the user could not do by hand. Who asks from a user namespace o
 Limits One thread with the traffic: a question takes 50 microseconds of it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import socket
@@ -18,14 +20,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from hark.tap.loop import IN, Loop
-from hark.tap.namespace import idmap, ownertable
-from hark.tap.namespace.ownertable import ENTRIES, ENTRY, HEADER
+from hark.tap.namespace import idmap
+from hark.tap.place import OWNERS, OWNERS_BYTES, OWNERS_ENTRY, OWNERS_HEADER
 
-_DIRECTORIES = 8  # in which files were asked for last
-_AHEAD = 1024  # files of a directory looked at by one question, at most: 4 ms
-_QUESTION = 4096
-_UCRED = struct.Struct("iII")
-_MASK = (1 << 64) - 1
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_DIRECTORIES: Final = 8  # in which files were asked for last
+_AHEAD: Final = 1024  # files of a directory looked at by one question, at most: 4 ms
+_QUESTION: Final = 4096
+_UCRED: Final = struct.Struct("iII")
+_MASK: Final = (1 << 64) - 1
 Answer = tuple[bytes, list[int]]  # bytes, and descriptors to send and close
 
 
@@ -73,8 +79,8 @@ class HostSide:
                     _close(taken)
         except BlockingIOError:
             return False
-        except OSError:
-            pass  # no answer: the program keeps the kernel's answer from inside
+        except (OSError, ValueError, IndexError, struct.error):
+            pass  # no answer: the program keeps the kernel's from inside. Any program may ask anything here.
         finally:
             _close(given)
         asking.close()
@@ -98,7 +104,7 @@ class HostSide:
         if self._table is None:
             import mmap  # seldom needed: not at every start
 
-            self._table = memoryview(mmap.mmap(self._file, ownertable.BYTES)).cast("Q")
+            self._table = memoryview(mmap.mmap(self._file, OWNERS_BYTES)).cast("Q")
         return os.stat(f"/proc/{pid}/ns/user").st_ino == self._table[0]
 
     def _owner(self, question: bytes, given: list[int], pid: int) -> Answer:
@@ -116,7 +122,7 @@ class HostSide:
         """An entry of the table, as host.c reads it."""
         changed, owner = info.st_ctime_ns & _MASK, info.st_uid | info.st_gid << 32
         check = info.st_dev ^ info.st_ino ^ changed ^ owner
-        at = HEADER // 8 + ((info.st_ino * 0x9E3779B97F4A7C15 & _MASK) >> 40) % ENTRIES * ENTRY
+        at = OWNERS_HEADER // 8 + ((info.st_ino * 0x9E3779B97F4A7C15 & _MASK) >> 40) % OWNERS * OWNERS_ENTRY
         table = self._table
         if table is not None:
             table[at + 4] = ~check & _MASK  # whoever reads it now sees that it is none

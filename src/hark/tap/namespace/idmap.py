@@ -7,16 +7,23 @@ Limits No one else's id can be mapped, root's neither: that takes privilege over
        service (subid: in nsswitch.conf) are not looked up.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 
 from hark.record import Record
 from hark.system import kernel
 
-MAPPERS = ("newuidmap", "newgidmap")
-_PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin")
-_MOST = 100  # ranges of one user; the kernel takes 340 lines
-_CAP_SETGID, _CAP_SETUID = 6, 7
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+MAPPERS: Final = ("newuidmap", "newgidmap")
+_PLACES: Final = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin", "/run/wrappers/bin")
+_MOST: Final = 100  # ranges of one user; the kernel takes 340 lines
+_CAP_SETGID: Final = 6
+_CAP_SETUID: Final = 7
 Range = tuple[int, int]  # the first id, and how many
 
 

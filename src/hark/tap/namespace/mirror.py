@@ -11,6 +11,8 @@ Limits What cannot be made (an index that is taken, a rule of a newer kernel) is
        a TUN is used for an interface that is not Ethernet.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import socket
@@ -22,23 +24,35 @@ from hark.tap.namespace import host as hosts
 from hark.tap.namespace.host import HELD_TABLE, LAST_TABLE, TABLE
 from hark.tap.tun.network import HERE4, HERE6, LOOPBACK_INDEX, Address, Link, Network, peers
 
-MTU = 65521  # a TAP's largest: no datagram that a program can send to the Internet needs fragments
-QUEUE = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
-_TUNSETIFF, _TUNSETOFFLOAD, _TUNSETIFINDEX = 0x400454CA, 0x400454D0, 0x400454DA
-_IFF_TUN, _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x0002, 0x1000, 0x4000
-_OFFLOAD_CSUM_TSO4_TSO6 = 1 | 2 | 4
-_SIOCGIFINDEX = 0x8933
-_LOOPBACK6 = bytes(15) + b"\1"
-_LAST_PRIORITY = 32768  # after the rules for the main and default tables
+MTU: Final = 65521  # a TAP's largest: no datagram that a program can send to the Internet needs fragments
+QUEUE: Final = 32768  # packets that wait for us; the default of 500 loses some when 10,000 connections speak at once
+
+_TUNSETIFF: Final = 0x400454CA
+_TUNSETOFFLOAD: Final = 0x400454D0
+_TUNSETIFINDEX: Final = 0x400454DA
+_IFF_TUN: Final = 0x0001
+_IFF_TAP: Final = 0x0002
+_IFF_NO_PI: Final = 0x1000
+_IFF_VNET_HDR: Final = 0x4000
+_OFFLOAD_CSUM_TSO4_TSO6: Final = 1 | 2 | 4
+_SIOCGIFINDEX: Final = 0x8933
+_LOOPBACK6: Final = bytes(15) + b"\1"
+_LAST_PRIORITY: Final = 32768  # after the rules for the main and default tables
 # On packets that hark writes to lo: they are for a socket here, whatever their addresses. No program can set it.
-LO_MARK = 0x6861726B
+LO_MARK: Final = 0x6861726B
 # What is redirected from lo: TCP and UDP by the protocol octet, in the word at offset 8 of an IPv4 header (RFC 791
 # §3.1), in that at offset 4 of an IPv6 header (RFC 8200 §3). IPv4 datagrams to a group, 224.0.0.0/4, stay here.
-_FOUR, _SIX = 0x0800, 0x86DD
-_PROTOCOL4, _PROTOCOL6 = (0x00FF0000, 16, 8), (0x0000FF00, 8, 4)  # mask, shift, offset
-_DESTINATION4 = 16
-_UNICAST4 = ((0x80, 0), (0xC0, 0x80), (0xE0, 0xC0))  # mask and value of the destination's first octet
+_FOUR: Final = 0x0800
+_SIX: Final = 0x86DD
+# Mask, shift, offset
+_PROTOCOL4: Final = (0x00FF0000, 16, 8)
+_PROTOCOL6: Final = (0x0000FF00, 8, 4)
+_DESTINATION4: Final = 16
+_UNICAST4: Final = ((0x80, 0), (0xC0, 0x80), (0xE0, 0xC0))  # mask and value of the destination's first octet
 
 
 def _protocol(place: tuple[int, int, int], proto: int) -> tuple[int, int, int]:
@@ -46,7 +60,7 @@ def _protocol(place: tuple[int, int, int], proto: int) -> tuple[int, int, int]:
     return mask, proto << shift, offset
 
 
-LEAVES_LO = (
+LEAVES_LO: Final = (
     *(Match(1, _SIX, (_protocol(_PROTOCOL6, proto),)) for proto in (socket.IPPROTO_TCP, socket.IPPROTO_UDP)),
     Match(2, _FOUR, (_protocol(_PROTOCOL4, socket.IPPROTO_TCP),)),
     *(

@@ -10,36 +10,44 @@ Limits One address family may be missing on a host; the other then works alone.
 Not    running `ip` (what is exec'd has no capability here), pyroute2 (150 ms).
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import socket
-import sys
 from collections.abc import Callable
 
 from hark.errors import HarkError
 from hark.record import Record
 from hark.system import kernel
 from hark.system.netlink import Diag, Route
+from hark.tap import place as places
 from hark.tap.namespace import host as hosts
-from hark.tap.namespace import idmap, mirror, ownertable
-from hark.tap.place import Place
+from hark.tap.namespace import idmap, mirror
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network, links
 
-HOST_SOCKET = b"\0hark-host"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
-_SOL_PACKET = 263
-_SO_MARK = 36
-_VNET_HEADER, _BYPASS = 15, 20  # packet socket options: a virtio header in front; past the qdisc, and so the redirect
-_IGNORE_OUTGOING = 23
-_IPV6_FREEBIND = 78
+HOST_SOCKET: Final = b"\0hark-host"
+
+_SOL_PACKET: Final = 263
+_SO_MARK: Final = 36
+# Packet socket options: a virtio header in front; past the qdisc, and so the redirect
+_VNET_HEADER: Final = 15
+_BYPASS: Final = 20
+_IGNORE_OUTGOING: Final = 23
+_IPV6_FREEBIND: Final = 78
 
 # What the host has set and programs may notice; a namespace starts with the kernel's defaults.
-_MIRRORED = (
+_MIRRORED: Final = (
     "net/ipv4/ip_unprivileged_port_start",
     "net/ipv4/ip_local_port_range",
     "net/ipv4/ip_default_ttl",
     "net/core/somaxconn",
+    "net/unix/max_dgram_qlen",
 )
 
 
@@ -76,7 +84,9 @@ def _root_is_shared() -> bool:
         return False
 
 
-def build(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False) -> tuple[Place, dict[str, int]]:
+def build(
+    host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False
+) -> tuple[places.Place, dict[str, int]]:
     """Enter the namespaces and build all that is in them: what key sources may use, and the descriptors that the
     tap works with, by name (-1: not had here). owner: a process whose user namespace it is to be, whose ids are being
     mapped; 0: a new one. mapped: waits for that, and gives whether it was done.
@@ -89,7 +99,7 @@ def build(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False
     crosses = mirror.build(host.network, [(n, link) for n, link in enumerate(shown) if devices[n] >= 0])
     finish()
     _ping(host)
-    place, owners = _private(host)
+    place = places.make(host.private)
     return place, {
         **{f"device{number}": fd for number, fd in enumerate(devices)},
         "listener4": _listener(HERE4),
@@ -102,7 +112,7 @@ def build(host: Host, owner: int = 0, mapped: Callable[[], bool] = lambda: False
         "diag": Diag.open().detach(),
         "network": os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC),
         "host": _host_side(),
-        "owners": owners,
+        "owners": places.owners(place),
     }
 
 
@@ -169,7 +179,6 @@ def _settings(host: Host) -> None:
         ("net/ipv4/conf/all/accept_local", "1"),
         ("net/ipv4/conf/all/rp_filter", "0"),
         ("net/ipv4/conf/default/rp_filter", "0"),
-        ("net/unix/max_dgram_qlen", "4096"),
     ]
     if host.network.has_six():
         wanted += [
@@ -203,23 +212,6 @@ def _host_side() -> int:
         listener.bind(HOST_SOCKET)
         listener.listen(4096)
         return listener.detach()
-
-
-def _private(host: Host) -> tuple[Place, int]:
-    """Mount the private tmpfs, which only this tree can see, and make the table of files' owners in it; -1 where that
-    is refused."""
-    try:
-        kernel.mount("hark", host.private, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=256m")
-    except OSError:
-        return Place(""), -1  # key sources that need it say what is missed
-    try:
-        owners = os.open(f"{host.private}/owners", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        os.fchmod(owners, 0o644)
-        os.ftruncate(owners, ownertable.BYTES)
-        os.pwrite(owners, os.stat("/proc/self/ns/user").st_ino.to_bytes(8, sys.byteorder), 0)
-    except OSError:
-        owners = -1  # files keep the owners that the namespace shows
-    return Place(host.private), owners
 
 
 def _listener(address: bytes) -> int:

@@ -11,18 +11,29 @@ from hark.tap.tun.decisions import Decisions
 from hark.tap.tun.network import Network
 from hark.tap.tun.plane import Plane
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hark.tap.namespace.helper import Helper
+
 
 class NamespaceTap(Plane):
     """Serves what setup.build has made: its descriptors by name, and the network in it."""
 
     def __init__(
-        self, files: Mapping[str, int], network: Network, loop: Loop, recorder: Recorder, decisions: Decisions | None
+        self,
+        files: Mapping[str, int],
+        network: Network,
+        loop: Loop,
+        recorder: Recorder,
+        decisions: Decisions | None,
+        helper: "Helper | None" = None,
     ) -> None:
+        self.helper = helper  # makes sockets in the namespaces; None where the plan has not asked for one
         super().__init__(files, network, loop, recorder, decisions or Decisions())
         self._follower = Follower(loop, self.tun, network, files["route"])
-        self._host = HostSide(loop, files["host"], files["owners"], os.getuid() == 0)
+        HostSide(loop, files["host"], files["owners"], os.getuid() == 0)  # the loop has it
 
     def tick(self, now: float) -> None:
-        """Do what is due."""
+        """Do what is due; `now` is time.monotonic()."""
         super().tick(now)
         self._follower.tick(now)

@@ -7,6 +7,8 @@ Limits The program's close() in the microseconds in which the socket is borrowed
        Where the kernel or a seccomp filter refuses, nothing is borrowed, and no more is asked for.
 """
 
+from __future__ import annotations
+
 import _thread
 import errno
 import os
@@ -17,7 +19,11 @@ from collections import OrderedDict
 from hark.system import kernel
 from hark.tap.tun.owners import Owner
 
-_KNOWN = 64  # processes whose pidfd is kept
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_KNOWN: Final = 64  # processes whose pidfd is kept
 
 
 class Borrower:

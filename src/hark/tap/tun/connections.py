@@ -7,6 +7,8 @@ Ends   The real connection has the program's own address, port (where that is fr
 Fails  An exception about one connection ends that one and is reported.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
@@ -33,10 +35,14 @@ from hark.tap.tun.tcp import Tcp
 from hark.tap.tun.tun import BATCH, Tun, router
 from hark.wire import ip
 
-_FORGET = 4.0  # s that a closed flow's last packets still find their way
-_PAUSE = 0.005  # s before the reset of a connection that the server has reset at once
-_SEARCH = 2  # which look at a connection's socket is worth a search of all processes for it
-_BIND_NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at the connect, when the other end is known
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_FORGET: Final = 4.0  # s that a closed flow's last packets still find their way
+_PAUSE: Final = 0.005  # s before the reset of a connection that the server has reset at once
+_SEARCH: Final = 2  # which look at a connection's socket is worth a search of all processes for it
+_BIND_NO_PORT: Final = 24  # IP_BIND_ADDRESS_NO_PORT: the port is chosen at the connect, when the other end is known
 
 
 class Connections:
@@ -159,22 +165,11 @@ class Connections:
         """Try the next upstream address; a connected socket releases the held SYN. `port`: try the program's own."""
         target = targets[0]
         six = ":" in target
-        family = socket.AF_INET6 if six else socket.AF_INET
-        try:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        except OSError as error:
-            self._tun.rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
+        sock = held.sock = self._socket(six)
+        if sock is None:
             self._tcp.decided(flow, held, errno.ECONNREFUSED)
             return
-        held.sock = sock
-        sockopts.from_syn(sock, six, held.syn, settings, self._defaults)
-        if settings is not None and settings.device and flow.device is not None and flow.device.index:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
-            # A loopback source is what the namespace chose for the way to us; by that interface the host would not.
-            ours = flow.client[0][0] == 127 and flow.device is not self._tun.lo
-            bound = not ours and self._bind(sock, flow, held, six, port)
-        else:
-            bound = self._bind(sock, flow, held, six, port)
+        bound = self._dress(sock, flow, held, settings, six, port)
         scope = flow.device.index if flow.device is not None and flow.server[0][:2] == b"\xfe\x80" else 0
         place = (target, flow.server[1], 0, scope) if six else (target, flow.server[1])
 
@@ -197,16 +192,31 @@ class Connections:
             self._loop.remove(sock.fileno())
             self._tcp.decided(flow, held, errno.ECONNREFUSED)
 
-        number = sock.connect_ex(place)
-        if number == errno.EINPROGRESS:
-            # On loopback the handshake is over by now, which saves a round of the loop.
-            with contextlib.suppress(OSError):
-                sock.getpeername()
-                number = 0
+        number = _reach(sock, place)
         if number == errno.EINPROGRESS:
             self._loop.add(sock.fileno(), OUT, connected, failed)
         else:
             decided(number)
+
+    def _socket(self, six: bool) -> socket.socket | None:
+        """A socket for a real connection; None where there can be none more."""
+        try:
+            return socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            self._tun.rec.loss("connection", 1, f"{error.strerror}: raise the limit (ulimit -Hn)")
+            return None
+
+    def _dress(
+        self, sock: socket.socket, flow: Flow, held: Held, settings: Settings | None, six: bool, port: bool
+    ) -> bool:
+        """Give the real connection what the program's socket has: options, interface, its own end; as for _bind()."""
+        sockopts.from_syn(sock, six, held.syn, settings, self._defaults)
+        if settings is not None and settings.device and flow.device is not None and flow.device.index:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _name(flow.device.index))
+            # A loopback source is what the namespace chose for the way to us; by that interface the host would not.
+            if flow.client[0][0] == 127 and flow.device is not self._tun.lo:
+                return False
+        return self._bind(sock, flow, held, six, port)
 
     def _bind(self, sock: socket.socket, flow: Flow, held: Held, six: bool, port: bool) -> bool:
         """Give the real connection the program's own end, where that is an address of the host; whether the port is
@@ -367,3 +377,13 @@ def _nothing() -> None:
 
 def _name(index: int) -> bytes:
     return socket.if_indextoname(index).encode()
+
+
+def _reach(sock: socket.socket, place: tuple[str, int] | tuple[str, int, int, int]) -> int:
+    """Connect; the errno, EINPROGRESS where it takes longer."""
+    number = sock.connect_ex(place)
+    if number == errno.EINPROGRESS:
+        with contextlib.suppress(OSError):  # on loopback the handshake is over by now: it saves a round of the loop
+            sock.getpeername()
+            return 0
+    return number

@@ -7,11 +7,14 @@ Limits IDLE seconds without traffic end an endpoint; MOST at a time, the idlest 
        in one endpoint ends that one, and is recorded as lost.
 """
 
+from __future__ import annotations
+
 import errno
 import struct
 import time
 from collections.abc import Callable
 
+from hark.bounded import Bounded
 from hark.tap.loop import ERR, IN, Loop
 from hark.tap.tun import udp
 from hark.tap.tun.decisions import Action, Decisions
@@ -22,9 +25,13 @@ from hark.tap.tun.owners import Owners
 from hark.tap.tun.tun import BATCH, Tun, router
 from hark.wire import ip
 
-_LOCAL_FLOWS = 4096  # UDP pairs inside the namespace that are remembered
-_AGAIN = 0.05  # s after which it is asked again whether a process of the tree listens: the question is a system call
-_MLD = (131, 132, 143)  # ICMPv6 types (RFC 3810 §5.2, RFC 2710 §3)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_LOCAL_FLOWS: Final = 4096  # UDP pairs inside the namespace that are remembered
+_AGAIN: Final = 0.05  # s after which it is asked again whether a process of the tree listens: that is a system call
+_MLD: Final = (131, 132, 143)  # ICMPv6 types (RFC 3810 §5.2, RFC 2710 §3)
 
 Key = tuple[int, bytes, int]  # protocol, the program's address and port or identifier
 
@@ -39,7 +46,7 @@ class Datagrams:
         self._owners = owners
         self._groups = groups
         self._endpoints: dict[Key, udp.Udp | udp.Echo] = {}
-        self._local_udp: dict[bytes, None] = {}
+        self._local_udp: Bounded[bytes, None] = Bounded(_LOCAL_FLOWS)
         self._outside: dict[Address, float] = {}  # own addresses where nobody of the tree listened, until when
 
     def sweep(self, now: float) -> None:
@@ -97,8 +104,6 @@ class Datagrams:
             return False
         for either in (pair, ends(server, client)):
             self._local_udp[either] = None
-        while len(self._local_udp) > _LOCAL_FLOWS:
-            del self._local_udp[next(iter(self._local_udp))]
         return True
 
     def take_icmp(self, packet: ip.Packet, data: bytes) -> None:

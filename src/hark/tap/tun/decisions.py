@@ -3,9 +3,15 @@
 May hold: the questions, the possible answers, and the choice that passes everything. May not hold: rules.
 """
 
+from __future__ import annotations
+
 import enum
 
 from hark.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 Address = tuple[bytes, int]  # packed, and a port
 
@@ -24,7 +30,7 @@ class Decision(Record):
     reason: str = ""
 
 
-PASS = Decision(Action.PASS)
+PASS: Final = Decision(Action.PASS)
 
 
 class Decisions:

@@ -3,11 +3,17 @@
 May hold: a descriptor and the headers that packets need on it. May not hold: what packets mean.
 """
 
+from __future__ import annotations
+
 import os
 
 from hark.tap.tun.network import Link
 
-_ETHERTYPES = (b"\x08\0", b"\x86\xdd")  # IPv4, IPv6
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_ETHERTYPES: Final = (b"\x08\0", b"\x86\xdd")  # IPv4, IPv6
 
 
 class Device:

@@ -7,6 +7,8 @@ Limits It takes a second: the kernel's shortest keep-alive. Where the socket can
        reset.
 """
 
+from __future__ import annotations
+
 import socket
 import struct
 from collections.abc import Callable
@@ -14,12 +16,16 @@ from collections.abc import Callable
 from hark.tap.loop import Loop
 from hark.tap.tun.borrow import give_back
 
-_LOOK = 0.05  # s between looks whether the program's kernel has given up
-_LOOKS = 80
-_CLOSED = 7  # TCP_CLOSE, the first byte of struct tcp_info
-_TCP = socket.IPPROTO_TCP
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_LOOK: Final = 0.05  # s between looks whether the program's kernel has given up
+_LOOKS: Final = 80
+_CLOSED: Final = 7  # TCP_CLOSE, the first byte of struct tcp_info
+_TCP: Final = socket.IPPROTO_TCP
 # After one unanswered probe, a second after it. Set in this order: the switch is last.
-_IMPATIENT = (
+_IMPATIENT: Final = (
     (_TCP, socket.TCP_USER_TIMEOUT, 1),
     (_TCP, socket.TCP_KEEPINTVL, 1),
     (_TCP, socket.TCP_KEEPCNT, 1),

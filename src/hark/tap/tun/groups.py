@@ -9,6 +9,8 @@ Echo   What the program sends to a group comes back on the host as well as insid
 Limits MOST sockets. What was sent is remembered for RECENT datagrams.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections import deque
@@ -22,9 +24,13 @@ from hark.tap.tun.flows import Address
 from hark.tap.tun.tun import BATCH, Tun
 from hark.wire import ip
 
-MOST = 64  # sockets: groups times ports
-RECENT = 64  # datagrams to groups whose copy is expected
-_ALL_HOSTS = (b"\xe0\0\0\1", bytes.fromhex("ff020000000000000000000000000001"))
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+MOST: Final = 64  # sockets: groups times ports
+RECENT: Final = 64  # datagrams to groups whose copy is expected
+_ALL_HOSTS: Final = (b"\xe0\0\0\1", bytes.fromhex("ff020000000000000000000000000001"))
 
 Place = tuple[int, bytes, int]  # device number, group, port
 
@@ -133,5 +139,5 @@ class Groups:
         heard.close()
 
 
-_NODE = b"\xff\1"  # groups that do not leave the node
-_SOLICITED = bytes.fromhex("ff0200000000000000000001ff")  # of neighbour discovery (RFC 4291 §2.7.1)
+_NODE: Final = b"\xff\1"  # groups that do not leave the node
+_SOLICITED: Final = bytes.fromhex("ff0200000000000000000001ff")  # of neighbour discovery (RFC 4291 §2.7.1)

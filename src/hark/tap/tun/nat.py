@@ -13,6 +13,8 @@ Not    nftables or a redirect in the kernel: they need capabilities that the cap
        they would hide the packets from the recording.
 """
 
+from __future__ import annotations
+
 import functools
 import struct
 
@@ -21,10 +23,15 @@ from hark.tap.tun.device import Device
 from hark.tap.tun.flows import Address, Flow
 from hark.wire import ip
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
 _get16 = struct.Struct("!H").unpack_from
 _put16 = struct.Struct("!H").pack_into
-_PORT_FIRST, _PORT_LAST = 2000, 62000
-_PEERS = 200
+_PORT_FIRST: Final = 2000
+_PORT_LAST: Final = 62000
+_PEERS: Final = 200
 
 
 class Turn(Record):
@@ -53,7 +60,8 @@ class Nat:
         """A flow for a SYN. An earlier flow with the same ends must have been closed first.
 
         `device` is the way back to the program where it is not the one that the flow's packets come from (for ::1).
-        `peers` is the network of the made-up peers: the one of the device where the SYN came from."""
+        `peers` is the network of the made-up peers: the one of the device where the SYN came from. Raises OverflowError
+        where each of its peers and ports has a flow (12 million)."""
         width = len(client[0])
         key = ends(client, server)
         if local:
@@ -123,7 +131,8 @@ def rewrite(
     partial_sum: int,
     whole_sum: int,
 ) -> None:
-    """Put new ends into a packet and mend its checksums (RFC 1624)."""
+    """Put new ends into a packet and correct its checksums (RFC 1624). Offsets in bytes: start of the IP header; head,
+    from there to TCP's; low to high, from there, the ends. ip_sum, partial_sum, whole_sum: what the sums change by."""
     data[start + low : start + high] = new
     if head == 20:
         total = (~_get16(data, start + 10)[0] & 0xFFFF) + ip_sum

@@ -3,21 +3,27 @@
 May hold: values. May not hold: how they are read (namespace/host.py) or made (namespace/mirror.py).
 """
 
+from __future__ import annotations
+
 import socket
 
 from hark.record import Record
 
-LOOPBACK_INDEX = 1  # lo's in every network namespace
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+LOOPBACK_INDEX: Final = 1  # lo's in every network namespace
 # No ephemeral range and no ordinary program uses tcpmux: a bind to 0.0.0.0 does not meet our listener.
-LISTEN_PORT = 1
+LISTEN_PORT: Final = 1
 # RFC 2544's benchmark network: never routed, and no host address, so that nothing real is shadowed by it. It is in
 # no table that a program looks at. Device number d has the peers 198.18.(104 + d).2 and on.
-HERE4 = bytes([198, 18, 104, 1])
+HERE4: Final = bytes([198, 18, 104, 1])
 # The documentation prefix with "hark". Device d has the peers ::d02 and on.
-HERE6 = bytes.fromhex("20010db86861726b0000000000000001")
-OWN_NAME = "hark0"  # the device if the host has no Ethernet interface
-OWN_MAC = bytes.fromhex("026861726b00")
-_HOST = 254  # the scope of 127.0.0.1
+HERE6: Final = bytes.fromhex("20010db86861726b0000000000000001")
+OWN_NAME: Final = "hark0"  # the device if the host has no Ethernet interface
+OWN_MAC: Final = bytes.fromhex("026861726b00")
+_HOST: Final = 254  # the scope of 127.0.0.1
 
 
 class Link(Record):

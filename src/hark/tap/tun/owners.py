@@ -7,6 +7,8 @@ Limits A process's descriptors are guessed first (sockets are made in rising ord
        for listing 10,000 descriptors at each of 10,000 connections would take minutes.
 """
 
+from __future__ import annotations
+
 import itertools
 import os
 import time
@@ -18,22 +20,26 @@ from hark.recording.blocks import Process
 from hark.system.netlink import TCP_LISTEN, Diag, Settings
 from hark.tap import tree
 
-_GUESSES = 4  # descriptors tried next to the one that the process's last socket had
-_RECENT = 64  # descriptors of a process's sockets remembered
-_OLDEST = 8  # of them tried: who keeps some connections at a time uses their descriptors by turns
-_TURNING = 3  # processes, the last ones, of which they are tried
-_FRESH = 3_000_000  # ns in which a process with the same executable is taken for what it was: an exec takes longer
-_KNOWN = 1024  # processes remembered
-_EXES = 256  # executables whose TLS stack is remembered
-_SCAN_BYTES = 192 << 20  # of an executable searched for a TLS stack linked into it
-_SCAN_PIECE = 1 << 20  # bytes searched at a time: under a millisecond
-_SMALL = 1 << 20  # bytes: no executable this small has a TLS stack linked in
-_SCANS = 64  # executables waiting to be searched
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
-_LOOKS = 8  # times that a process is looked at again, a connection each, while no TLS library is found in it
-_LAST_SECONDS = 0.3  # for the searches that are left when the program has ended
+_GUESSES: Final = 4  # descriptors tried next to the one that the process's last socket had
+_RECENT: Final = 64  # descriptors of a process's sockets remembered
+_OLDEST: Final = 8  # of them tried: who keeps some connections at a time uses their descriptors by turns
+_TURNING: Final = 3  # processes, the last ones, of which they are tried
+_FRESH: Final = 3_000_000  # ns in which a process of the same executable is taken for what it was: an exec takes longer
+_KNOWN: Final = 1024  # processes remembered
+_EXES: Final = 256  # executables whose TLS stack is remembered
+_SCAN_BYTES: Final = 192 << 20  # of an executable searched for a TLS stack linked into it
+_SCAN_PIECE: Final = 1 << 20  # bytes searched at a time: under a millisecond
+_SMALL: Final = 1 << 20  # bytes: no executable this small has a TLS stack linked in
+_SCANS: Final = 64  # executables waiting to be searched
 
-_LIBRARIES = (  # what bring a TLS of their own into a process that may have a shared one beside it come first
+_LOOKS: Final = 8  # times that a process is looked at again, a connection each, while no TLS library is found in it
+_LAST_SECONDS: Final = 0.3  # for the searches that are left when the program has ended
+
+_LIBRARIES: Final = (  # what bring a TLS of their own into a process that may have a shared one beside it come first
     ("/cygrpc.", "gRPC (BoringSSL)"),
     ("/aioquic/_buffer.", "aioquic"),
     ("libssl.so", "OpenSSL"),
@@ -46,7 +52,7 @@ _LIBRARIES = (  # what bring a TLS of their own into a process that may have a s
     ("libjvm.so", "Java"),
     ("_rust.abi3.so", ""),
 )
-_MARKS = (
+_MARKS: Final = (
     (b"\xff Go buildinf:", "Go crypto/tls"),
     (b"BoringSSL", "BoringSSL (static)"),
     (b"rustls", "rustls"),
@@ -67,7 +73,7 @@ class Owner(Record):
     inode: int
 
 
-NOBODY = Owner(0, -1, 0)
+NOBODY: Final = Owner(0, -1, 0)
 
 
 class Owners:
@@ -93,25 +99,26 @@ class Owners:
         return found is not None and (proto != 6 or found[0] == TCP_LISTEN)
 
     def find(self, proto: int, local: Address, remote: Address, now: int, index: int = 0) -> int:
-        """The pid that owns the socket at `local`, recorded if it is new; 0 if it cannot be found."""
+        """The pid that owns the socket at `local`, recorded if it is new; 0 if it cannot be found. proto: 6 or 17; now:
+        ns since the epoch; index: of the interface by which its packets leave, 0 where that does not matter."""
         found = self._diag.find(proto, local, remote, index)
         return self._owner(found[1] if found else 0, now).pid
 
     def socket(
         self, local: Address, remote: Address, now: int, index: int = 0, own: bool = False
-    ) -> tuple["Owner", Settings | None, bool]:
+    ) -> tuple[Owner, Settings | None, bool]:
         """Like `find` for TCP, with the socket's descriptor and what it has been set to; its packets leave by the
-        interface of that index. With `own`, `remote` is an address of the host: the last is then `listens`'s result
-        of a packet from `local` to it, asked with the same question."""
+        interface of that index. now: ns since the epoch. With `own`, `remote` is an address of the host: the last is
+        then `listens`'s result of a packet from `local` to it, asked with the same question."""
         found, listens = self._diag.settings(6, local, remote, index, own)
         return self._owner(found.inode if found else 0, now), found, listens
 
-    def again(self, inode: int) -> "Owner":
+    def again(self, inode: int) -> Owner:
         """Who has a socket now that was known by its inode."""
         pid = self._holder(f"socket:[{inode}]")
         return Owner(pid, self._descriptor(pid), inode)
 
-    def _owner(self, inode: int, now: int) -> "Owner":
+    def _owner(self, inode: int, now: int) -> Owner:
         pid = self._holder(f"socket:[{inode}]") if inode else 0
         if not pid:
             return Owner(0, -1, inode)
@@ -244,7 +251,7 @@ class Owners:
             self._searched(scan, scan.best())
         self._scans.clear()
 
-    def _searched(self, scan: "_Scan", label: str) -> None:
+    def _searched(self, scan: _Scan, label: str) -> None:
         self._exes[scan.key] = (label,) if label else ()
         if len(self._exes) > _EXES:
             self._exes.popitem(last=False)

@@ -3,6 +3,8 @@
 What   Makes the parts, and calls each when its descriptors have something: tun.py, tcp.py, datagrams.py.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import time
@@ -11,10 +13,10 @@ from collections.abc import Mapping
 from hark.system.netlink import Diag
 from hark.tap.loop import Loop
 from hark.tap.recorder import Recorder
-from hark.tap.tun import udp
 from hark.tap.tun.connections import Connections
 from hark.tap.tun.datagrams import Datagrams
 from hark.tap.tun.decisions import Decisions
+from hark.tap.tun.fragments import Fragments
 from hark.tap.tun.groups import Groups
 from hark.tap.tun.nat import Nat
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network
@@ -22,8 +24,12 @@ from hark.tap.tun.owners import Owners
 from hark.tap.tun.tun import BATCH, Tun
 from hark.wire import ip
 
-_SWEEP = 5.0  # s between looks for datagram endpoints that are no longer used
-_IGMP = 2
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_SWEEP: Final = 5.0  # s between looks for datagram endpoints that are no longer used
+_IGMP: Final = 2
 
 
 class Plane:
@@ -47,7 +53,7 @@ class Plane:
         lists = [files[name] for name in ("igmp", "igmp6") if files[name] >= 0]
         groups = Groups(self.tun, loop, diag, lists)
         self._datagrams = Datagrams(self.tun, loop, self._owners, groups, decisions)
-        self._fragments = udp.Fragments()
+        self._fragments = Fragments()
         self.tun.slow, self.tun.ended, self.tun.notice = self._slow, self._tcp.ended, self._tcp.notice
         self._swept = 0.0
         self._lo = socket.socket(fileno=files["heard"]) if files["heard"] >= 0 else None
@@ -64,7 +70,7 @@ class Plane:
             self._owners.idle()
 
     def tick(self, now: float) -> None:
-        """Forget what has had its time."""
+        """Forget what has had its time; `now` is time.monotonic()."""
         self._tcp.tick(now)
         if now - self._swept > _SWEEP:
             self._swept = now

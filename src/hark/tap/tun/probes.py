@@ -12,6 +12,8 @@ Limits While the server has not acknowledged all that was sent, the kernel retra
        is answered at once, and what ends the connection is the retransmissions' time-out.
 """
 
+from __future__ import annotations
+
 import socket
 import struct
 import time
@@ -22,12 +24,21 @@ from hark.tap.tun.flows import Flow, Relayed
 from hark.tap.tun.relay import Relay
 from hark.wire import ip
 
-_LOOK_FIRST, _LOOK_MAX = 0.001, 0.25  # s between checks whether the server has answered
-_GIVE_UP = 75.0  # s: a probe is not answered any more
-_RECENT = 50  # ms by which the clocks of the two sides may differ
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# s between checks whether the server has answered
+_LOOK_FIRST: Final = 0.001
+_LOOK_MAX: Final = 0.25
+_GIVE_UP: Final = 75.0  # s: a probe is not answered any more
+_RECENT: Final = 50  # ms by which the clocks of the two sides may differ
 # The longest there is for the next one, and at last what sends one now.
-_ASK = ((socket.TCP_KEEPINTVL, 32767), (socket.TCP_KEEPCNT, 127), (socket.TCP_KEEPIDLE, 1))
-_INFO_SIZE, _LAST_ACK, _RECEIVED = 136, 56, 128  # bytes of struct tcp_info, and its fields' offsets
+_ASK: Final = ((socket.TCP_KEEPINTVL, 32767), (socket.TCP_KEEPCNT, 127), (socket.TCP_KEEPIDLE, 1))
+# Bytes of struct tcp_info, and its fields' offsets
+_INFO_SIZE: Final = 136
+_LAST_ACK: Final = 56
+_RECEIVED: Final = 128
 
 
 class Probes:

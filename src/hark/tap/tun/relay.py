@@ -12,6 +12,8 @@ Limits One BUFFER of bytes is kept for a side that is slow, no more. A reset wai
        had without hark, as its receive buffer is full.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import socket
@@ -22,14 +24,20 @@ from collections.abc import Callable
 
 from hark.tap.loop import ERR, HUP, IN, OUT, URGENT, Loop
 
-BUFFER = 512 << 10
-LINGER = 1.0
-_YOUNG = 0.005  # s: a program gets out of its connect() before it gets a reset
-_DRAIN_FIRST, _DRAIN_MAX = 0.0005, 0.02  # s between looks whether the bytes before a reset have been taken
-_SIOCATMARK = 0x8905
-_RESET = struct.pack("ii", 1, 0)
-_GONE = (errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ENOTCONN)
-_RESETS = (errno.ECONNRESET, errno.EPIPE)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+BUFFER: Final = 512 << 10
+LINGER: Final = 1.0
+_YOUNG: Final = 0.005  # s: a program gets out of its connect() before it gets a reset
+# s between looks whether the bytes before a reset have been taken
+_DRAIN_FIRST: Final = 0.0005
+_DRAIN_MAX: Final = 0.02
+_SIOCATMARK: Final = 0x8905
+_RESET: Final = struct.pack("ii", 1, 0)
+_GONE: Final = (errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ENOTCONN)
+_RESETS: Final = (errno.ECONNRESET, errno.EPIPE)
 _READ = IN | URGENT
 
 _buffer = bytearray(BUFFER)
@@ -41,7 +49,7 @@ class End:
 
     __slots__ = ("eof", "first", "mask", "parked", "peer", "pending", "relay", "shut", "sock")
 
-    def __init__(self, sock: socket.socket, relay: "Relay") -> None:
+    def __init__(self, sock: socket.socket, relay: Relay) -> None:
         self.sock = sock
         self.relay = relay
         self.peer: End = self
@@ -230,8 +238,8 @@ class Relay:
         loop: Loop,
         program: socket.socket,
         server: socket.socket,
-        done: Callable[["Relay"], None],
-        expired: Callable[["Relay", int], None] | None = None,
+        done: Callable[[Relay], None],
+        expired: Callable[[Relay, int], None] | None = None,
         crashed: Callable[[Exception], None] | None = None,
     ) -> None:
         self.loop = loop

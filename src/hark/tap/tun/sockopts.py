@@ -9,20 +9,30 @@ Otherwise   keep-alives: probes.py. A reset on close (SO_LINGER with 0): relay.p
 Not         options that the user may not set outside either, TCP_FASTOPEN, TCP_MD5SIG, IP options, MPTCP.
 """
 
+from __future__ import annotations
+
 import socket
 
 from hark.record import Record
 from hark.system.netlink import Settings
 
-CHECKS = (0.05, 0.5, 2.0, 8.0, 30.0)  # s after the connect or the last look; the last one again and again
-_SO_MARK, _SO_MAX_PACING_RATE, _SO_BUF_LOCK = 36, 47, 72
-_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
-_TCP_HEADER = 20  # bytes before the options
-_MAXSEG = b"\2\4"  # the option's kind and length (RFC 9293 §3.2); Linux has it first
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+CHECKS: Final = (0.05, 0.5, 2.0, 8.0, 30.0)  # s after the connect or the last look; the last one again and again
+_SO_MARK: Final = 36
+_SO_MAX_PACING_RATE: Final = 47
+_SO_BUF_LOCK: Final = 72
+_IP_MTU_DISCOVER: Final = 10
+_IPV6_MTU_DISCOVER: Final = 23
+_TCP_HEADER: Final = 20  # bytes before the options
+_MAXSEG: Final = b"\2\4"  # the option's kind and length (RFC 9293 §3.2); Linux has it first
 # A program's segments fill the device's packets of 65,521 bytes (mirror.py): a size far below was set by the program.
-_SMALL = 60000
-_SNDBUF_LOCK, _RCVBUF_LOCK = 1, 2
-_CONGESTION_NAME = 16  # bytes
+_SMALL: Final = 60000
+_SNDBUF_LOCK: Final = 1
+_RCVBUF_LOCK: Final = 2
+_CONGESTION_NAME: Final = 16  # bytes
 
 
 class Option(Record):
@@ -33,7 +43,7 @@ class Option(Record):
     size: int = 0
 
 
-_COMMON = (
+_COMMON: Final = (
     Option(socket.SOL_SOCKET, socket.SO_PRIORITY),
     Option(socket.SOL_SOCKET, socket.SO_DONTROUTE),
     Option(socket.SOL_SOCKET, _SO_MARK),
@@ -49,8 +59,8 @@ OPTIONS: dict[int, tuple[Option, ...]] = {
         Option(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER),
     ),
 }
-_FAMILIES = (int(socket.AF_INET), int(socket.AF_INET6))  # ints: an enum's look-up costs a microsecond
-_BUFFERS = ((_SNDBUF_LOCK, socket.SO_SNDBUF), (_RCVBUF_LOCK, socket.SO_RCVBUF))
+_FAMILIES: Final = (int(socket.AF_INET), int(socket.AF_INET6))  # ints: an enum's look-up costs a microsecond
+_BUFFERS: Final = ((_SNDBUF_LOCK, socket.SO_SNDBUF), (_RCVBUF_LOCK, socket.SO_RCVBUF))
 Values = tuple[int | bytes, ...]
 
 

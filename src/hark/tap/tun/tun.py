@@ -9,24 +9,31 @@ Stall  When the ring is full (the decoder is 32 MiB behind) the devices are left
        namespace then slows the program down, and no byte is lost.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Callable, Mapping
 
 from hark.recording import pcapng
 from hark.tap.loop import IN, Handler, Loop
-from hark.tap.recorder import Recorder
 from hark.tap.tun.device import Device
 from hark.tap.tun.flows import Flow
 from hark.tap.tun.nat import Turn, rewrite
 from hark.tap.tun.network import HERE4, HERE6, LOOPBACK_INDEX, Link, Network, links
 from hark.wire import ip
 
-BATCH = 64  # packets read before the other descriptors get their turn
-QUIET = 500_000_000  # ns: a keep-alive probe comes after seconds without a packet (probes.py)
-VNET = 10  # bytes of the virtio header in front of every packet
-LOOPBACK6 = bytes(15) + b"\1"
-_LO_ETHER = bytes(12)  # the Ethernet addresses of a packet that was redirected from lo (mirror.py)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from hark.tap.recorder import Recorder
+
+BATCH: Final = 64  # packets read before the other descriptors get their turn
+QUIET: Final = 500_000_000  # ns: a keep-alive probe comes after seconds without a packet (probes.py)
+VNET: Final = 10  # bytes of the virtio header in front of every packet
+LOOPBACK6: Final = bytes(15) + b"\1"
+_LO_ETHER: Final = bytes(12)  # the Ethernet addresses of a packet that was redirected from lo (mirror.py)
 Buffer = bytes | bytearray | memoryview
 
 

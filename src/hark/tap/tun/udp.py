@@ -8,6 +8,9 @@ Errors Enabled by IP_RECVERR, they come from the socket's error queue with the d
 Limits IDLE seconds without traffic end an endpoint, as on a home router; MOST at a time, the idlest goes first.
 """
 
+from __future__ import annotations
+
+import contextlib
 import errno
 import functools
 import os
@@ -20,19 +23,34 @@ from hark.tap.tun.device import Device
 from hark.tap.tun.flows import Address
 from hark.wire import ip
 
-IDLE = 180.0  # seconds (RFC 4787 REQ-5 asks for two minutes at least)
-MOST = 2048
-_NAMES = 64  # peers whose addresses are kept in both forms
-_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _IP_RECVERR, _IPV6_RECVERR = 10, 23, 11, 25
-_IP_PKTINFO, _IPV6_PKTINFO, _IP_RECVTTL = 8, 50, 12
-_IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
-_PMTU_DONT, _PMTU_DO = 0, 2
-_BY_ITSELF, _BY_ICMP, _BY_ICMPV6 = 1, 2, 3  # where the error comes from (sock_extended_err)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+IDLE: Final = 180.0  # seconds (RFC 4787 REQ-5 asks for two minutes at least)
+MOST: Final = 2048
+_NAMES: Final = 64  # peers whose addresses are kept in both forms
+_IP_MTU_DISCOVER: Final = 10
+_IPV6_MTU_DISCOVER: Final = 23
+_IP_RECVERR: Final = 11
+_IPV6_RECVERR: Final = 25
+_IP_PKTINFO: Final = 8
+_IPV6_PKTINFO: Final = 50
+_IP_RECVTTL: Final = 12
+_IP_MULTICAST_ALL: Final = 49
+_IPV6_MULTICAST_ALL: Final = 29
+_PMTU_DONT: Final = 0
+_PMTU_DO: Final = 2
+# Where the error comes from (sock_extended_err)
+_BY_ITSELF: Final = 1
+_BY_ICMP: Final = 2
+_BY_ICMPV6: Final = 3
 # What is asked of a socket: errors, and with each datagram its TTL, then its TOS.
-_ASKED = {4: (_IP_RECVERR, _IP_RECVTTL, 13), 16: (_IPV6_RECVERR, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS)}
-_NOTES = 2 * socket.CMSG_SPACE(4)
-_LOW = 0 if sys.byteorder == "little" else -1  # where an int's low octet is
-_LEAST_MTU = {4: 576, 16: 1280}
+_ASKED4: Final = (_IP_RECVERR, _IP_RECVTTL, 13)
+_ASKED6: Final = (_IPV6_RECVERR, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS)
+_NOTES: Final = 2 * socket.CMSG_SPACE(4)
+_LOW: Final = 0 if sys.byteorder == "little" else -1  # where an int's low octet is
+_LEAST_MTU: Final = {4: 576, 16: 1280}
 
 
 class _Socket:
@@ -60,7 +78,6 @@ class Endpoint(_Socket):
         self.router = b""  # from whom the ICMP errors come that nobody else sent
         self.used = 0.0  # time.monotonic() of the last datagram either way
         self._six = self.width == 16
-        family = socket.AF_INET6 if self._six else socket.AF_INET
         self._level = socket.IPPROTO_IPV6 if self._six else socket.IPPROTO_IP
         self._looks = 0, 0  # TTL and TOS that the socket sends with; 0: not set yet
         self._names: dict[tuple[object, ...], bytes] = {}
@@ -68,9 +85,10 @@ class Endpoint(_Socket):
         self.heard = False  # whether that is a group or a broadcast address
         self._many = False
         self._target: tuple[object, ...] = ()
+        family = socket.AF_INET6 if self._six else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, proto)
         try:
-            for option in _ASKED[self.width]:
+            for option in _ASKED6 if self._six else _ASKED4:
                 self.sock.setsockopt(self._level, option, 1)
         except OSError:
             self.sock.close()
@@ -145,14 +163,11 @@ class Endpoint(_Socket):
         noted = [info for origin, _, info, _, _, _ in self._queue() if origin == _BY_ITSELF]
         mtu = max(noted, default=_LEAST_MTU[self.width])
         self._fragment(_PMTU_DONT)
-        try:
+        with contextlib.suppress(OSError):  # the report below covers it
             self._out(payload, looks)
-        except OSError:
-            pass  # the report below covers it
         self._fragment(_PMTU_DO)
-        if self._six or data[6] & 0x40:  # without "don't fragment" (RFC 791 §3.1) nothing is reported
-            return [ip.too_big(router, data, mtu)]
-        return []
+        reported = self._six or data[6] & 0x40  # without "don't fragment" (RFC 791 §3.1) nothing is
+        return [ip.too_big(router, data, mtu)] if reported else []
 
     def _fragment(self, mode: int) -> None:
         self.sock.setsockopt(self._level, _IPV6_MTU_DISCOVER if self._six else _IP_MTU_DISCOVER, mode)
@@ -291,30 +306,6 @@ class Heard(_Socket):
         data, notes, _, name = self.sock.recvmsg(65535, 64)
         ttl = next((struct.unpack_from("=i", note)[0] for _, _, note in notes if len(note) >= 4), 64)
         return (packed(name[0]), name[1]), data, ttl
-
-
-class Fragments:
-    """Puts a program's IP fragments together (a program that learnt a small MTU cuts its datagrams itself)."""
-
-    MOST = 64  # datagrams in the making; the oldest goes
-
-    def __init__(self) -> None:
-        self._parts: dict[tuple[bytes, bytes, int, int], dict[int, tuple[bytes, bool]]] = {}
-
-    def feed(self, packet: ip.Packet, data: memoryview) -> bytes | None:
-        """The whole IP packet once its last missing fragment is here."""
-        assert packet.fragment is not None
-        ident, offset, more = packet.fragment
-        key = (packet.src, packet.dst, packet.proto, ident)
-        parts = self._parts.setdefault(key, {})
-        parts[offset] = (bytes(data[packet.start : packet.end]), more)
-        if len(self._parts) > self.MOST:
-            del self._parts[next(iter(self._parts))]
-        body = ip.join(parts)
-        if body is None:
-            return None
-        self._parts.pop(key, None)
-        return ip.ip_header(packet.src, packet.dst, packet.proto, len(body)) + body
 
 
 def bind(sock: socket.socket, client: Address, device: Device, shared: bool) -> None:

@@ -1,7 +1,7 @@
 """Secrets in command lines.
 
-What   Options whose name is that of a secret, or that take user and password; header lines and cookies given
-       to a program; forms; scripts (sh -c), whose words are a command line again.
+What   Options with a secret name, or for user and password; header lines, cookies and forms as arguments; scripts
+       (sh -c), whose words are a command line again.
 Origin The options are those of curl(1), wget(1), httpie(1) and of programs that take a password by a short option
        (PASSWORDS): mysql(1), sshpass(1), docker-login(1), redis-cli(1), ldapsearch(1), mongosh, sqlcmd, zip(1).
 """
@@ -36,7 +36,7 @@ _LEVELS = 3  # scripts in scripts: sh -c "ssh host 'curl …'"
 
 
 class Hider(Protocol):
-    """What hides what is in a word."""
+    """Hides secrets in a word."""
 
     def secret(self, value: str) -> str:
         """The mark of a secret."""
@@ -45,7 +45,7 @@ class Hider(Protocol):
         """Any text."""
 
     def known(self, text: str) -> str:
-        """Any text, without what is known to be secret."""
+        """Any text, without known secrets."""
 
     def form(self, text: str) -> str:
         """name=value pairs."""
@@ -59,7 +59,7 @@ class Hider(Protocol):
 
 def hide(words: Sequence[str], hider: Hider, level: int = 0) -> list[str]:
     """The words of a command line, without secrets."""
-    made: list[str] = []
+    hidden: list[str] = []
     before = ""
     option: tuple[str, bool] = ("", False)
     curl = False
@@ -68,14 +68,14 @@ def hide(words: Sequence[str], hider: Hider, level: int = 0) -> list[str]:
         option = _PASSWORDS.get(program, option)
         curl = curl or program == "curl"
         if _INTERPRETERS.match(program):
-            level = _LEVELS  # what it is given is no shell's
+            level = _LEVELS  # its arguments are no shell script
         glued = _GLUED.fullmatch(word) if curl and word not in _USERS | _HEADERS else None
         if glued is not None:
-            made.append(glued[1] + _word(glued[2], glued[1], option, hider, level))
+            hidden.append(glued[1] + _word(glued[2], glued[1], option, hider, level))
         else:
-            made.append(_word(word, before, option, hider, level))
+            hidden.append(_word(word, before, option, hider, level))
         before = word
-    return made
+    return hidden
 
 
 def _word(word: str, before: str, option: tuple[str, bool], hider: Hider, level: int) -> str:
@@ -110,13 +110,13 @@ def _other(word: str, before: str, hider: Hider, level: int) -> str:
         if _ASSIGNED.match(word):
             return _assigned(word, before, hider)
     if level < _LEVELS and any(sign.isspace() for sign in word):
-        # What is known goes first: a secret with a space in it would be taken apart.
+        # Known secrets first: one with a space would be split.
         word = _script(hider.known(word), hider, level + 1)
     return hider.text(word)
 
 
 def _assigned(word: str, before: str, hider: Hider) -> str:
-    """NAME=value: a variable, whose value is all that follows, or a form."""
+    """NAME=value: a variable, whose value is the rest, or a form."""
     name, _, value = word.partition("=")
     variable = name.isupper() and before not in _FORMS
     if _is_secret(name) and "&" in value and (variable or not all("=" in part for part in word.split("&"))):
@@ -126,7 +126,7 @@ def _assigned(word: str, before: str, hider: Hider) -> str:
 
 def _named(name: str, value: str, hider: Hider) -> str:
     if name.rstrip("s").endswith("cookie") and "=" not in value:
-        return value  # a file of cookies
+        return value  # the name of a cookie file
     return hider.header(name.lstrip("-"), value)
 
 
@@ -135,12 +135,12 @@ def _is_secret(name: str) -> bool:
 
 
 def _script(text: str, hider: Hider, level: int) -> str:
-    """A script: the words that stand in it, as far as a shell would part them."""
-    found = list(_SHELL_WORD.finditer(text))
-    plain = [_unquoted(one[0]) for one in found]
+    """A script: its words, split as by a shell."""
+    matches = list(_SHELL_WORD.finditer(text))
+    plain = [_unquoted(one[0]) for one in matches]
     pieces: list[str] = []
     done = 0
-    for one, before, after in zip(found, plain, hide(plain, hider, level), strict=True):
+    for one, before, after in zip(matches, plain, hide(plain, hider, level), strict=True):
         if before != after:
             pieces += (text[done : one.start()], shlex.quote(after))
             done = one.end()
@@ -148,8 +148,8 @@ def _script(text: str, hider: Hider, level: int) -> str:
 
 
 def _unquoted(word: str) -> str:
-    def part(found: re.Match[str]) -> str:
-        text = found[0]
+    def part(match: re.Match[str]) -> str:
+        text = match[0]
         if text[0] == "'":
             return text[1:].removesuffix("'")
         if text[0] == '"':

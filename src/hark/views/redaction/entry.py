@@ -1,14 +1,13 @@
-"""An entry without secrets: every place in it, by what stands there.
+"""Redaction of an entry.
 
-How    Two walks. The first hides what its name, its place or its form says, and remembers it; the second hides what is
-       remembered wherever else it stands, in whatever writing. What was remembered of earlier entries is hidden in
-       later ones too.
-Limits What is known to be secret only later was told before it was known.
+How    Two passes. The first hides secrets that are recognized by name, place or form, and remembers them. The second
+       hides remembered secrets wherever else they occur, in any encoding, also those of earlier entries.
+Limits A secret that is recognized only later is in the output before.
 """
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -32,7 +31,7 @@ _SCHEMES = word_set(
 _ATTRIBUTES = word_set("path domain expires max-age secure httponly samesite partitioned priority version comment")
 _BASE64_JSON = ("eyJ", "eyA", "ewo", "ew0", "W3s", "WyJ")  # {", { and a space, {↵, [{, ["
 _BLOB = re.compile(r"(?<![A-Za-z0-9+/_-])(?:ey[JA]|ew[o0]|W3s|WyJ)[A-Za-z0-9+/_-]{13,}+={0,2}")
-_DEEP = 100  # levels of an entry that are looked into: what another maker nested deeper is left out
+_DEEP = 100  # levels of an entry that are searched; what is nested deeper, by other programs, is left out
 
 
 class Redaction:
@@ -45,31 +44,31 @@ class Redaction:
         self.known = self._marks.hide
         self._texts = Texts(self.secret, self.named, self._nested)
 
-    # -- what is asked for from outside ------------------------------------------------------------------------------
+    # -- public --------------------------------------------------------------------------------------------------------
 
-    def entry(self, told: Json) -> Json:
+    def entry(self, entry: Mapping[str, object]) -> Json:
         """The entry without secrets; the one given stays as it is."""
         self._marks.begin()
-        made = self._known(self._walk(told, "", 0), "", 0)
-        assert isinstance(made, dict)
-        return made
+        result = self._known(self._walk(entry, "", 0), "", 0)
+        assert isinstance(result, dict)
+        return result
 
     def message(self, text: str) -> str:
-        """A text that is told by itself."""
+        """A text of its own, such as a message."""
         self._marks.begin()
         return self._marks.hide(self.text(text))
 
     def data(self, data: bytes) -> bytes:
-        """Bytes that are told by themselves."""
+        """Bytes of their own, such as a message."""
         text = data.decode("utf-8", "surrogateescape")
-        made = self.message(text)
-        return made.encode("utf-8", "surrogateescape") if made != text else data
+        result = self.message(text)
+        return result.encode("utf-8", "surrogateescape") if result != text else data
 
     def words(self, words: Sequence[str]) -> list[str]:
         """A command line."""
         return [self._marks.hide(word) for word in command.hide(words, self)]
 
-    # -- the first walk: names, places, forms ------------------------------------------------------------------------
+    # -- first pass: names, places, forms ------------------------------------------------------------------------------
 
     def _walk(self, value: Any, key: str, level: int) -> Any:
         if isinstance(value, str):
@@ -93,18 +92,18 @@ class Redaction:
 
     def _object(self, value: Json, key: str, level: int) -> Json:
         if isinstance(value.get("name"), str) and isinstance(value.get("value"), str):
-            made = {
+            result = {
                 name: self._walk(one, name, level + 1) for name, one in value.items() if name not in ("name", "value")
             }
             name, text = self._pair(value["name"], value["value"], key)
-            return {"name": name, "value": text, **made}
+            return {"name": name, "value": text, **result}
         if "text" in value and ("mimeType" in value or _encoded(value)):
             value = {name: one for name, one in value.items() if name != "_raw"}  # the bytes of the same text
-            made = {name: self._walk(one, name, level + 1) for name, one in value.items() if name != "text"}
-            return {name: self._body(value) if name == "text" else made[name] for name in value}
+            result = {name: self._walk(one, name, level + 1) for name, one in value.items() if name != "text"}
+            return {name: self._body(value) if name == "text" else result[name] for name in value}
         if value.get("opcode") in (2, 9, 10) and isinstance(value.get("data"), str):
             return {**value, "data": self._base64(value["data"], self.text)}
-        if secrecy(key) is Secrecy.ALL:  # whatever is in it
+        if secrecy(key) is Secrecy.ALL:  # everything in it
             return {name: self._all(one, name, level + 1) for name, one in value.items()}
         return {name: self._field(one, name, level) for name, one in value.items()}
 
@@ -158,10 +157,10 @@ class Redaction:
         except ValueError:
             return text
         plain = data.decode("utf-8", "surrogateescape")
-        made = hide(plain)
-        return b64encode(made.encode("utf-8", "surrogateescape")).decode("ascii") if made != plain else text
+        result = hide(plain)
+        return b64encode(result.encode("utf-8", "surrogateescape")).decode("ascii") if result != plain else text
 
-    # -- single values -----------------------------------------------------------------------------------------------
+    # -- single values -------------------------------------------------------------------------------------------------
 
     def text(self, text: str, level: int = 0, code: bool = False) -> str:
         """Any text."""
@@ -171,11 +170,11 @@ class Redaction:
             text = self._texts.hide(text, code, level)
         text = shapes.hide(text, self.secret)
         if level < limits.NESTED and any(begin in text for begin in _BASE64_JSON):
-            text = _BLOB.sub(lambda found: self._blob(found[0], level), text)
+            text = _BLOB.sub(lambda match: self._blob(match[0], level), text)
         return text
 
     def _blob(self, blob: str, level: int) -> str:
-        """Base64 that looks like JSON: hidden as a whole where something in it is to be hidden."""
+        """Base64 of JSON: hidden completely if there is a secret in it."""
         plain = blob.rstrip("=").replace("-", "+").replace("_", "/")
         try:
             inner = b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8")
@@ -195,7 +194,7 @@ class Redaction:
         return shapes.hide(urls.url(text, self.named, self.secret, self._nested), self.secret)
 
     def header(self, name: str, value: str) -> str:
-        """The value of a header without what is secret in it."""
+        """The value of a header without secrets."""
         small = name.lower()
         if small in ("set-cookie", "set-cookie2"):
             return "\n".join([self._set_cookie(line) for line in value.split("\n")])
@@ -233,7 +232,7 @@ class Redaction:
             try:
                 self.basic(b64decode(rest.strip()).decode("utf-8", "surrogateescape"))
             except ValueError:
-                pass  # whatever it is, it is hidden
+                pass  # no base64: it is hidden all the same
         return f"{scheme} {self.secret(rest)}"
 
     def _cookie(self, pair: str) -> str:
@@ -243,7 +242,7 @@ class Redaction:
         return f"{name}={self._cookie_value(name, value)}"
 
     def _cookie_value(self, name: str, value: str) -> str:
-        """Every cookie is hidden; those that say "dark" or "en" are not looked for elsewhere."""
+        """Every cookie is hidden; values such as "dark" or "en" are not searched for elsewhere."""
         plain = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
         if secrecy(name) is Secrecy.NONE and not (len(plain) >= limits.KNOWN_ALONE and shapes.random_looking(plain)):
             return self.mark(plain)
@@ -254,16 +253,16 @@ class Redaction:
 
     def _set_cookie(self, value: str) -> str:
         first, *attributes = value.split(";")
-        made = [self._cookie(first)]
+        result = [self._cookie(first)]
         for attribute in attributes:
             known = attribute.partition("=")[0].strip().lower() in _ATTRIBUTES
-            made.append(attribute if known else self.text(attribute))
-        return ";".join(made)
+            result.append(attribute if known else self.text(attribute))
+        return ";".join(result)
 
     def _protocol(self, value: str) -> str:
         return self.secret(value) if len(value) >= 20 and shapes.random_looking(value) else self.text(value)
 
-    # -- the second walk: values -------------------------------------------------------------------------------------
+    # -- second pass: values -------------------------------------------------------------------------------------------
 
     def _known(self, value: Any, key: str, level: int, cut: bool = False) -> Any:
         if isinstance(value, str):
@@ -277,13 +276,13 @@ class Redaction:
     def _known_object(self, value: Json, level: int) -> Json:
         coded = "text" if _encoded(value) else "data" if value.get("opcode") in (2, 9, 10) else "base64"
         cut = isinstance(value.get("comment"), str) and value["comment"].startswith("only the first")
-        made = {}
+        result = {}
         for name, one in value.items():
             if name == coded and isinstance(one, str):
-                made[name] = self._base64(one, lambda text: self._marks.hide(text, cut))
+                result[name] = self._base64(one, lambda text: self._marks.hide(text, cut))
             else:
-                made[name] = self._known(one, name, level + 1, cut and name == "text")
-        return made
+                result[name] = self._known(one, name, level + 1, cut and name == "text")
+        return result
 
 
 def _encoded(part: Json) -> bool:

@@ -1,8 +1,8 @@
-"""Secrets in what stands between tags, and in the parts of multipart bodies.
+"""Secrets in XML and HTML elements, and in the parts of multipart bodies.
 
-What   The text of an element whose name, or "name" or "key" attribute, is that of a secret; the value that follows an
-       element that holds such a name (property lists, XML-RPC). Attributes are pairs, which text.py finds.
-Why    No parser: nothing is expanded, nothing has to be well-formed.
+What   The text of an element with a secret name, or with a secret "name" or "key" attribute; the element after one
+       whose text is a secret name (property lists, XML-RPC). text.py finds secret attributes.
+Why    There is no parser, so that nothing is expanded and nothing has to be well-formed.
 """
 
 import html
@@ -26,37 +26,37 @@ _BOUNDARY = re.compile(r"(?:\A|\n)(--[^\r\n]{1,200})\r?\n[\w-]{4,40}:")
 
 
 def elements(text: str, secret: Text) -> str:
-    """The text with secret elements marked."""
+    """The text with secret elements replaced by marks."""
     pieces: list[str] = []
     done = at = 0
-    while (found := _TAG.search(text, at)) is not None:
-        at = found.end()
-        start, end, made = _element(text, found, secret)
+    while (match := _TAG.search(text, at)) is not None:
+        at = match.end()
+        start, end, replacement = _element(text, match, secret)
         if end > start and start >= done:
-            pieces += (text[done:start], made)
+            pieces += (text[done:start], replacement)
             at = done = end
     return "".join((*pieces, text[done:])) if pieces else text
 
 
-def _element(text: str, found: re.Match[str], secret: Text) -> tuple[int, int, str]:
-    """(start, end, what stands there instead) of what an element hides; nothing where start is end."""
-    name, inner = found["name"].rpartition(":")[2], found["text"]
-    closed = found["attributes"].endswith("/")
+def _element(text: str, match: re.Match[str], secret: Text) -> tuple[int, int, str]:
+    """(start, end, replacement) of an element's secret; start is end if it has none."""
+    name, inner = match["name"].rpartition(":")[2], match["text"]
+    closed = match["attributes"].endswith("/")
     if not closed and secrecy(name) >= Secrecy.TEXT:
-        if inner.strip() and not text.startswith("<![CDATA[", found.end()):
-            return _marked(inner, found.start("text"), secret)
-        start = found.start("text")
-        end = text.find(f"</{found['name']}", start)
+        if inner.strip() and not text.startswith("<![CDATA[", match.end()):
+            return _marked(inner, match.start("text"), secret)
+        start = match.start("text")
+        end = text.find(f"</{match['name']}", start)
         end = end if end >= 0 else len(text)
         return start, end, _TEXT_NODE.sub(lambda node: _node(node, secret), f">{text[start:end]}")[1:]
     if not closed and inner.strip():
-        named = _NAMED.search(found["attributes"])
+        named = _NAMED.search(match["attributes"])
         if named is not None and secrecy(named[1] or named[2] or "") >= Secrecy.TEXT:
-            return _marked(inner, found.start("text"), secret)
+            return _marked(inner, match.start("text"), secret)
         if name.lower() in _LABELS and secrecy(inner.strip()) >= Secrecy.TEXT:
-            value = _NEXT.search(text, found.end())
+            value = _NEXT.search(text, match.end())
             sure = name.lower() in ("name", "key") or (value is not None and random_looking(value[1].strip()))
-            if sure and value is not None and value.start() - found.end() < 200:
+            if sure and value is not None and value.start() - match.end() < 200:
                 return _marked(value[1], value.start(1), secret)
     return 0, 0, ""
 
@@ -75,21 +75,21 @@ def _node(node: re.Match[str], secret: Text) -> str:
 
 
 def multipart(text: str, secret: Text) -> str:
-    """The text with the values of secret parts marked (RFC 7578 §4.2)."""
+    """The text with the values of secret parts replaced by marks (RFC 7578 §4.2)."""
     boundary = _BOUNDARY.search(text)
     if boundary is None:
         return text
     pieces: list[str] = []
     done = 0
-    for found in _DISPOSITION.finditer(text):
-        if found.start() < done:
+    for match in _DISPOSITION.finditer(text):
+        if match.start() < done:
             continue
-        named = _PART_NAME.search(found[1])
+        named = _PART_NAME.search(match[1])
         if named is None:
             continue
         name = named[2] or named[3] or named[4] or ""
         name = name.rpartition("'")[2] if named[1] else name  # name*=UTF-8''pass%77ord (RFC 8187)
-        blank = _BLANK.search(text, found.end())
+        blank = _BLANK.search(text, match.end())
         if blank is None:
             break
         if secrecy(name) is Secrecy.NONE:

@@ -1,15 +1,15 @@
 """Which names are names of secrets.
 
-What   A name is taken apart at case changes, digits and separators ("user[newPassword]", "X-Api-Key", "APIKey2"); run
-       together words ("phpsessid", "authtoken") are known by how they begin or end. The words decide: what a secret
-       is called (SECRETS), what is called so at the end of a name only (LAST), words that are secret together with the
-       one before them (KEY_OF, CODE_OF, NUMBER_OF), and ends that make a name harmless (token_type, password_policy).
+What   A name is split at case changes, digits and separators ("user[newPassword]", "X-Api-Key", "APIKey2"); joined
+       words ("phpsessid", "authtoken") are recognized by their beginning or end. The words decide: names of secrets
+       (SECRETS), words that are secret at the end of a name only (LAST), words that are secret with the word before
+       them (KEY_OF, CODE_OF, NUMBER_OF), and ends that make a name harmless (token_type, password_policy).
 Why    Lists of whole names miss newPassword and consumerSecret; searching for "pass" hits passenger.
 Origin The words are those of RFC 6749, 7636, 7521, 8628 and OpenID Connect (token, code, code_verifier, assertion,
        client_secret, device_code), SAML bindings (SAMLResponse, SAMLRequest, SAMLart), RFC 9110 §11 and RFC 6265
        (authorization, cookie), of the session and anti-forgery fields that web frameworks have by default (PHPSESSID,
        JSESSIONID, connect.sid, csrfmiddlewaretoken, authenticity_token, __RequestVerificationToken), of clouds' signed
-       URLs (X-Amz-Signature, sig), of PCI DSS (card number, cvv), and of what people call a password.
+       URLs (X-Amz-Signature, sig), of PCI DSS (card number, cvv), and common names of passwords.
 """
 
 import re
@@ -22,12 +22,12 @@ from hark.views.redaction.limits import NAMES_MOST, NESTED
 
 
 class Secrecy(IntEnum):
-    """What a name says of its value."""
+    """How secret the value of a name is."""
 
     NONE = 0
-    QUERY = 1  # secret in the query of a URL and in a form; a common word elsewhere ("code": 404)
-    TEXT = 2  # a text is secret; a number is a count, an object has names of its own
-    ALL = 3  # whatever it is, and whatever is inside of it
+    QUERY = 1  # in the query of a URL and in a form; a common word elsewhere ("code": 404)
+    TEXT = 2  # text is secret; a number is a count, an object has names of its own
+    ALL = 3  # any value, and everything inside it
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -35,7 +35,7 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Secret wherever it stands in a name.
+# Secret anywhere in a name.
 SECRETS = word_set(
     "password passwords passwd passwds passphrase passphrases passcode passcodes pwd pwds pswd passwrd passwort "
     "kennwort motdepasse contrasena senha wachtwoord secret secrets token credential credentials creds cred jwt "
@@ -44,7 +44,7 @@ SECRETS = word_set(
 )
 # Secret there too, but a number under such a name is a count, and an object has names of its own.
 COUNTED = word_set("tokens csrf xsrf")
-# Secret at the end of a name, or with an ornament behind it.
+# Secret at the end of a name, or before a word without meaning of its own.
 LAST = word_set(
     "pass pw pword psw auth oauth oauth2 authorization authentication session sessions sess sessionid sessid "
     "sid sig signature hmac cookie cookies cookie2 bearer assertion dsn webhook samlresponse samlrequest "
@@ -75,13 +75,13 @@ TOGETHER = {
     ("saml", "request"), ("saml", "art"), ("sess", "id"), ("session", "id"), ("sessions", "id"), ("card", "no"),
     ("card", "num"), ("cc", "num"), ("c", "vv"),
 }  # fmt: skip
-# What may stand behind a secret's name without another meaning.
+# Words that may follow a secret's name without changing its meaning.
 ORNAMENTS = word_set(
     "value string str text raw plain plaintext b64 base64 hash hashed digest pem der encoded encrypted enc "
     "confirm confirmation confirmed repeat repeated again verify verification check new old current previous "
     "next field input param env var header data content salt hex utf"
 )
-# A name that ends so is about a secret, it is none.
+# A name that ends so describes a secret, and is none.
 HARMLESS = word_set(
     "url urls uri uris endpoint endpoints type types kind name names expires expire expired expiry expiration "
     "exp ttl age lifetime count counts length len size limit limits min max policy policies strength rule rules "
@@ -120,30 +120,30 @@ _known: dict[str, Secrecy] = {}
 
 
 def secrecy(name: str) -> Secrecy:
-    """What the name says of its value."""
-    found = _known.get(name)
-    if found is None:
+    """How secret the value of this name is."""
+    level = _known.get(name)
+    if level is None:
         if len(_known) >= NAMES_MOST:
             _known.clear()
-        found = _judged(_plain(name))
+        level = _judged(_plain(name))
         if len(name) < 256:
-            _known[name] = found
-    return found
+            _known[name] = level
+    return level
 
 
 def _plain(name: str) -> str:
-    """The name with its encodings undone."""
+    """The name, decoded."""
     for _ in range(NESTED):
         if "%" not in name:
             break
         name = unquote(name)
     if "\\" in name:
-        name = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), name)
+        name = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name)
     return name if name.isascii() else normalize("NFKC", name)
 
 
 def split(name: str) -> list[str]:
-    """The words of a name, in small letters."""
+    """The words of a name, in lower case."""
     return [word.lower() for word in _PARTS.findall(name)]
 
 
@@ -168,9 +168,9 @@ def _ofword_set(words: list[str]) -> Secrecy:
         return Secrecy.NONE
     if words[-1] in ("token", "tokens", "id", "ids") and not VOCABULARY.isdisjoint(words[:-1]) and _token(words):
         return Secrecy.NONE
-    found = max(_of_word(word) for word in words)
-    if found is Secrecy.ALL:
-        return found
+    level = max(_of_word(word) for word in words)
+    if level is Secrecy.ALL:
+        return level
     if any(map(_of_pair, pairwise(words))):
         return Secrecy.ALL
     bare = list(words)
@@ -180,10 +180,10 @@ def _ofword_set(words: list[str]) -> Secrecy:
         return Secrecy.ALL
     joined = "".join(words)
     if bare[-1] in LAST or joined in LAST or ("webhook" in words and words[-1] in ("url", "uri")):
-        found = max(found, Secrecy.TEXT)
+        level = max(level, Secrecy.TEXT)
     if len(words) > 1 and joined in SECRETS:  # passWord, PassWd, api_key
         return Secrecy.ALL
-    return found
+    return level
 
 
 def _token(words: list[str]) -> bool:
@@ -203,7 +203,7 @@ def _of_pair(pair: tuple[str, str]) -> bool:
 
 
 def _of_word(word: str) -> Secrecy:
-    """Of one word, which may be several run together."""
+    """The same of one word, which may be several joined ones."""
     if word in SECRETS:
         return Secrecy.ALL
     if word in COUNTED:

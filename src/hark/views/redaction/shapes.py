@@ -1,17 +1,20 @@
-"""Tokens that are known by their form, wherever they stand.
+"""Tokens that are recognized by their form, in any place.
 
-What   Each shape has a literal that every token of it begins with or holds: a text without it is not searched at all.
-Why    Linear time: no shape may start anew inside of what it could have taken, so each begins at a border (BORDER) that
-       its own characters do not have, and quantifiers that may fail behind a long run are bounded or possessive.
-Origin The prefixes are those that the makers document (and register for secret scanning); RFC 7515 §3.1 (JWS), RFC 7468
-       (PEM), RFC 6750 §2.1 and RFC 7617 §2 (credentials behind their scheme), RFC 3986 §3.2.1 (user information).
-Limits A token that is cut so short that its form does not show is no shape any more.
+What   Each shape has a literal that all its tokens contain: a text without it is not searched.
+Why    Linear time: a match must not begin inside text that another attempt has covered. So each shape begins at a
+       border (BORDER) that its own characters cannot be, and quantifiers that may fail after a long run are bounded or
+       possessive.
+Origin The prefixes that the services document (and register for secret scanning); RFC 7515 §3.1 (JWS), RFC 7468 (PEM),
+       RFC 6750 §2.1 and RFC 7617 §2 (credentials after their scheme), RFC 3986 §3.2.1 (user information).
+Limits A token that is cut so short that it has lost its form is not recognized.
 """
 
 import re
 from collections.abc import Callable
 
-# Not inside of a word, or behind an escape of JSON or of a URL.
+MARK = "redacted-"  # the beginning of a mark (marks.py)
+_IS_MARK = re.compile(r"redacted-[0-9a-f]{8}")
+# Not inside a word, or after an escape of JSON or of a URL.
 BORDER = (
     r"(?:(?<![\w-])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f]))"
 )
@@ -29,7 +32,7 @@ _SHAPES = (
     ("ya29.", r"ya29\.[\w.-]{16,}+"),
     ("GOCSPX-", r"GOCSPX-[\w-]{16,}+"),
     ("1//0", r"1//0[\w-]{30,}+"),
-    ("sk-", r"sk-(?=[\w-]{0,60}[A-Z0-9])[\w-]{16,}+"),  # OpenAI, Anthropic and those who follow them
+    ("sk-", r"sk-(?=[\w-]{0,60}[A-Z0-9])[\w-]{16,}+"),  # OpenAI, Anthropic and others
     ("npm_", r"npm_[A-Za-z0-9]{24,}+"),
     ("pypi-", r"pypi-[\w-]{16,}+"),
     ("SG.", r"SG\.[\w-]{16,}+\.[\w-]{16,}+"),  # SendGrid
@@ -46,7 +49,7 @@ _SHAPES = (
     ("key-", r"key-[0-9a-f]{32}(?![\w-])"),  # Mailgun
     (":AA", r"(?:bot)?\d{8,12}:AA[\w-]{30,}+"),  # Telegram
 )
-_PATHS = (  # a URL that is a secret by itself: what stands behind its known beginning
+_PATHS = (  # URLs that are secrets: the part after a known beginning
     ("hooks.slack.com/", r"(hooks\.slack\.com/(?:services|workflows|triggers)/)([\w/-]++)"),
     ("/api/webhooks/", r"(/api/webhooks/)([\w/-]++)"),
     (".webhook.office.com/", r"(\.webhook\.office\.com/webhookb2/)([\w/@-]++)"),
@@ -72,8 +75,13 @@ _COMPILED_PATHS = tuple((literal, re.compile(shape)) for literal, shape in _PATH
 Mark = Callable[[str], str]
 
 
+def is_mark(text: str) -> bool:
+    """Whether a text is a mark."""
+    return text.startswith(MARK) and _IS_MARK.fullmatch(text) is not None
+
+
 def random_looking(text: str) -> bool:
-    """Whether a word looks as if a machine had made it: letters mixed with digits or signs, or of both cases inside."""
+    """Whether a word looks machine-made: letters mixed with digits or punctuation, or of both cases inside."""
     if len(text) >= 24 and " " not in text:
         return True
     digits = any(sign.isdigit() for sign in text)
@@ -87,42 +95,42 @@ KEY_DIGITS = 6  # digits that make a code: fewer are a number
 
 
 def hide(text: str, mark: Mark) -> str:
-    """The text with every known shape marked. mark gives the mark of a secret, and remembers it."""
+    """The text with the tokens of all shapes replaced. mark: gives the mark of a secret, and remembers it."""
     for literal, shape in _COMPILED:
         if literal in text:
-            text = shape.sub(lambda found: mark(found[0]), text)
+            text = shape.sub(lambda match: mark(match[0]), text)
     for literal, shape in _COMPILED_PATHS:
         if literal in text:
-            text = shape.sub(lambda found: found[1] + mark(found[2]), text)
+            text = shape.sub(lambda match: match[1] + mark(match[2]), text)
     if "PRIVATE KEY" in text:
-        text = _PRIVATE_KEY.sub(lambda found: mark(found[0]), text)
+        text = _PRIVATE_KEY.sub(lambda match: mark(match[0]), text)
     if "@" in text and ("://" in text or ":\\/\\/" in text):
-        text = _USERINFO.sub(lambda found: userinfo(found[1], mark), text)
-    text = _SCHEMES.sub(lambda found: _scheme(found, mark), text)
+        text = _USERINFO.sub(lambda match: userinfo(match[1], mark), text)
+    text = _SCHEMES.sub(lambda match: _scheme(match, mark), text)
     small = text.lower()
     if "password" in small or "identified" in small:
-        text = _NETRC.sub(lambda found: found[1] + mark(found[2]), text)
-        text = _PROSE.sub(lambda found: found[1] + _told(found[2], mark), text)
-        text = _SQL.sub(lambda found: f"{found[1]}'{mark(found[2])}'", text)
+        text = _NETRC.sub(lambda match: match[1] + mark(match[2]), text)
+        text = _PROSE.sub(lambda match: match[1] + _in_prose(match[2], mark), text)
+        text = _SQL.sub(lambda match: f"{match[1]}'{mark(match[2])}'", text)
     return text
 
 
-def _told(word: str, mark: Mark) -> str:
+def _in_prose(word: str, mark: Mark) -> str:
     value = word.rstrip(".,;!?)\"'")
     return mark(value) + word[len(value) :] if random_looking(value) else word
 
 
-def _scheme(found: re.Match[str], mark: Mark) -> str:
-    if not random_looking(found[3]) or found[3].startswith(("realm=", "error=")):
-        return found[0]
-    return found[1] + found[2] + mark(found[3])
+def _scheme(match: re.Match[str], mark: Mark) -> str:
+    if not random_looking(match[3]) or match[3].startswith(("realm=", "error=")):
+        return match[0]
+    return match[1] + match[2] + mark(match[3])
 
 
 def userinfo(text: str, mark: Mark) -> str:
-    """The part of a URL before its "@"; a user's name that everybody has stays."""
+    """The part of a URL before its "@" without secrets; common user names stay."""
     if not text or text in _PUBLIC_USERS:
         return text
     password = text.partition(":")[2]
     if password:
-        mark(password)  # it is remembered: it may stand elsewhere alone
+        mark(password)  # remembers it: it may occur alone elsewhere
     return mark(text)

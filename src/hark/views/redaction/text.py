@@ -1,11 +1,11 @@
-"""Secrets in any text: names followed by values, in whatever notation.
+"""Secrets in any text: names followed by values, in any notation.
 
-What   JSON (also inside of JSON strings, cut short or invalid), Python and JavaScript literals, YAML, INI and env
-       files, queries and forms, header lines, attributes, GraphQL: in all of them a name stands before ":" or "=" and
-       a value behind it. PAIR finds names; what stands behind one that is secret is taken as its quoting says.
-Why    A parser refuses what is not whole, loses how a text was written, and each notation would need one.
+What   JSON (also inside JSON strings, cut or invalid), Python and JavaScript literals, YAML, INI and env files, queries
+       and forms, header lines, attributes, GraphQL: they all have a name, ":" or "=", and a value. PAIR finds names;
+       how far the value of a secret name goes follows from its quoting.
+Why    A parser rejects incomplete text and loses how it was written, and each notation would need its own.
 How    A string inside of strings is quoted by k = 0, 1, 3, 7 … backslashes and a quote; it ends at a quote with as many
-       of them, more by a multiple of 2 (k + 1), since a backslash in it is as many again. So no level is unpacked.
+       of them, more by a multiple of 2 (k + 1), since a backslash in it is as many again. So no level is decoded.
 Limits Bare values in program code (JavaScript, CSS, HTML) are names of variables: only quoted ones are hidden there.
 """
 
@@ -41,7 +41,7 @@ _LINE = re.compile(r"(?:[ \t]*+(?:export|set|env|-|[<>*#|]|//|\$)[ \t]++)*[ \t]*
 _YAML = re.compile(r"([\w.-]++):(?:[ \t]++(.*))?")
 _BLOCK = re.compile(r"[|>][+-]?[ \t]*")
 _FORM_VALUE = re.compile(r"[^&\s\"'<>#\\]*+")
-_NEXT_VALUE = re.compile(r"[^&?\s\"'<>#\\]*+")  # of a name that is none of a secret: behind a "?" more of them follow
+_NEXT_VALUE = re.compile(r"[^&?\s\"'<>#\\]*+")  # of a name that is not secret: after a "?" more pairs follow
 _SEMICOLON_VALUE = re.compile(r"[^&;\s\"'<>#\\]*+")  # of a connection string
 _TIGHT = re.compile(r"[^\s&\"'<>\\]++")
 _WORD = re.compile(r"[^\s\"'<>]++")
@@ -56,7 +56,7 @@ _VALUES = word_set("value val v content data text secretstring default string")
 
 
 class Texts:
-    """Hides secrets in texts. secret gives the mark of a value, named that of one whose name is given."""
+    """Hides secrets in texts. secret: gives the mark of a value; named: that of a value with its name."""
 
     def __init__(self, secret: Callable[[str], str], named: Named, nested: Callable[[str, int], str]) -> None:
         self.secret = secret
@@ -64,7 +64,7 @@ class Texts:
         self._nested = nested
 
     def hide(self, text: str, code: bool = False, level: int = 0) -> str:
-        """The text with the values of secret names marked."""
+        """The text with the values of secret names replaced by marks."""
         if "isposition" in text or "ISPOSITION" in text or "Disposition" in text:
             text = markup.multipart(text, self.secret)
         if "<" in text and ">" in text:
@@ -78,113 +78,113 @@ class Texts:
         return self._named(name, value)
 
     def inside(self, value: str, level: int) -> str:
-        """A parameter's value that is no secret itself."""
+        """The value of a name that is not secret, without secrets inside."""
         return urls.inside(value, self._nested, level)
 
-    def _option(self, found: re.Match[str]) -> str:
-        name, between, value = found.groups()
+    def _option(self, pair: re.Match[str]) -> str:
+        name, between, value = pair.groups()
         if secrecy(name) < Secrecy.TEXT or (not name.startswith("--") and len(name) < 4):
-            return found[0]
+            return pair[0]
         sign = value[0] if value[0] in "\"'" else ""
         plain = value.strip("\"'")
         return name + between + sign + self.secret(plain) + sign
 
 
 class _Pairs:
-    """One text's pairs."""
+    """The pairs of one text."""
 
     def __init__(self, texts: Texts, text: str, code: bool, level: int) -> None:
         self._texts = texts
         self._text = text
         self._code = code
         self._level = level
-        self._spans: list[tuple[int, int, str]] = []  # (start, end, what stands there instead)
-        self._until = -1  # the value of an object whose name is secret is looked for up to here
+        self._spans: list[tuple[int, int, str]] = []  # (start, end, replacement)
+        self._until = -1  # up to here the value of an object with a secret name may follow
         self._end_of_name = 0
         self._value: tuple[int, int, re.Match[str]] | None = None  # the last value of an object: where, of which pair
 
     def hidden(self) -> str:
         """The text without secrets."""
         text, at = self._text, 0
-        while (found := PAIR.search(text, at)) is not None:
-            at = self._pair(found)
+        while (pair := PAIR.search(text, at)) is not None:
+            at = self._pair(pair)
         if not self._spans:
             return text
         pieces: list[str] = []
         done = 0
-        for start, end, made in sorted(self._spans, key=lambda span: (span[0], -span[1])):
+        for start, end, replacement in sorted(self._spans, key=lambda span: (span[0], -span[1])):
             if start >= done:
-                pieces += (text[done:start], made)
+                pieces += (text[done:start], replacement)
                 done = end
         return "".join((*pieces, text[done:]))
 
-    def _pair(self, found: re.Match[str]) -> int:
-        """One name: where to go on."""
-        bare = found["bare"]
-        name = bare if bare is not None else found["name"]
+    def _pair(self, pair: re.Match[str]) -> int:
+        """Handle one name; where to continue."""
+        bare = pair["bare"]
+        name = bare if bare is not None else pair["name"]
         kind = secrecy(name)
-        if bare is None and found["sign2"] == ",":
-            return self._listed(found, kind)
+        if bare is None and pair["sign2"] == ",":
+            return self._listed(pair, kind)
         if kind is Secrecy.NONE:
             small = name.lower()
             if small in _NAMES or small in _VALUES:
-                return self._of_object(found, small)
-        query = bare is not None and found["sign"] == "=" and self._in_query(found)
+                return self._of_object(pair, small)
+        query = bare is not None and pair["sign"] == "=" and self._in_query(pair)
         if query:
-            return self._parameter(found, name)
+            return self._parameter(pair, name)
         if kind < Secrecy.TEXT:
-            return found.end()
-        return self._hide(found, kind, name)
+            return pair.end()
+        return self._hide(pair, kind, name)
 
-    def _in_query(self, found: re.Match[str]) -> bool:
-        start = found.start()
-        return (start > 0 and self._text[start - 1] in "?&;#") or found["bare"].startswith("\\u0026")
+    def _in_query(self, pair: re.Match[str]) -> bool:
+        start = pair.start()
+        return (start > 0 and self._text[start - 1] in "?&;#") or pair["bare"].startswith("\\u0026")
 
-    def _parameter(self, found: re.Match[str], name: str) -> int:
-        text, at = self._text, found.end()
-        behind = text[found.start() - 1] == ";" and not text.startswith(("amp;", "#38;"), max(found.start() - 4, 0))
+    def _parameter(self, pair: re.Match[str], name: str) -> int:
+        text, at = self._text, pair.end()
+        behind = text[pair.start() - 1] == ";" and not text.startswith(("amp;", "#38;"), max(pair.start() - 4, 0))
         none = secrecy(name) is Secrecy.NONE
         value = (_NEXT_VALUE if none else _SEMICOLON_VALUE if behind else _FORM_VALUE).match(text, at)
         raw = value[0] if value is not None else ""
         raw = raw.rstrip(").,;]}") if not raw.endswith(("{}", "[]")) else raw
         if not raw:
             if secrecy(name) >= Secrecy.TEXT:
-                return self._hide(found, secrecy(name), name)
+                return self._hide(pair, secrecy(name), name)
             return at
         plain = unquote_plus(raw)
         if urls.secret_in_query(name, plain):
             self._put(at, at + len(raw), self._texts.named(name, plain))
         elif "%" in raw:
-            made = self._texts.inside(raw, self._level)
-            if made != raw:
-                self._put(at, at + len(raw), made)
+            replacement = self._texts.inside(raw, self._level)
+            if replacement != raw:
+                self._put(at, at + len(raw), replacement)
         else:
             return at
         return at + len(raw)
 
-    # -- the kinds of values -----------------------------------------------------------------------------------------
+    # -- the kinds of values -------------------------------------------------------------------------------------------
 
-    def _put(self, start: int, end: int, made: str) -> None:
-        if self._text[start:end] != made:
-            self._spans.append((start, end, made))
+    def _put(self, start: int, end: int, replacement: str) -> None:
+        if self._text[start:end] != replacement:
+            self._spans.append((start, end, replacement))
 
-    def _hide(self, found: re.Match[str], kind: Secrecy, name: str) -> int:
+    def _hide(self, pair: re.Match[str], kind: Secrecy, name: str) -> int:
         text = self._text
-        spaces = (_SPACE if found["bare"] is None else _BLANKS).match(text, found.end())
-        at = spaces.end() if spaces is not None else found.end()
+        spaces = (_SPACE if pair["bare"] is None else _BLANKS).match(text, pair.end())
+        at = spaces.end() if spaces is not None else pair.end()
         opened = _OPEN.match(text, at)
         if opened is not None:
             return self._string(opened, name)
         if text[at : at + 1] in ("{", "[", "("):
-            if self._code and found["bare"] is not None:
+            if self._code and pair["bare"] is not None:
                 return at
-            return self._container(at, kind, found)
+            return self._container(at, kind, pair)
         if _LITERAL.match(text, at):
             return at
         number = _NUMBER.match(text, at)
-        if number is not None and found["bare"] is None:
-            return self._number(number, kind, found)
-        return self._bare(found, at, kind, name)
+        if number is not None and pair["bare"] is None:
+            return self._number(number, kind, pair)
+        return self._bare(pair, at, kind, name)
 
     def _string(self, opened: re.Match[str], name: str) -> int:
         start, quote = opened.end(), opened["quote"]
@@ -196,31 +196,31 @@ class _Pairs:
             end, after = self._closing(start, len(opened["slashes"]), quote)
         raw = self._text[start:end]
         if raw and not _NOTHING.fullmatch(raw):
-            made = self._texts.named(name, _unescaped(raw, len(opened["slashes"])))
-            if '"' in made or "\\" in made or "'" in made:  # around the mark stands what would have to be escaped
-                made = self._texts.secret(_unescaped(raw, len(opened["slashes"])))
-            self._put(start, end, made)
+            replacement = self._texts.named(name, _unescaped(raw, len(opened["slashes"])))
+            if '"' in replacement or "\\" in replacement or "'" in replacement:  # it would have to be escaped
+                replacement = self._texts.secret(_unescaped(raw, len(opened["slashes"])))
+            self._put(start, end, replacement)
         return after
 
     def _closing(self, at: int, slashes: int, quote: str) -> tuple[int, int]:
-        """(where the string ends, where to go on). One that is not closed ends with its line."""
+        """(end of the string, where to continue). A string without an end ends with its line."""
         text = self._text
-        for found in _CLOSE[quote].finditer(text, at):
-            count = len(found[1])
+        for pair in _CLOSE[quote].finditer(text, at):
+            count = len(pair[1])
             if count < slashes or count % (2 * (slashes + 1)) == slashes:
-                return found.end() - 1 - min(count, slashes), found.end()
+                return pair.end() - 1 - min(count, slashes), pair.end()
         rest = _REST.match(text, at)
         end = rest.end() if rest is not None else len(text)
         return end, end
 
-    def _number(self, number: re.Match[str], kind: Secrecy, found: re.Match[str]) -> int:
+    def _number(self, number: re.Match[str], kind: Secrecy, pair: re.Match[str]) -> int:
         if kind is Secrecy.ALL and number[0] not in ("0", "1"):
-            quote = found["slashes"] + found["quote"]
+            quote = pair["slashes"] + pair["quote"]
             self._put(number.start(), number.end(), f"{quote}{self._texts.secret(number[0])}{quote}")
         return number.end()
 
-    def _container(self, at: int, kind: Secrecy, found: re.Match[str]) -> int:
-        """A list or an object: what is in it. Where a name says little, an object's own names do."""
+    def _container(self, at: int, kind: Secrecy, pair: re.Match[str]) -> int:
+        """A list or an object: the values in it. An object with a weak name is judged by its own names."""
         if kind is Secrecy.TEXT and self._text[at] == "{":
             return at
         depth, key, harmless = 0, "", False
@@ -243,43 +243,43 @@ class _Pairs:
                     key = raw
                     harmless = (split(key) or [""])[-1] in HARMLESS
                 elif raw and not harmless:
-                    self._leaf(leaf, start, end, kind, found)
+                    self._leaf(leaf, start, end, kind, pair)
         return at
 
-    def _leaf(self, leaf: re.Match[str], start: int, end: int, kind: Secrecy, found: re.Match[str]) -> None:
+    def _leaf(self, leaf: re.Match[str], start: int, end: int, kind: Secrecy, pair: re.Match[str]) -> None:
         raw = self._text[start:end]
         if leaf["quote"]:
             self._put(start, end, self._texts.secret(_unescaped(raw, len(leaf["slashes"]))))
         elif kind is Secrecy.ALL and not _LITERAL.fullmatch(raw) and raw not in ("0", "1"):
-            quote = (found["slashes"] or "") + (found["quote"] or "")
+            quote = (pair["slashes"] or "") + (pair["quote"] or "")
             self._put(start, end, f"{quote}{self._texts.secret(raw)}{quote}")
 
-    def _bare(self, found: re.Match[str], at: int, kind: Secrecy, name: str) -> int:
+    def _bare(self, pair: re.Match[str], at: int, kind: Secrecy, name: str) -> int:
         """A value without quotes."""
         text = self._text
-        if found["bare"] is None:
+        if pair["bare"] is None:
             value = _PLAIN.match(text, at)
         elif self._code:
             return at
         else:
-            value = self._unquoted(found, at, name)
+            value = self._unquoted(pair, at, name)
         if value is None:
-            return self._below(found, at, kind)
+            return self._below(pair, at, kind)
         raw = value[0].rstrip()
         if _BLOCK.fullmatch(raw):
-            return self._below(found, value.end(), kind, True)
+            return self._below(pair, value.end(), kind, True)
         if value.re is not _REST:
             raw = raw.rstrip(",;.)]}")
         if raw and not _NOTHING.fullmatch(raw) and not (name in ("PWD", "OLDPWD") and raw.startswith("/")):
             self._put(at, at + len(raw), self._texts.named(name, raw))
-        return max(at + len(raw), found.end())
+        return max(at + len(raw), pair.end())
 
-    def _unquoted(self, found: re.Match[str], at: int, name: str) -> re.Match[str] | None:
+    def _unquoted(self, pair: re.Match[str], at: int, name: str) -> re.Match[str] | None:
         text = self._text
-        tight = found["sign"] == "=" and at == found.end() and text[at - 2 : at - 1] not in (" ", "\t")
+        tight = pair["sign"] == "=" and at == pair.end() and text[at - 2 : at - 1] not in (" ", "\t")
         if (split(name) or [""])[-1] in ("cookie", "cookies"):
             return _COOKIES.match(text, at)
-        if self._begins_line(found.start()):
+        if self._begins_line(pair.start()):
             rest = _REST.match(text, at)
             if rest is not None and rest[0].strip() and not (tight and ("=" in rest[0] or "&" in rest[0])):
                 return rest
@@ -288,19 +288,19 @@ class _Pairs:
         return (_SCHEMED if "auth" in name.lower() else _WORD).match(text, at)
 
     def _begins_line(self, start: int) -> bool:
-        """Whether nothing but ornaments stands before it in its line."""
+        """Whether it is the first word of its line."""
         from_here = max(start - 64, 0)
         before = self._text[from_here:start]
         cut = max(before.rfind("\n"), before.rfind("\r")) + 1
         return (cut > 0 or from_here == 0) and _LINE.fullmatch(before, cut) is not None
 
-    def _below(self, found: re.Match[str], at: int, kind: Secrecy, block: bool = False) -> int:
-        """YAML: a value that stands in the lines below, farther in, or as a list."""
+    def _below(self, pair: re.Match[str], at: int, kind: Secrecy, block: bool = False) -> int:
+        """YAML: a value in the indented lines below, or a list."""
         text = self._text
-        if found["bare"] is None or found["sign"] != ":" or not self._begins_line(found.start()):
-            return max(at, found.end())
-        start = max(text.rfind("\n", max(found.start() - 64, 0), found.start()) + 1, 0)
-        indent = len(text[start : found.start()]) - len(text[start : found.start()].lstrip(" "))
+        if pair["bare"] is None or pair["sign"] != ":" or not self._begins_line(pair.start()):
+            return max(at, pair.end())
+        start = max(text.rfind("\n", max(pair.start() - 64, 0), pair.start()) + 1, 0)
+        indent = len(text[start : pair.start()]) - len(text[start : pair.start()].lstrip(" "))
         at = text.find("\n", at)
         while 0 <= at < len(text):
             end = text.find("\n", at + 1)
@@ -312,72 +312,72 @@ class _Pairs:
             if content and not (listed and inner >= indent) and inner <= indent:
                 break
             if content and not (block or listed):
-                pair = _YAML.fullmatch(content) if kind is Secrecy.ALL else None
-                if pair is None:
+                yaml = _YAML.fullmatch(content) if kind is Secrecy.ALL else None
+                if yaml is None:
                     break
-                if pair[2] and (split(pair[1]) or [""])[-1] not in HARMLESS and pair[2][0] not in "{[|>&*":
-                    first = at + 1 + line.index(content) + pair.start(2)
-                    self._put(first, first + len(pair[2]), self._texts.secret(pair[2].strip("\"'")))
+                if yaml[2] and (split(yaml[1]) or [""])[-1] not in HARMLESS and yaml[2][0] not in "{[|>&*":
+                    first = at + 1 + line.index(content) + yaml.start(2)
+                    self._put(first, first + len(yaml[2]), self._texts.secret(yaml[2].strip("\"'")))
             elif content:
                 raw = content.removeprefix("- ") if listed and not block else content
                 plain = raw.strip("\"'")
                 first = at + 1 + line.index(plain) if plain else at + 1
                 self._put(first, first + len(plain), self._texts.secret(plain))
             at = end
-        return max(at, found.end()) if at >= 0 else len(text)
+        return max(at, pair.end()) if at >= 0 else len(text)
 
-    # -- names and values beside each other --------------------------------------------------------------------------
+    # -- names and values beside each other ----------------------------------------------------------------------------
 
-    def _listed(self, found: re.Match[str], kind: Secrecy) -> int:
+    def _listed(self, pair: re.Match[str], kind: Secrecy) -> int:
         """A name and a value in a list: ["Authorization", "Bearer …"]. Most lists are of names alone."""
-        opened = _OPEN.match(self._text, at) if (at := self._after(found)) >= 0 else None
-        if kind < Secrecy.TEXT or opened is None or "]" in found[0][-4:]:
-            return found.end() - 1
+        opened = _OPEN.match(self._text, at) if (at := self._after(pair)) >= 0 else None
+        if kind < Secrecy.TEXT or opened is None or "]" in pair[0][-4:]:
+            return pair.end() - 1
         end, after = self._closing(opened.end(), len(opened["slashes"]), opened["quote"])
         plain = _unescaped(self._text[opened.end() : end], len(opened["slashes"]))
         word = secrecy(plain) is not Secrecy.NONE or _IDENTIFIER.fullmatch(plain) is not None
         if word or not random_looking(plain.replace(" ", "")) or _KEY.match(self._text, after):
-            return found.end() - 1
-        return self._string(opened, found["name"])
+            return pair.end() - 1
+        return self._string(opened, pair["name"])
 
-    def _after(self, found: re.Match[str]) -> int:
-        spaces = _SPACE.match(self._text, found.end())
-        return spaces.end() if spaces is not None else found.end()
+    def _after(self, pair: re.Match[str]) -> int:
+        spaces = _SPACE.match(self._text, pair.end())
+        return spaces.end() if spaces is not None else pair.end()
 
-    def _of_object(self, found: re.Match[str], name: str) -> int:
+    def _of_object(self, pair: re.Match[str], name: str) -> int:
         """{"name": "API_TOKEN", "value": "…"}, in either order, and the same as attributes or in YAML."""
-        text, start = self._text, found.start()
-        if name in _VALUES and start < self._until and not self._parted(found, self._end_of_name, start):
+        text, start = self._text, pair.start()
+        if name in _VALUES and start < self._until and not self._parted(pair, self._end_of_name, start):
             self._until = -1
-            return self._hide(found, Secrecy.ALL, "value")
+            return self._hide(pair, Secrecy.ALL, "value")
         if name in _VALUES:
-            self._value = (start, found.end(), found)
-            return found.end()
-        at = self._after(found)
+            self._value = (start, pair.end(), pair)
+            return pair.end()
+        at = self._after(pair)
         opened = _OPEN.match(text, at)
         if opened is not None:
             end, after = self._closing(opened.end(), len(opened["slashes"]), opened["quote"])
             raw = text[opened.end() : end]
-        elif (word := _SIMPLE.match(text, at)) is not None and found["bare"] is not None:
+        elif (word := _SIMPLE.match(text, at)) is not None and pair["bare"] is not None:
             raw, after = word[0], word.end()
         else:
-            return found.end()
+            return pair.end()
         if len(raw) > 200 or secrecy(raw) < Secrecy.TEXT:
-            return found.end()
+            return pair.end()
         value = self._value
-        if value is not None and start - value[0] < limits.WINDOW and not self._parted(found, value[1], start):
+        if value is not None and start - value[0] < limits.WINDOW and not self._parted(pair, value[1], start):
             self._hide(value[2], Secrecy.ALL, "value")
         self._until, self._end_of_name = start + limits.WINDOW, after
         return after
 
-    def _parted(self, found: re.Match[str], start: int, end: int) -> bool:
-        """Whether something between two pairs says that they belong to different things."""
+    def _parted(self, pair: re.Match[str], start: int, end: int) -> bool:
+        """Whether two pairs are separated by something: they belong to different objects."""
         between = self._text[start:end]
-        return any(sign in between for sign in ("<>" if found["bare"] is not None and found["sign"] == "=" else "{}"))
+        return any(sign in between for sign in ("<>" if pair["bare"] is not None and pair["sign"] == "=" else "{}"))
 
 
 def _unescaped(raw: str, slashes: int) -> str:
-    """What a string means whose quotes stood behind so many backslashes."""
+    """The content of a string whose quotes have this number of backslashes."""
     while "\\" in raw:
         try:
             raw = json.loads(f'"{raw}"')

@@ -1,7 +1,7 @@
 """Secrets in URLs and in forms: "name=value" joined by "&".
 
-What   Names are decoded before they are judged; a value that is no secret itself is looked into, as a URL in a URL or
-       JSON in a form would be (NESTED levels of percent-encoding).
+What   Names are decoded before they are judged. A value that is not secret itself is decoded and searched, such as a
+       URL in a URL or JSON in a form (NESTED levels of percent-encoding).
 """
 
 import re
@@ -9,9 +9,8 @@ from collections.abc import Callable
 from urllib.parse import quote, unquote_plus
 
 from hark.views.redaction.limits import NESTED
-from hark.views.redaction.marks import is_mark
 from hark.views.redaction.names import Secrecy, secrecy, split
-from hark.views.redaction.shapes import random_looking, userinfo
+from hark.views.redaction.shapes import is_mark, random_looking, userinfo
 
 Text = Callable[[str], str]
 Named = Callable[[str, str], str]
@@ -27,18 +26,19 @@ def is_form(text: str) -> bool:
 
 
 def secret_in_query(name: str, value: str) -> bool:
-    """Whether a name says in a query or a form that this value is secret."""
+    """Whether a value with this name is secret in a query or a form."""
     if value in _NOTHING:
         return False
-    found = secrecy(name)
-    if found is Secrecy.QUERY:
+    level = secrecy(name)
+    if level is Secrecy.QUERY:
         words = split(name)
         return words[-1] in _ALWAYS or (len(value) >= 6 and random_looking(value))
-    return found is not Secrecy.NONE
+    return level is not Secrecy.NONE
 
 
 def pairs(text: str, named: Named, nested: Nested, level: int = 0) -> str:
-    """A query or a form. named gives the mark of a secret, nested looks into the decoded value of any other."""
+    """A query or a form without secrets. named: gives the mark of a secret; nested: searches any other decoded
+    value."""
     return "&".join([_pair(one, named, nested, level) for one in text.split("&")])
 
 
@@ -52,25 +52,25 @@ def _pair(pair: str, named: Named, nested: Nested, level: int) -> str:
     kept = value.rstrip("\r\n")
     plain = unquote_plus(kept)
     if secret_in_query(name, plain):
-        made = named(name, plain)
+        result = named(name, plain)
         if plain != kept:
-            named(name, kept)  # where this was no form ("TOKEN=a+b" of a command line), it is the secret
-        return f"{name}={made}{value[len(kept) :]}"
+            named(name, kept)  # the secret if this was no form ("TOKEN=a+b" of a command line)
+        return f"{name}={result}{value[len(kept) :]}"
     return f"{name}={inside(value, nested, level)}"
 
 
 def inside(value: str, nested: Nested, level: int) -> str:
-    """A value that is no secret by its name: what is in it is read as the one who gets it reads it."""
+    """A value whose name is not secret: it is decoded as its receiver decodes it, and searched."""
     if is_mark(value):
         return value
     plain = unquote_plus(value) if "%" in value or "+" in value else value
-    made = nested(plain, level + 1) if level < NESTED else plain
-    if made == plain and plain != value and "%" in plain and level < NESTED:
-        made = inside(plain, nested, level + 1)
-    if made == plain:
+    result = nested(plain, level + 1) if level < NESTED else plain
+    if result == plain and plain != value and "%" in plain and level < NESTED:
+        result = inside(plain, nested, level + 1)
+    if result == plain:
         return value
-    raw = "".join({sign for sign in value if sign in "/:@,;*!'()$?"})  # what was not encoded stays so
-    return quote(made, raw, errors="surrogatepass") if plain != value else made
+    raw = "".join({sign for sign in value if sign in "/:@,;*!'()$?"})  # characters that were not encoded stay so
+    return quote(result, raw, errors="surrogatepass") if plain != value else result
 
 
 def url(text: str, named: Named, secret: Text, nested: Nested, level: int = 0) -> str:
@@ -83,16 +83,16 @@ def url(text: str, named: Named, secret: Text, nested: Nested, level: int = 0) -
         user, at, host = authority.rpartition("@")
         path = f"{scheme}://{userinfo(user, secret) if at else ''}{at}{host}{slash}{where}"
     if ";" in path and "=" in path:  # matrix parameters: ;jsessionid=…
-        path = re.sub(r";([^=;/]+)=([^;/]+)", lambda found: _matrix(found, secret), path)
+        path = re.sub(r";([^=;/]+)=([^;/]+)", lambda match: _matrix(match, secret), path)
     path = nested(path, NESTED)
     query = pairs(query, named, nested, level) if query else query
     if "=" in fragment:
-        before, sign, after = fragment.partition("?")  # the fragment of a page that has routes in it: #/cb?token=…
+        before, sign, after = fragment.partition("?")  # a fragment with a route: #/cb?token=…
         before = pairs(before, named, nested, level) if "=" in before else before
         fragment = before + sign + (pairs(after, named, nested, level) if after else "")
     return path + question + query + mark + fragment
 
 
-def _matrix(found: re.Match[str], secret: Text) -> str:
-    value = unquote_plus(found[2])
-    return f";{found[1]}={secret(value)}" if secret_in_query(found[1], value) else found[0]
+def _matrix(match: re.Match[str], secret: Text) -> str:
+    value = unquote_plus(match[2])
+    return f";{match[1]}={secret(value)}" if secret_in_query(match[1], value) else match[0]

@@ -1,9 +1,10 @@
-"""Bodies that are a talk: server-sent events, gRPC, DNS. Bytes to messages as they come, each with its time.
+"""Bodies that are series of messages: server-sent events, gRPC, DNS. Bytes to messages as they arrive, each with its
+time.
 
-What   A Talk stands beside a body and is fed what the body is fed.
-Why    Such exchanges last, and what they say matters while they do.
-Limits PENDING bytes of a message that is not whole; past it, and where something cannot be read, the talk is no longer
-       followed: the body is told as it is.
+What   A MessageReader gets the same bytes as the body beside it.
+Why    Such exchanges last long, and their messages matter while they do.
+Limits PENDING bytes of an incomplete message. If there are more, or if something cannot be parsed, no further messages
+       are read; the body is shown as it is.
 """
 
 from base64 import b64decode
@@ -19,16 +20,18 @@ _GRPC_HEAD = 5  # bytes: flags and length
 _COMPRESSED, _TRAILERS = 0x01, 0x80
 
 
-class Talk(Protocol):
-    """What both are."""
+class MessageReader(Protocol):
+    """Reads the messages of one body."""
 
     def feed(self, data: bytes, time: int) -> list[Message]:
-        """The messages that end in this data. Raises ValueError where it cannot be read."""
+        """The messages that end in this data. Raises ValueError if it cannot be parsed."""
 
 
-def talk(conn: int, stream: int, side: Side, mime: str, coding: str, encoding: str, keep: int) -> Talk | None:
-    """The talk that a body of this media type is, if any. coding: its Content-Encoding; encoding: its Grpc-Encoding;
-    keep: bytes of a message that are wanted."""
+def reader_for(
+    conn: int, stream: int, side: Side, mime: str, coding: str, encoding: str, keep: int
+) -> MessageReader | None:
+    """The reader for a body of this media type, if it consists of messages. coding: its Content-Encoding; encoding: its
+    Grpc-Encoding; keep: bytes of each message that are wanted."""
     mime = mime.partition(";")[0].strip().lower()
     if mime == "text/event-stream" and side == Side.SERVER:
         return EventStream(conn, stream, coding)
@@ -43,7 +46,7 @@ class EventStream:
     """A text/event-stream body (WHATWG HTML §9.2.6)."""
 
     def __init__(self, conn: int, stream: int, coding: str) -> None:
-        self._ends = (conn, stream, Side.SERVER)
+        self._place = (conn, stream, Side.SERVER)
         self._decoder = Decoder(coding, PENDING)
         self._buffer = b""
         self._first = True
@@ -52,27 +55,27 @@ class EventStream:
         self._pending = 0
 
     def feed(self, data: bytes, time: int) -> list[Message]:
-        """The events that end in this data. Raises ValueError where it cannot be read."""
+        """The events that end in this data. Raises ValueError if it cannot be parsed."""
         buffer = self._buffer + self._decoder.feed(data)
         if self._decoder.cut:
             raise ValueError("too much of it")
         if self._first and len(buffer) >= 3:
             buffer, self._first = buffer.removeprefix(b"\xef\xbb\xbf"), False
-        held = buffer[-1:] == b"\r"  # a line feed may follow and belong to it
-        lines = (buffer[:-1] if held else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._buffer = lines.pop() + (b"\r" if held else b"")
-        found: list[Message] = []
+        open_end = buffer[-1:] == b"\r"  # a line feed may follow and belong to it
+        lines = (buffer[:-1] if open_end else buffer).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._buffer = lines.pop() + (b"\r" if open_end else b"")
+        events: list[Message] = []
         for line in lines:
-            self._line(line.decode("utf-8", "replace"), time, found)
+            self._line(line.decode("utf-8", "replace"), time, events)
         if len(self._buffer) + self._pending > PENDING:
             raise ValueError("an event without an end")
-        return found
+        return events
 
-    def _line(self, line: str, time: int, found: list[Message]) -> None:
+    def _line(self, line: str, time: int, events: list[Message]) -> None:
         if not line:
             if self._data:
                 text = "\n".join(self._data).encode()
-                found.append(Message(*self._ends, time, "event", text, len(text), self._event or "message", self._id))
+                events.append(Message(*self._place, time, "event", text, len(text), self._event or "message", self._id))
             self._event, self._pending = "", 0
             self._data.clear()
             return
@@ -91,7 +94,7 @@ class Grpc:
     """One direction of a gRPC or gRPC-web call: length-prefixed messages, decompressed; a gRPC-web call's trailers."""
 
     def __init__(self, conn: int, stream: int, side: Side, mime: str, encoding: str, keep: int) -> None:
-        self._ends = (conn, stream, side)
+        self._place = (conn, stream, side)
         self._text = mime.startswith("application/grpc-web-text")
         self._encoding = encoding or "identity"
         self._keep = keep
@@ -99,9 +102,9 @@ class Grpc:
         self._buffer = b""
 
     def feed(self, data: bytes, time: int) -> list[Message]:
-        """The messages that end in this data. Raises ValueError where it cannot be read."""
-        self._buffer += self._plain(data) if self._text else data
-        found = []
+        """The messages that end in this data. Raises ValueError if it cannot be parsed."""
+        self._buffer += self._from_base64(data) if self._text else data
+        messages = []
         at = 0
         while len(self._buffer) - at >= _GRPC_HEAD:
             flags, size = self._buffer[at], int.from_bytes(self._buffer[at + 1 : at + 5], "big")
@@ -115,18 +118,18 @@ class Grpc:
             if flags & _COMPRESSED:
                 plain, wrong, _ = undo(body, self._encoding, PENDING)
                 kind, body = ("sealed", body) if wrong else (kind, plain)
-            found.append(Message(*self._ends, time, kind, body[: self._keep], len(body)))
+            messages.append(Message(*self._place, time, kind, body[: self._keep], len(body)))
         self._buffer = self._buffer[at:]
         if len(self._buffer) > PENDING:
             raise ValueError("a message without an end")
-        return found
+        return messages
 
-    def _plain(self, data: bytes) -> bytes:
-        """gRPC-web's text form: base64, whose padding may stand in the middle."""
+    def _from_base64(self, data: bytes) -> bytes:
+        """gRPC-web's text form: base64, possibly with padding in the middle."""
         text = self._base64 + data
-        whole = len(text) & ~3
-        self._base64 = text[whole:]
-        return b"".join(b64decode(text[at : at + 4]) for at in range(0, whole, 4))
+        complete = len(text) & ~3
+        self._base64 = text[complete:]
+        return b"".join(b64decode(text[at : at + 4]) for at in range(0, complete, 4))
 
 
 class DnsMessage:
@@ -136,16 +139,17 @@ class DnsMessage:
         self._data = b""
 
     def feed(self, data: bytes, time: int) -> list[Message]:
-        """Keep it; it says nothing that an exchange would show."""
+        """Keep it: exchanges show no DNS messages."""
         self._data += data
         if len(self._data) > 0xFFFF:
             raise ValueError("longer than a DNS message can be")
         return []
 
     def answer(self, asked: int, time: int, pid: int) -> Dns | None:
-        """What it answers; None where it is no answer."""
-        found = dns.parse(self._data)
-        if found is None or not found.response:
+        """The answer, which came at `time` to a question asked at `asked`; None if it is none."""
+        message = dns.parse(self._data)
+        if message is None or not message.response:
             return None
-        kind = dns.TYPES.get(found.qtype, str(found.qtype))
-        return Dns(time, asked, found.name, kind, dns.RCODES.get(found.rcode, str(found.rcode)), found.addresses, pid)
+        kind = dns.TYPES.get(message.qtype, str(message.qtype))
+        rcode = dns.RCODES.get(message.rcode, str(message.rcode))
+        return Dns(time, asked, message.name, kind, rcode, message.addresses, pid)

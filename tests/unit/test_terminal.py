@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hark.decode.events import Dns
-from hark.model.archive import Shelf
 from hark.model.book import Book
 from hark.model.changes import Ended, Failed
+from hark.model.imported import EntryReader
 from hark.views.excerpt import ROWS, screenful
 from hark.views.fitting import columns, fit, least
 from hark.views.indent import indented
@@ -42,9 +42,9 @@ def lines(view: Callable[..., Any], *entries: dict[str, Any], **options: Any) ->
     """What a view writes of the exchanges of some entries."""
     out: list[bytes] = []
     made = view(out.append, **options)
-    shelf = Shelf()
+    reader = EntryReader()
     for one in entries:
-        made.change(Ended(shelf.exchange(one)))
+        made.change(Ended(reader.exchange(one)))
     made.tick(0)
     made.end()
     return b"".join(out).decode().splitlines()

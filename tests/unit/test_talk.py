@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hark.decode.events import Side
-from hark.model.talk import EventStream, Grpc, Talk
+from hark.model.streams import EventStream, Grpc, MessageReader
 from hark.wire import protobuf
 
 C, S = Side.CLIENT, Side.SERVER
 
 
-def heard(talk: Talk, data: bytes, size: int) -> list[tuple[str, str, str]]:
+def heard(talk: MessageReader, data: bytes, size: int) -> list[tuple[str, str, str]]:
     found = []
     for at in range(0, len(data), size):
         found += talk.feed(data[at : at + size], 1)
