@@ -94,7 +94,7 @@ class Http1(Heads):
 
     def _last_counted(self, side: Side, half: Half, data: Data, time: int, out: list[Event]) -> Data:
         """The last bytes of a body or a chunk of known length; what is left after them."""
-        take, rest = data[: half.left], data[half.left :]
+        take, rest = (data, b"") if len(data) == half.left else (data[: half.left], data[half.left :])
         half.left = 0
         out.append(BodyData(self._conn, half.stream, side, time, take))
         if half.mode == LENGTH:
