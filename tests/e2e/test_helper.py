@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+from world import until
+
 
 def helped(world, *command: str) -> list[str]:
     """hark with the helper and the command."""
@@ -38,7 +40,7 @@ def test_the_helper_makes_sockets_inside_and_is_not_waited_for(world) -> None:
     assert (run.status, run.out) == (0, b"from inside\n"), run.err
     told = [json.loads(line) for line in (world.dir / "home" / "inside.jsonl").read_text().splitlines()]
     assert [one["request"]["url"] for one in told if "_failure" not in one] == ["http://127.0.0.1/"]
-    world.wait_until(lambda: not of_helped(world))
+    until(lambda: not of_helped(world))
 
 
 def _started(world, tmp_path):
@@ -63,7 +65,7 @@ def test_the_helper_ends_with_hark(world, tmp_path, victim: str) -> None:
     if victim == "decoder":
         os.kill(first, signal.SIGTERM)
     hark.communicate(timeout=20)
-    world.wait_until(lambda: not of_helped(world))
+    until(lambda: not of_helped(world))
 
 
 def test_the_helpers_death_is_one_line_and_the_program_goes_on(world, tmp_path) -> None:
@@ -76,4 +78,4 @@ def test_the_helpers_death_is_one_line_and_the_program_goes_on(world, tmp_path) 
     assert set(of_helped(world)) == set(processes) - {helper}  # it is not started again
     os.kill(min(pid for pid in processes if pid != helper), signal.SIGTERM)
     hark.communicate(timeout=20)
-    world.wait_until(lambda: not of_helped(world))
+    until(lambda: not of_helped(world))
