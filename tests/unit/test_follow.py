@@ -34,10 +34,7 @@ class Followed:
         self.tap = NamespaceTap(self.child.files, looked.network, self.loop, Recorder(Writer(self.ring)), None)
 
     def serve(self) -> None:
-        import time
-
         self.loop.once(0.01)
-        self.tap.tick(time.monotonic())
 
     def addresses(self) -> set[tuple[int, str]]:
         """(interface, address) inside."""

@@ -1,10 +1,9 @@
 """The kinds of trouble that the decoder reports: what was not captured, or cannot be decoded.
 
-May hold: the kinds and their remedies. May not hold: where a trouble occurred (events.py: Trouble).
+May hold: the kinds. May not hold: where a trouble occurred (events.py: Trouble).
 """
 
 from enum import StrEnum
-from typing import Final
 
 
 class TroubleKind(StrEnum):
@@ -26,18 +25,3 @@ class TroubleKind(StrEnum):
     BROKEN_QUIC = "broken-quic"  # a packet was decrypted and its frames cannot be parsed
     BROKEN_WEBSOCKET = "broken-websocket"
     PUSH = "push"  # HTTP/3 server push, which is not decoded
-
-
-_CAPTURE: Final = "capture on the host itself and with a larger buffer (tcpdump -B, dumpcap -B)"
-
-# What a person can do. Kinds that are not here are the peers' own doing.
-REMEDIES: Final[dict[TroubleKind, str]] = {
-    TroubleKind.NOT_RECORDED: "write fewer outputs at once, or -o to a faster disk",
-    TroubleKind.TORN_RECORDING: "let the capturing program end by itself, and copy the file afterwards",
-    TroubleKind.LOST_BEGINNING: "start the capture before the program connects",
-    TroubleKind.LOST_HEAD: _CAPTURE,
-    TroubleKind.LOST_BODY: _CAPTURE,
-    TroubleKind.LOST_HTTP: _CAPTURE,
-    TroubleKind.LOST_HTTP2: _CAPTURE,
-    TroubleKind.LOST_HTTP3: _CAPTURE,
-}

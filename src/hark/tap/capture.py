@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hark.tap.source import KeySource, Observed, Source, Tap
 
 _LOOK_MAX: Final = 0.3  # s between looks whether what the program left running has ended
+_TICK: Final = 0.05  # s between two ticks of the tap while events come
 _QUIET: Final = 0.005  # s without any event after which nothing more is thought to be on its way
 _DRAIN: Final = 3.0  # s without any event after which the end waits for nobody
 _KILL, _DETACH, _EXITED = b"kdx"
@@ -62,15 +63,18 @@ class Capture:
     def run(self, tap: Tap) -> None:
         """Serve until the observed programs are gone."""
         self.loop.add(self._wake, IN, lambda event: self._on_room(tap))
-        quiet_since = time.monotonic()
+        quiet_since = ticked = time.monotonic()
         while True:
             pause = self._pause if self._exited else tap.pause()
-            if self.loop.once(pause):
-                quiet_since = time.monotonic()
+            came = self.loop.once(pause)
+            now = time.monotonic()
+            if came:
+                quiet_since = now
             else:
                 tap.idle()
-            now = time.monotonic()
-            tap.tick(now)
+            if now - ticked >= _TICK:
+                ticked = now
+                tap.tick(now)
             if self._exited and self._over(tap, now - quiet_since):
                 break
         for name in list(self._sources):

@@ -61,8 +61,9 @@ class Loop:
     def once(self, seconds: float) -> int:
         """Wait at most `seconds`, call every handler that has something and every timer that is due; how many
         descriptors had something."""
-        if self._timers:
-            seconds = max(0.0, min(seconds, self._timers[0][0] - time.monotonic()))
+        timers = self._timers
+        if timers and (until := timers[0][0] - time.monotonic()) < seconds:
+            seconds = until if until > 0 else 0.0
         events = self._poll.poll(seconds, 256)
         handlers = self._handlers
         for fd, event in events:
@@ -75,7 +76,7 @@ class Loop:
                     if failed is None:
                         raise
                     failed(error)
-        if self._timers:
+        if timers and timers[0][0] <= time.monotonic():
             self._due()
         return len(events)
 

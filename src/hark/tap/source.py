@@ -71,7 +71,7 @@ class Tap(Protocol):
         """Nothing came during that pause."""
 
     def tick(self, now: float) -> None:
-        """Do what is due; `now` is time.monotonic()."""
+        """Forget what has had its time; `now` is time.monotonic(). Called between pauses, at most 20 times a second."""
 
     def resume(self) -> None:
         """There may be room in the ring again."""

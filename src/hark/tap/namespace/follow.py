@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 
 from hark.system.netlink import GETLINK, Route, attributes
 from hark.tap.loop import IN, Loop
@@ -38,7 +37,8 @@ class Follower:
         self._route = Route(socket.socket(fileno=inside))
         self._changes = Route.open(_GROUPS)
         self._changes.setblocking(False)
-        self._due = 0.0
+        self._loop = loop
+        self._waits = False
         loop.add(self._changes.fileno(), IN, self._changed)
 
     def _changed(self, event: int) -> None:
@@ -49,14 +49,12 @@ class Follower:
             pass  # all of them are read
         except OSError:
             pass  # some were lost for want of room: the look sees what came of them
-        if not self._due:
-            self._due = time.monotonic() + SETTLE
+        if not self._waits:
+            self._waits = True
+            self._loop.later(SETTLE, self._look)
 
-    def tick(self, now: float) -> None:
-        """Look at the host where something has changed; `now` is time.monotonic()."""
-        if not self._due or now < self._due:
-            return
-        self._due = 0.0
+    def _look(self) -> None:
+        self._waits = False
         try:
             new = host.look(os.getuid())
             if new != self._network:

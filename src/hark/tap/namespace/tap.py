@@ -30,10 +30,5 @@ class NamespaceTap(Plane):
     ) -> None:
         self.helper = helper  # makes sockets in the namespaces; None where the plan has not asked for one
         super().__init__(files, network, loop, recorder, decisions or Decisions())
-        self._follower = Follower(loop, self.tun, network, files["route"])
+        Follower(loop, self.tun, network, files["route"])
         HostSide(loop, files["host"], files["owners"], os.getuid() == 0)  # the loop has it
-
-    def tick(self, now: float) -> None:
-        """Do what is due; `now` is time.monotonic()."""
-        super().tick(now)
-        self._follower.tick(now)

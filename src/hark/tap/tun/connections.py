@@ -76,8 +76,6 @@ class Connections:
         """Forget the flows whose last packets have had their time; `now` is time.monotonic()."""
         while self._closing and self._closing[0][0] <= now:
             self._nat.close(self._closing.popleft()[1])
-        if self._fresh and self._fresh[0][0] <= now:
-            self._look_at_fresh(now)
 
     def notice(self, flow: Flow, tos: int, packet: bytes) -> bool:
         """Look at a packet of the program that has another type of service than the last, or came after a quiet time;
@@ -318,15 +316,16 @@ class Connections:
         relay.program.first = lambda data: self._may_go_on(flow, data)
         self._relays.add(relay)
         if not self._fresh:
-            self._loop.later(sockopts.CHECKS[0], _nothing)  # wakes the loop, and so tick()
+            self._loop.later(sockopts.CHECKS[0], self._look_at_fresh, self._crashed)
         self._fresh.append((time.monotonic() + sockopts.CHECKS[0], flow, relay))
 
     def _may_go_on(self, flow: Flow, data: memoryview) -> bool:
         decision = self._decisions.first_bytes(flow.client, flow.server, data, flow.owner.pid)
         return decision.action is Action.PASS
 
-    def _look_at_fresh(self, now: float) -> None:
-        """The first look at what programs have set: most connections are over by then, so none has a timer."""
+    def _look_at_fresh(self) -> None:
+        """The first look at what programs have set: most connections are over by then, so one timer is for all."""
+        now = time.monotonic()
         for _ in range(BATCH):
             if not self._fresh or self._fresh[0][0] > now:
                 break
@@ -336,7 +335,7 @@ class Connections:
             except Exception as error:
                 self._crashed(error)
         if self._fresh:
-            self._loop.later(max(0.0, self._fresh[0][0] - now), _nothing)
+            self._loop.later(max(0.0, self._fresh[0][0] - now), self._look_at_fresh, self._crashed)
 
     def _check(self, flow: Flow, relay: Relay, stage: int) -> None:
         """Carry over what the program has set on its socket since."""
@@ -369,10 +368,6 @@ class Connections:
     def _crashed(self, error: Exception) -> None:
         what = f"{type(error).__name__}: {error}"
         self._tun.rec.loss("connection", 1, f"a fault in hark, please report it: {what}")
-
-
-def _nothing() -> None:
-    """A timer that only wakes the loop."""
 
 
 def _name(index: int) -> bytes:

@@ -87,7 +87,7 @@ class Owners:
         self._recorded: OrderedDict[int, tuple[str, ...]] = OrderedDict()  # pid -> what was recorded of it
         self._bare: dict[int, int] = {}  # pid -> looks left, of processes in which no TLS library was found yet
         self._exes: OrderedDict[tuple[int, int], tuple[str, ...]] = OrderedDict()
-        self._scans: deque[_Scan] = deque()
+        self.scans: deque[_Scan] = deque()  # work for `idle`
         self._latest = Process(0, 0, "")
         self._fresh = (0, "")  # the process that was looked at last, and its executable
         self._described = 0  # when, ns since the epoch
@@ -220,36 +220,31 @@ class Owners:
         info = os.fstat(fd)
         key = (info.st_dev, info.st_ino)
         known = self._exes.get(key)
-        searched = any(scan.key == key and scan.process.pid == pid for scan in self._scans)
-        if known is None and info.st_size > _SMALL and len(self._scans) < _SCANS and not searched:
-            self._scans.append(_Scan(fd, key, self._latest))
+        searched = any(scan.key == key and scan.process.pid == pid for scan in self.scans)
+        if known is None and info.st_size > _SMALL and len(self.scans) < _SCANS and not searched:
+            self.scans.append(_Scan(fd, key, self._latest))
         else:
             os.close(fd)
         return known or ()
 
-    @property
-    def curious(self) -> bool:
-        """Whether there is work for `idle`."""
-        return bool(self._scans)
-
     def idle(self) -> None:
         """Search a piece of an executable for a TLS stack linked into it: work for when nothing else is to do."""
-        scan = self._scans[0]
+        scan = self.scans[0]
         known = self._exes.get(scan.key)  # another process of the same program was first
         label = scan.step() if known is None else "".join(known)
         if label is None:
             return
-        self._scans.popleft()
+        self.scans.popleft()
         self._searched(scan, label)
 
     def last(self) -> None:
         """The program has ended, perhaps before there was time to search it: do it now, as far as that is quick."""
         until = time.monotonic() + _LAST_SECONDS
-        while self._scans and time.monotonic() < until:
+        while self.scans and time.monotonic() < until:
             self.idle()
-        for scan in self._scans:
+        for scan in self.scans:
             self._searched(scan, scan.best())
-        self._scans.clear()
+        self.scans.clear()
 
     def _searched(self, scan: _Scan, label: str) -> None:
         self._exes[scan.key] = (label,) if label else ()

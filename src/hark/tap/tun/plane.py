@@ -56,17 +56,18 @@ class Plane:
         self._fragments = Fragments()
         self.tun.slow, self.tun.ended, self.tun.notice = self._slow, self._tcp.ended, self._tcp.notice
         self._swept = 0.0
+        self._scans = self._owners.scans
         self._lo = socket.socket(fileno=files["heard"]) if files["heard"] >= 0 else None
         if self._lo is not None:
             self.tun.watch(files["heard"], self._on_lo)
 
     def pause(self) -> float:
         """Seconds that the loop may wait: none while processes are still to be looked at."""
-        return 0.0 if self._owners.curious else 1.0
+        return 0.0 if self._scans else 1.0
 
     def idle(self) -> None:
         """Look at one more process."""
-        if self._owners.curious:
+        if self._scans:
             self._owners.idle()
 
     def tick(self, now: float) -> None:

@@ -230,8 +230,10 @@ class Relay:
     connection has failed otherwise than by a reset, before the program's side is closed. `crashed` is called with an
     exception that must not be and has ended the relay."""
 
-    __slots__ = ("_born", "_broken", "_crashed", "_deadline", "_done", "_error", "_expired", "_pause", "closed", "loop",
-                 "program", "server")  # fmt: skip
+    __slots__ = (
+        "_born", "_broken", "_crashed", "_deadline", "_done", "_error", "_expired", "_pause", "closed", "doomed",
+        "loop", "program", "server",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -248,6 +250,8 @@ class Relay:
         self._crashed = crashed
         self.closed = False
         self._born = time.monotonic()
+        # Whether one end has failed, and the other is to be reset when it has taken what was sent before.
+        self.doomed = False
         self._broken: End | None = None  # the end whose connection has failed, while the other takes what it had sent
         self._error = 0  # the errno of that
         self._deadline = 0.0  # when the other end's reset is due at the latest
@@ -259,11 +263,6 @@ class Relay:
             end.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for end in (self.program, self.server):
             end.watch()
-
-    @property
-    def doomed(self) -> bool:
-        """Whether one end has failed, and the other is to be reset when it has taken what was sent before."""
-        return self._broken is not None
 
     def close(self) -> None:
         """Close both sides in an orderly way."""
@@ -291,7 +290,7 @@ class Relay:
         if end.eof and end.shut:
             end.parked = True  # both directions are complete: the other side has its end, or gets it
             return
-        self._broken, self._error = end, number
+        self.doomed, self._broken, self._error = True, end, number
         self._deadline = time.monotonic() + LINGER
         end.peer.want(end.peer.mask & ~_READ)
         self.drain()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from hark.recording import pcapng
 from hark.tap.loop import IN, Handler, Loop
@@ -119,7 +120,7 @@ class Tun:
         self.inject(packet, device=device)
 
     def _reader(self, device: Device) -> Handler:
-        return lambda event: self._on_packets(device)
+        return partial(self._on_packets, device)
 
     def _take(self, data: bytes, device: Device) -> None:
         """The slow path. What was to leave by lo is answered there: for ::1 or from it, or of a socket bound to lo."""
@@ -132,7 +133,7 @@ class Tun:
             what = f"{type(error).__name__}: {error}"
             self.rec.loss("packet", 1, f"a fault in hark, please report it: {what}")
 
-    def _on_packets(self, device: Device) -> None:
+    def _on_packets(self, device: Device, event: int) -> None:
         """The hot path. Offsets are those of an IPv4 header without options, or of an IPv6 header without
         extensions, followed by TCP; all else takes the slow path."""
         writer, vnet, fd, scratch, before = self._writer, self.vnet, device.fd, device.scratch, VNET + len(device.four)
@@ -147,7 +148,7 @@ class Tun:
                 size = os.readv(fd, (vnet, scratch, data[start : start + 65536])) - before
             except BlockingIOError:
                 return
-            first = data[start]
+            now, first = now_ns(), data[start]
             if first == 0x45 and data[start + 9] == ip.TCP:
                 head, low, high, ether = 20, 12, 24, device.four
             elif first >> 4 == 6 and data[start + 6] == ip.TCP:
@@ -171,7 +172,7 @@ class Tun:
                 )
                 parts = (vnet, ether, data[start : start + size])
             else:
-                flow, now = turn.flow, now_ns()
+                flow = turn.flow
                 tos = data[start + 1] if head == 20 else (first << 4 | data[start + 1] >> 4) & 0xFF
                 if (tos != flow.tos or now - flow.seen > QUIET) and self.notice(
                     flow, tos, bytes(data[start : start + size])
@@ -189,7 +190,7 @@ class Tun:
             except OSError as error:
                 self.rec.loss("packet", 1, f"writing to the TUN: {error.strerror}")
                 continue
-            writer.commit(pcapng.end_frame(data, at, size, now_ns(), 0))
+            writer.commit(pcapng.end_frame(data, at, size, now, 0))
             if flags & (ip.FIN | ip.RST):
                 self.ended(turn.flow, flags, turn.inward)
 
