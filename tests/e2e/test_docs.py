@@ -113,7 +113,13 @@ def test_workflow(path: pathlib.Path) -> None:
 
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z_-]+")
-FOREIGN = {"--include_imports", "--bless", "--require", "--update"}  # of protoc, pytest, Node, tools/coverage.py
+FOREIGN = {
+    "--include_imports",
+    "--bless",
+    "--require",
+    "--rows",
+    "--update",
+}  # of protoc, pytest, Node, tools/coverage.py
 
 
 def test_options_that_pages_name_exist(world) -> None:
