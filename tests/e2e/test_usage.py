@@ -109,10 +109,15 @@ def _random_lines(count: int, seed: int) -> list[str]:
 def test_no_option_ends_in_a_traceback(world, count: int) -> None:
     """Every option of the table for every command: it runs, or one line says why not."""
     lines = [f'timeout -s INT 8 {line} </dev/null; echo "= $?" >&2' for line in _random_lines(count, 7 + count)]
-    run = world.run("bash", "-c", "cd $(mktemp -d); : >empty\n" + "\n".join(lines), timeout=30 + 5 * count)
+    (world.dir / "lines.sh").write_text("cd $(mktemp -d); : >empty\n" + "\n".join(lines))
+    run = world.run("bash", str(world.dir / "lines.sh"), timeout=30 + 5 * count)
     answers = re.split(r"^= (\d+)$", run.err, flags=re.M)
     assert len(answers) == 2 * count + 1
+    detached = False
     for line, said, status in zip(lines, answers[::2], answers[1::2], strict=False):
+        if detached:  # the decoder of the run before, which hark did not wait for
+            said = said.replace("hark: no exchanges\n", "")
+        detached = "--detach" in line
         assert "Traceback" not in said and "please report" not in said, (line, said)
         goes_on = status == "124" and ("--devtools" in line or "--follow" in line)  # until ^C
         assert goes_on or int(status) in (0, 1, 2, 126, 127), (line, said, status)
