@@ -194,13 +194,26 @@ def test_without_secrets_it_is_encrypted_whatever_ended_it(files: pathlib.Path, 
     assert failure.ending is not None and failure.ending.side == C and failure.size > 0
 
 
-@pytest.mark.parametrize("size", [0, 19, 53])
-def test_without_secrets_a_handshake_that_the_client_broke_off_is_known(files: pathlib.Path, size: int) -> None:
-    """Go sends an encrypted alert, Java nothing; a Finished has another size."""
+@pytest.mark.parametrize(
+    ("sizes", "finished"),
+    [
+        ((), False),
+        ((19,), False),
+        ((19, 19), False),
+        ((19, 17), False),
+        ((53,), True),
+        ((53, 19), True),
+        ((19, 53), True),
+    ],
+)
+def test_without_secrets_a_handshake_that_the_client_broke_off_is_known(
+    files: pathlib.Path, sizes: tuple[int, ...], finished: bool
+) -> None:
+    """Go sends an encrypted alert, Java nothing, or two alerts, or an alert and an empty record; a Finished is larger."""
     talk = Conversation(files, "TLSv1_3", certificate="old").begin()
-    record = b"\x17\x03\x03" + size.to_bytes(2, "big") + bytes(size) if size else b""
-    last = b"\x14\x03\x03\0\x01\x01" + record
+    records = b"".join(b"\x17\x03\x03" + size.to_bytes(2, "big") + bytes(size) for size in sizes)
+    last = b"\x14\x03\x03\0\x01\x01" + records
     (failure,) = talk.then((30, C, last), (31, C, FIN), (32, S, FIN)).told("never").failures
-    assert (failure.kind is FailureKind.CERTIFICATE_REJECTED) == (size != 53)
-    assert failure.why.startswith("the client broke off the handshake, most likely") == (size != 53)
+    assert (failure.kind is FailureKind.CERTIFICATE_REJECTED) == (not finished)
+    assert failure.why.startswith("the client broke off the handshake, most likely") == (not finished)
     assert failure.seen == "the client closed after 31 ms"

@@ -46,7 +46,7 @@ class Tls(Parked[ParkedItem], Expecting):
         self._begun = 0  # when the first byte came
         self._finished: set[Side] = set()  # sides whose Finished was decrypted
         self._source = ""
-        self._client_alerts = 0  # bytes of the client's encrypted records, while all have the size of an alert; else -1
+        self._alerts_only = True  # no encrypted record of the client is larger than an alert; Java sends several
 
     # -- the layer's interface -----------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class Tls(Parked[ParkedItem], Expecting):
             self._lose(side, out)
         if self._failure and self._encrypted:
             version = tls.VERSIONS.get(self._handshake.version, "")
-            refused = self._handshake.version == TLS13 and self._client_alerts >= 0
+            refused = self._handshake.version == TLS13 and self._alerts_only
             sni = self._handshake.sni
             out.append(Encrypted(self.number, time, sni, version, self._encrypted, self._failure, refused))
         out.extend(self._inside.close(ending))
@@ -179,8 +179,8 @@ class Tls(Parked[ParkedItem], Expecting):
     def _count(self, side: Side, item: Item) -> int:
         """Bytes of application data in an item that is not decrypted; notes whether the client sent alerts only."""
         size = encrypted_bytes(item)
-        if size and side == Side.CLIENT:  # Java sends a close_notify after its alert
-            self._client_alerts = size if size == _ALERT_BYTES and self._client_alerts >= 0 else -1
+        if side == Side.CLIENT and (size > _ALERT_BYTES or type(item) is Gap):
+            self._alerts_only = False
         return size
 
     def _missing(self) -> Cause:
