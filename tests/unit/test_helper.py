@@ -11,6 +11,8 @@ import pytest
 from hark.errors import HarkError
 from hark.tap.namespace import helper
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = pathlib.Path(__file__).parent.parent / "programs" / "helping.py"
 USER = ["setpriv", "--reuid", "harktest", "--regid", "harktest", "--init-groups"] if os.getuid() == 0 else []
 WAYS = {"user": ([*USER], ["-U", "--map-current-user", "--keep-caps"])} | (

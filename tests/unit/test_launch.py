@@ -18,6 +18,8 @@ from hark.tap.place import Place
 from hark.tap.source import KeySource
 from world import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: pathlib.Path) -> pathlib.Path:

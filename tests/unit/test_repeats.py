@@ -18,6 +18,8 @@ from hark.decode.reassembly import Reassembly
 from hark.recording import blocks
 from hark.recording.blocks import Frame
 
+pytestmark = pytest.mark.slow
+
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 A, B = b"\x0a\0\0\x01", b"\x0a\0\0\x02"
 

@@ -20,6 +20,8 @@ from hark.tap.namespace import mirror, setup
 from hark.tap.tun.network import HERE4, HERE6, LISTEN_PORT, Network
 from hark.wire import ip
 
+pytestmark = pytest.mark.slow
+
 
 def look() -> setup.Host:
     return setup.look(tempfile.mkdtemp(prefix="hark-test-"))

@@ -15,6 +15,8 @@ from hark.decode.layer import Upgrade
 from hark.decode.websocket import Websocket
 from hark.wire import websocket
 
+pytestmark = pytest.mark.slow
+
 WINDOW = 1 << 15
 EXAMPLE = bytes.fromhex("f348cdc9c9070000")  # "Hello", as RFC 7692 §7.2.3.4 has it
 
