@@ -12,6 +12,7 @@ import enum
 import os
 from collections.abc import Mapping
 
+from hark.bounded import Bounded
 from hark.record import Record
 
 TYPE_CHECKING = False
@@ -113,21 +114,15 @@ class Past:
     """What came of earlier connections of the same program files."""
 
     def __init__(self) -> None:
-        self._last: dict[File, str] = {}
+        self._last: Bounded[File, str] = Bounded(_PROGRAMS)
 
     def delivered(self, file: File, source: str) -> None:
         """A key source had the keys of one."""
-        self._put(file, source)
+        self._last.renew(file, source)
 
     def lacked(self, file: File) -> None:
         """No key source had the keys of one."""
-        self._put(file, "")
-
-    def _put(self, file: File, source: str) -> None:
-        self._last.pop(file, None)
-        self._last[file] = source
-        if len(self._last) > _PROGRAMS:
-            del self._last[next(iter(self._last))]
+        self._last.renew(file, "")
 
     def of(self, file: File) -> str | None:
         """The source that had the keys of the last one; "" where none had, None where there was none."""
